@@ -1,0 +1,87 @@
+//! How much memory a run may use.
+
+use crate::{Error, Result};
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+/// The share of the available memory that is used when the user names no budget.
+const DEFAULT_SHARE: f64 = 0.7;
+
+/// Less than this cannot hold one row group and one guest.
+pub const MINIMUM: usize = 64 << 20;
+
+/// Bytes that a run may use by default: 70 % of what the cgroup or the machine has.
+pub fn default_budget() -> usize {
+    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(MemoryRefreshKind::everything()));
+    let total = match system.cgroup_limits() {
+        Some(limits) if limits.total_memory > 0 => limits.total_memory.min(system.total_memory()),
+        _ => system.total_memory(),
+    };
+    ((total as f64 * DEFAULT_SHARE) as usize).max(MINIMUM)
+}
+
+/// Reads a size such as `512MiB`, `2GB` or `1048576` as bytes.
+///
+/// # Errors
+/// Where the text is no number with an optional unit of `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`.
+pub fn parse_size(text: &str) -> Result<usize> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1048576.0,
+        "g" | "gib" => 1073741824.0,
+        "t" | "tib" => 1099511627776.0,
+        _ => return Err(bad_size(text)),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number * factor >= 1.0 && number * factor <= u64::MAX as f64 / 2.0 => Ok((number * factor) as usize),
+        _ => Err(bad_size(text)),
+    }
+}
+
+/// Writes bytes with a binary unit, as `parse_size` reads them.
+pub fn format_size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if value.fract() == 0.0 { format!("{value} {}", UNITS[unit]) } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+fn bad_size(text: &str) -> Error {
+    Error::usage(format!("`{text}` is not a size")).hint("write bytes with a unit, as in `512MiB` or `2GB`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_decimal_and_binary_units() {
+        assert_eq!(parse_size("512MiB").unwrap(), 512 << 20);
+        assert_eq!(parse_size("1.5 GB").unwrap(), 1_500_000_000);
+        assert_eq!(parse_size("4096").unwrap(), 4096);
+        for bad in ["", "MiB", "-1", "1 parsec", "0"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_as_they_are_read() {
+        for bytes in [1024_u64, 512 << 20, 3 << 30] {
+            assert_eq!(parse_size(&format_size(bytes)).unwrap() as u64, bytes);
+        }
+    }
+}
