@@ -1,7 +1,5 @@
 //! The contract of `wit/plugin.wit` in Rust, generated.
 
-#![expect(missing_docs, clippy::undocumented_unsafe_blocks, reason = "generated code; the contract is documented in wit/plugin.wit")]
-
 wit_bindgen::generate!({
     world: "plugin",
     path: "../../wit",

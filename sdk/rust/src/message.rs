@@ -17,7 +17,7 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 const PREFIX: usize = 8;
 
 /// The schema in a message, and the dictionary id of each of its fields.
-pub fn decode_schema(message: &[u8]) -> Result<(Schema, Vec<Option<i64>>)> {
+pub(crate) fn decode_schema(message: &[u8]) -> Result<(Schema, Vec<Option<i64>>)> {
     let (metadata, _) = split(message)?;
     let message = arrow_ipc::root_as_message(metadata).map_err(malformed)?;
     let header = message.header_as_schema().ok_or_else(|| malformed("no schema"))?;
@@ -27,7 +27,7 @@ pub fn decode_schema(message: &[u8]) -> Result<(Schema, Vec<Option<i64>>)> {
 }
 
 /// A schema as one message. The dictionaries of its fields are numbered in their order, from zero.
-pub fn encode_schema(schema: &Schema) -> Vec<u8> {
+pub(crate) fn encode_schema(schema: &Schema) -> Vec<u8> {
     let mut builder = FlatBufferBuilder::new();
     let mut dictionaries = DictionaryTracker::new(false);
     let header = IpcSchemaEncoder::new()

@@ -1,0 +1,210 @@
+//! From the values of one column to codes.
+
+use crate::model::Summary;
+use crate::{Method, Nulls, Params, Unseen};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use wafermill_sdk::stats::{Category, KeyClass, float_bits};
+use wafermill_sdk::{Column, Error, Field, Result, Values};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The code of a row that gets none.
+pub(crate) const NOTHING: i32 = i32::MIN;
+
+/// The code of a value that no training row has.
+pub(crate) const UNSEEN: i32 = -1;
+
+/// How many rows an error names.
+const ROWS_NAMED: usize = 5;
+
+type Map<K> = HashMap<K, i32, FixedState>;
+
+/// The codes of one column.
+///
+/// Categories have the codes from zero on, in the order of their values; then come the rare ones together, then nulls.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    column: String,
+    lookup: Lookup,
+    values: Vec<Category>,
+    counts: Vec<i64>,
+    keep_values: bool,
+    summary: Option<Summary>,
+    unseen: Policy,
+    null: Policy,
+}
+
+/// The code of a row that has no category; nothing where such a row is an error.
+type Policy = Option<i32>;
+
+#[derive(Debug)]
+enum Lookup {
+    Integers(Map<u64>),
+    Bytes(Map<Box<[u8]>>),
+    Hash(u32),
+}
+
+impl Codes {
+    /// Empty ones for a column.
+    pub(crate) fn new(field: &Field, params: &Params) -> Result<Self> {
+        let class = KeyClass::of(field.data_type()).ok_or_else(|| Error::internal("values that cannot be counted"))?;
+        let lookup = match (params.method, params.buckets, class) {
+            (Method::Hash, Some(buckets), _) => Lookup::Hash(buckets),
+            (_, _, KeyClass::Text | KeyClass::Binary) => Lookup::Bytes(Map::default()),
+            _ => Lookup::Integers(Map::default()),
+        };
+        Ok(Self {
+            column: field.name().clone(),
+            lookup,
+            values: Vec::new(),
+            counts: Vec::new(),
+            keep_values: params.method == Method::Onehot,
+            summary: None,
+            unseen: None,
+            null: None,
+        })
+    }
+
+    /// The column's name.
+    pub(crate) fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// The categories with a column of their own, in the order of their codes; kept for `onehot` only.
+    pub(crate) fn values(&self) -> &[Category] {
+        &self.values
+    }
+
+    /// Takes what is known of the column.
+    pub(crate) fn summarize(&mut self, summary: Summary) {
+        self.summary = Some(summary);
+    }
+
+    /// Takes the next category. Nothing where its code is not the next one, or its value of another class.
+    pub(crate) fn add(&mut self, value: Category, code: i64, count: i64) -> Option<()> {
+        let code = i32::try_from(code).ok().filter(|code| *code as usize == self.counts.len())?;
+        match (&mut self.lookup, &value) {
+            (Lookup::Integers(map), Category::Signed(value)) => map.insert(*value as u64, code),
+            (Lookup::Integers(map), Category::Unsigned(value)) => map.insert(*value, code),
+            (Lookup::Integers(map), Category::Float(value)) => map.insert(float_bits(*value), code),
+            (Lookup::Bytes(map), Category::Text(text)) => map.insert(text.as_bytes().into(), code),
+            (Lookup::Bytes(map), Category::Binary(bytes)) => map.insert(bytes.as_slice().into(), code),
+            _ => return None,
+        };
+        self.counts.push(count);
+        if self.keep_values {
+            self.values.push(value);
+        }
+        Some(())
+    }
+
+    /// Settles the codes of rare values, nulls and unseen values, once the model was loaded.
+    pub(crate) fn complete(&mut self, params: &Params) -> Result<()> {
+        if let Lookup::Hash(buckets) = self.lookup {
+            self.null = Some(if params.nulls == Nulls::Code { buckets as i32 } else { NOTHING });
+            return Ok(());
+        }
+        let summary = self.summary.filter(|summary| summary.categories == self.counts.len() as i64);
+        let summary = summary.ok_or_else(|| Error::invalid_model("the model lacks categories").column(&self.column))?;
+        self.unseen = match (summary.infrequent, params.unseen) {
+            (Some(infrequent), _) => Some(self.push_special(infrequent)),
+            (None, Unseen::Error) => None,
+            (None, Unseen::Ignore) => Some(NOTHING),
+            (None, Unseen::Code) => Some(UNSEEN),
+        };
+        self.null = match params.nulls {
+            Nulls::Ignore => Some(NOTHING),
+            Nulls::Code if summary.nulls > 0 => Some(self.push_special(summary.nulls)),
+            Nulls::Code => self.unseen,
+        };
+        Ok(())
+    }
+
+    /// The next code, for rows that have it together.
+    fn push_special(&mut self, rows: i64) -> i32 {
+        self.counts.push(rows);
+        self.counts.len() as i32 - 1
+    }
+
+    /// Whether rare values have a code together, and whether nulls have one of their own.
+    pub(crate) fn specials(&self, params: &Params) -> (bool, bool) {
+        let summary = self.summary.unwrap_or_default();
+        (summary.infrequent.is_some(), params.nulls == Nulls::Code && summary.nulls > 0)
+    }
+
+    /// The codes that get a column, in the order of the columns.
+    pub(crate) fn one_hot_codes(&self, params: &Params) -> impl Iterator<Item = i32> + use<> {
+        let unseen = (params.unseen == Unseen::Code && self.unseen == Some(UNSEEN)).then_some(UNSEEN);
+        (0..self.counts.len() as i32).chain(unseen)
+    }
+
+    /// The share of the training rows that have a code.
+    pub(crate) fn share(&self, code: i32) -> f64 {
+        let rows = self.summary.map_or(0, |summary| summary.rows);
+        match usize::try_from(code).ok().and_then(|code| self.counts.get(code)) {
+            Some(count) if rows > 0 => *count as f64 / rows as f64,
+            _ => 0.0,
+        }
+    }
+
+    /// The code of each row.
+    ///
+    /// # Errors
+    /// Where a value is unseen and that is an error, with some of the rows.
+    pub(crate) fn encode(&self, column: &Column, field: &Field) -> Result<Vec<i32>> {
+        let wrong = || Error::internal("a column of another type than its field").column(field.name());
+        match column.values() {
+            Values::Dictionary(dictionary) => {
+                let words = dictionary.values().bytes().ok_or_else(wrong)?;
+                let codes: Vec<Policy> = (0..words.len()).map(|word| self.bytes(words.get(word))).collect();
+                self.rows(column, field, |row| codes[dictionary.keys()[row] as usize])
+            }
+            Values::Bytes(bytes) => self.rows(column, field, |row| self.bytes(bytes.get(row))),
+            Values::Boolean(values) => self.rows(column, field, |row| self.integer(values.value(row).into())),
+            Values::UInt64(values) => self.rows(column, field, |row| self.integer(values[row])),
+            Values::Float32(_) | Values::Float64(_) => {
+                let values = column.to_f64().ok_or_else(wrong)?;
+                self.rows(column, field, |row| self.integer(float_bits(values[row])))
+            }
+            _ => {
+                let values = column.to_i64().ok_or_else(wrong)?;
+                self.rows(column, field, |row| self.integer(values[row] as u64))
+            }
+        }
+    }
+
+    fn rows(&self, column: &Column, field: &Field, code: impl Fn(usize) -> Policy) -> Result<Vec<i32>> {
+        let mut refused = Vec::new();
+        let mut encoded = Vec::with_capacity(column.len());
+        for row in 0..column.len() {
+            let code = if column.is_null(row) { self.null } else { code(row) };
+            if code.is_none() && refused.len() < ROWS_NAMED {
+                refused.push(row);
+            }
+            encoded.push(code.unwrap_or(NOTHING));
+        }
+        if refused.is_empty() {
+            return Ok(encoded);
+        }
+        Err(Error::invalid_data("the rows hold values that no training row has")
+            .column(field.name())
+            .rows(refused)
+            .hint("set `unseen` to `ignore` or `code`"))
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> Policy {
+        match &self.lookup {
+            Lookup::Bytes(map) => map.get(bytes).copied().or(self.unseen),
+            Lookup::Hash(buckets) => Some((xxh3_64(bytes) % u64::from(*buckets)) as i32),
+            Lookup::Integers(_) => self.unseen,
+        }
+    }
+
+    fn integer(&self, value: u64) -> Policy {
+        match &self.lookup {
+            Lookup::Integers(map) => map.get(&value).copied().or(self.unseen),
+            Lookup::Hash(buckets) => Some((xxh3_64(&value.to_le_bytes()) % u64::from(*buckets)) as i32),
+            Lookup::Bytes(_) => self.unseen,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Names of the columns of a one-hot encoding.
+
+use crate::codes::Codes;
+use crate::{Params, Unseen};
+use std::collections::HashSet;
+use wafermill_sdk::stats::Category;
+use wafermill_sdk::{DataType, Error, Field, Result};
+
+/// One name for each of the codes that get a column: `NAME_VALUE`, `NAME__infrequent`, `NAME__null`, `NAME__unseen`.
+///
+/// # Errors
+/// Where two of them are the same.
+pub(crate) fn column_names(field: &Field, codes: &Codes, params: &Params) -> Result<Vec<String>> {
+    let (infrequent, null) = codes.specials(params);
+    let unseen = params.unseen == Unseen::Code && !infrequent;
+    let mut endings: Vec<String> = codes.values().iter().map(|value| display(value, field.data_type())).collect();
+    let specials = [(infrequent, "_infrequent"), (null, "_null"), (unseen, "_unseen")];
+    endings.extend(specials.into_iter().filter(|(there, _)| *there).map(|(_, ending)| ending.to_owned()));
+    let names: Vec<String> = endings.into_iter().map(|ending| format!("{}_{ending}", field.name())).collect();
+    let mut known = HashSet::new();
+    match names.iter().find(|name| !known.insert(name.as_str())) {
+        None => Ok(names),
+        Some(name) => Err(Error::invalid_data(format!("two of its categories would make a column `{name}`"))
+            .column(field.name())
+            .hint("use the method `ordinal`, or rename the value")),
+    }
+}
+
+fn display(value: &Category, data_type: &DataType) -> String {
+    match (value, data_type) {
+        (Category::Signed(value), DataType::Boolean) => (*value != 0).to_string(),
+        (Category::Signed(days), DataType::Date32) => date(*days),
+        (Category::Signed(value), _) => value.to_string(),
+        (Category::Unsigned(value), _) => value.to_string(),
+        (Category::Float(value), _) => value.to_string(),
+        (Category::Text(text), _) => text.clone(),
+        (Category::Binary(bytes), _) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+/// A day counted from 1970-01-01 as `2024-01-31`; Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+fn date(days: i64) -> String {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_written_as_dates() {
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(-1), "1969-12-31");
+        assert_eq!(date(11_016), "2000-02-29");
+        assert_eq!(date(19_753), "2024-01-31");
+    }
+}

@@ -1,0 +1,187 @@
+//! Assigns each row to a part by a hash of its key, or of its whole content where it has none.
+//!
+//! The part of a row depends on nothing but its hash, the ratios and the seed: equal keys always meet in one part, and rows
+//! added tomorrow move none of today's.
+
+use schemars::{JsonSchema, Schema as JsonSchemaObject, SchemaGenerator};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use wafermill_sdk::{
+    Batch, ColumnRole, ContextColumn, DataType, Error, Field, Output, Plan, PluginRole, Result, Selection, Task, Transform,
+    Values, export, serde_json,
+};
+
+/// The metadata key under which a split names its parts.
+const PARTS: &str = "wafermill:parts";
+
+/// How rows are divided.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The parts' names and their shares, which add up to 1. Later steps are fitted on the first part.
+    #[serde(default)]
+    pub parts: Parts,
+    /// Another seed divides the rows in another way.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Names with their shares, in the order of the file.
+#[derive(Debug)]
+pub struct Parts(Vec<(String, f64)>);
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self([("train", 0.8), ("val", 0.1), ("test", 0.1)].map(|(name, share)| (name.to_owned(), share)).into())
+    }
+}
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Parts;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a table of parts and their shares")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = map.next_entry()? {
+                    parts.push(part);
+                }
+                Ok(Parts(parts))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+impl JsonSchema for Parts {
+    fn schema_name() -> Cow<'static, str> {
+        "Parts".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> JsonSchemaObject {
+        BTreeMap::<String, f64>::json_schema(generator)
+    }
+}
+
+impl Parts {
+    /// For each part the first 64-bit hash that is not its own; the last part takes all that is left.
+    fn bounds(&self) -> Result<Vec<u64>> {
+        let Parts(parts) = self;
+        let total: f64 = parts.iter().map(|(_, share)| share).sum();
+        if parts.is_empty() || parts.len() > 255 {
+            return Err(Error::invalid_params(format!("a split makes 1 to 255 parts, not {}", parts.len())));
+        }
+        if let Some((name, share)) = parts.iter().find(|(_, share)| !(*share > 0.0)) {
+            return Err(Error::invalid_params(format!("part `{name}` has the share {share}, which is not above 0")));
+        }
+        if (total - 1.0).abs() > 1e-9 {
+            return Err(Error::invalid_params(format!("the shares of the parts add up to {total}, not to 1")));
+        }
+        let bounds = parts.iter().scan(0.0, |below, (_, share)| {
+            *below += share;
+            // 2⁶⁴ as a double; the cast saturates.
+            Some((*below * 18_446_744_073_709_551_616.0) as u64)
+        });
+        Ok(bounds.collect())
+    }
+}
+
+/// Spreads a hash and a seed over all 64 bits: the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+fn mix(hash: u64, seed: u64) -> u64 {
+    let mut mixed = hash ^ seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Split {
+    bounds: Vec<u64>,
+    seed: u64,
+    output: Vec<Field>,
+}
+
+export!(Split);
+
+impl Transform for Split {
+    const NAME: &'static str = "split";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "assigns rows to parts by a hash of their key or content";
+    const ROLE: PluginRole = PluginRole::Split;
+    type Params = Params;
+
+    fn plan(params: &Params, selection: &Selection) -> Result<Plan> {
+        params.parts.bounds()?;
+        let names: Vec<_> = params.parts.0.iter().map(|(name, _)| name).collect();
+        let names = serde_json::to_string(&names).map_err(|error| Error::internal(error.to_string()))?;
+        let field = Field::new("part", DataType::UInt8, false).with_metadata(HashMap::from([(PARTS.to_owned(), names)]));
+        let keyed = selection.with_role(ColumnRole::Key).next().is_some();
+        let hash = if keyed { ContextColumn::KeyHash } else { ContextColumn::RowHash };
+        Ok(Plan::default().read_context(hash).add(None, field))
+    }
+
+    fn open(task: Task<Params>) -> Result<Self> {
+        let bounds = task.params.parts.bounds()?;
+        Ok(Self { bounds, seed: task.params.seed, output: task.plan.outputs().to_vec() })
+    }
+
+    fn outputs(&mut self) -> Result<Vec<Field>> {
+        Ok(self.output.clone())
+    }
+
+    fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {
+        let Values::UInt64(hashes) = batch.column(0).values() else {
+            return Err(Error::internal("the host passed no hashes"));
+        };
+        let last = self.bounds.len() - 1;
+        let parts = output.primitive::<u8>(None)?;
+        for (part, hash) in parts.iter_mut().zip(hashes.iter()) {
+            let mixed = mix(*hash, self.seed);
+            *part = self.bounds[..last].iter().filter(|bound| mixed >= **bound).count() as u8;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(parts: &[(&str, f64)]) -> Parts {
+        Parts(parts.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect())
+    }
+
+    #[test]
+    fn bounds_divide_all_hashes_by_the_shares() {
+        let bounds = parts(&[("train", 0.5), ("val", 0.25), ("test", 0.25)]).bounds().unwrap();
+        assert_eq!(bounds, [1 << 63, 3 << 62, u64::MAX]);
+    }
+
+    #[test]
+    fn shares_must_be_positive_and_add_up_to_one() {
+        for bad in [&[("a", 0.5), ("b", 0.4)][..], &[("a", 1.5), ("b", -0.5)], &[("a", f64::NAN)], &[]] {
+            assert!(parts(bad).bounds().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn parts_keep_the_order_of_the_file() {
+        let params: Params = serde_json::from_str(r#"{"parts": {"z": 0.5, "a": 0.5}}"#).unwrap();
+        assert_eq!(params.parts.0, [("z".to_owned(), 0.5), ("a".to_owned(), 0.5)]);
+    }
+
+    #[test]
+    fn seeds_change_the_division() {
+        let differ = (0..1_000).filter(|hash| (mix(*hash, 1) >> 63) != (mix(*hash, 2) >> 63)).count();
+        assert!((400..600).contains(&differ), "{differ}");
+    }
+}

@@ -1,0 +1,239 @@
+//! Count, sum, sum of squares, minimum and maximum of numbers.
+
+use crate::exact::{ExactSum, Rational};
+use crate::plan::{Operator, Table};
+use crate::plugin::Rows;
+use crate::{Batch, Column, Error, Result, Values};
+use arrow_schema::{DataType, Field};
+
+/// Gathers the moments of some columns: one partial row for each.
+#[derive(Debug)]
+pub struct Moments {
+    columns: Vec<ColumnMoments>,
+    drained: bool,
+}
+
+/// The moments of one column.
+///
+/// NaNs are counted and otherwise left out; infinities count for the extremes, but not for the sums.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnMoments {
+    /// Rows with a finite number.
+    pub count: i64,
+    /// Rows with a null.
+    pub nulls: i64,
+    /// Rows with NaN.
+    pub nans: i64,
+    /// Rows with either infinity.
+    pub infinities: i64,
+    /// The least number; infinite where there is none.
+    pub min: Option<f64>,
+    /// The largest number.
+    pub max: Option<f64>,
+    sum: ExactSum<false>,
+    squares: ExactSum<true>,
+}
+
+impl Moments {
+    /// The table of partials that moments are drained to.
+    pub fn table() -> Table {
+        let limbs = |count| DataType::FixedSizeList(Field::new("item", DataType::Int64, false).into(), count as i32);
+        let field = |name: &str, data_type, nullable| Field::new(name, data_type, nullable);
+        Table::partials(
+            "moments",
+            [
+                (field("column", DataType::UInt32, false), Operator::Key),
+                (field("count", DataType::Int64, false), Operator::Sum),
+                (field("nulls", DataType::Int64, false), Operator::Sum),
+                (field("nans", DataType::Int64, false), Operator::Sum),
+                (field("infinities", DataType::Int64, false), Operator::Sum),
+                (field("min", DataType::Float64, true), Operator::Min),
+                (field("max", DataType::Float64, true), Operator::Max),
+                (field("sum", limbs(ExactSum::<false>::LIMBS), false), Operator::Sum),
+                (field("squares", limbs(ExactSum::<true>::LIMBS), false), Operator::Sum),
+            ],
+        )
+    }
+
+    /// For so many columns.
+    pub fn new(columns: usize) -> Self {
+        Self { columns: vec![ColumnMoments::default(); columns], drained: true }
+    }
+
+    /// Takes the first columns of a batch.
+    ///
+    /// # Errors
+    /// Where one holds no numbers.
+    pub fn update(&mut self, batch: &Batch) -> Result<()> {
+        self.drained = false;
+        for ((moments, column), field) in self.columns.iter_mut().zip(batch.columns()).zip(batch.fields()) {
+            moments.update(column).ok_or_else(|| not_numeric(field))?;
+        }
+        Ok(())
+    }
+
+    /// Gives away what was gathered, as rows of the plan's partial table `table`.
+    ///
+    /// # Errors
+    /// Where it cannot be laid out.
+    pub fn drain(&mut self, table: usize) -> Result<Option<Rows>> {
+        if std::mem::replace(&mut self.drained, true) {
+            return Ok(None);
+        }
+        let fresh = vec![ColumnMoments::default(); self.columns.len()];
+        let columns = std::mem::replace(&mut self.columns, fresh);
+        Rows::new(table, &Self::table().schema, columns.len(), |output| {
+            let numbers = output.primitive::<u32>(None)?;
+            numbers.iter_mut().zip(0..).for_each(|(slot, number)| *slot = number);
+            output.primitives(columns.iter().map(|it| Some(it.count)))?;
+            output.primitives(columns.iter().map(|it| Some(it.nulls)))?;
+            output.primitives(columns.iter().map(|it| Some(it.nans)))?;
+            output.primitives(columns.iter().map(|it| Some(it.infinities)))?;
+            output.primitives(columns.iter().map(|it| it.min))?;
+            output.primitives(columns.iter().map(|it| it.max))?;
+            let sums = output.lists::<i64>()?;
+            for (slot, it) in sums.chunks_exact_mut(ExactSum::<false>::LIMBS).zip(&columns) {
+                slot.copy_from_slice(it.sum.limbs());
+            }
+            let squares = output.lists::<i64>()?;
+            for (slot, it) in squares.chunks_exact_mut(ExactSum::<true>::LIMBS).zip(&columns) {
+                slot.copy_from_slice(it.squares.limbs());
+            }
+            Ok(())
+        })
+        .map(Some)
+    }
+}
+
+/// Where a column holds no numbers.
+pub(crate) fn not_numeric(field: &Field) -> Error {
+    let message = format!("a column of type {} holds no numbers", field.data_type());
+    Error::unsupported_type(message).column(field.name())
+}
+
+impl ColumnMoments {
+    fn update(&mut self, column: &Column) -> Option<()> {
+        self.nulls += column.null_count() as i64;
+        match column.values() {
+            Values::Float64(values) => self.floats(column, values),
+            Values::Float32(_) => self.floats(column, &column.to_f64()?),
+            Values::UInt64(values) => self.integers(column, values.iter().map(|value| i128::from(*value))),
+            _ => self.integers(column, column.to_i64()?.iter().map(|value| i128::from(*value))),
+        }
+        Some(())
+    }
+
+    fn floats(&mut self, column: &Column, values: &[f64]) {
+        match column.nulls() {
+            None => values.iter().for_each(|value| self.float(*value)),
+            Some(nulls) => nulls.valid_indices().for_each(|row| self.float(values[row])),
+        }
+    }
+
+    #[inline]
+    fn float(&mut self, value: f64) {
+        if value.is_finite() {
+            self.count += 1;
+            self.sum.add(value);
+            self.squares.add_square(value);
+        } else if value.is_nan() {
+            self.nans += 1;
+            return;
+        } else {
+            self.infinities += 1;
+        }
+        self.extremes(value);
+    }
+
+    fn integers(&mut self, column: &Column, values: impl Iterator<Item = i128>) {
+        for (row, value) in values.enumerate() {
+            if !column.is_null(row) {
+                self.count += 1;
+                self.sum.add_integer(value);
+                self.squares.add_integer_square(value);
+                self.extremes(value as f64);
+            }
+        }
+    }
+
+    #[inline]
+    fn extremes(&mut self, value: f64) {
+        // Adding zero turns -0.0 into 0.0, so that the extremes do not depend on which of the two came first.
+        let value = value + 0.0;
+        self.min = Some(self.min.map_or(value, |min| min.min(value)));
+        self.max = Some(self.max.map_or(value, |max| max.max(value)));
+    }
+
+    /// The mean of the finite numbers, rounded once; nothing where there are none.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum.to_rational().over(self.count as u64).to_f64())
+    }
+
+    /// (n Σx² − (Σx)²) / n², exactly: the variance of the whole, not of a sample of it (`ddof = 0`).
+    fn exact_variance(&self) -> Option<Rational> {
+        let count = u64::try_from(self.count).ok().filter(|count| *count > 0)?;
+        let sum = self.sum.to_rational();
+        let squares = self.squares.to_rational().times(&Rational::new(count, 1_u8));
+        Some(squares.minus(&sum.times(&sum)).over(count).over(count))
+    }
+
+    /// The variance (`ddof = 0`), rounded once.
+    pub fn variance(&self) -> Option<f64> {
+        Some(self.exact_variance()?.to_f64())
+    }
+
+    /// The standard deviation (`ddof = 0`), rounded once.
+    pub fn standard_deviation(&self) -> Option<f64> {
+        Some(self.exact_variance()?.sqrt_to_f64())
+    }
+}
+
+/// Reads the combined partials of [`Moments`].
+#[derive(Debug)]
+pub struct MomentsReader {
+    columns: Vec<ColumnMoments>,
+}
+
+impl MomentsReader {
+    /// For so many columns.
+    pub fn new(columns: usize) -> Self {
+        Self { columns: vec![ColumnMoments::default(); columns] }
+    }
+
+    /// Takes rows of the partial table.
+    ///
+    /// # Errors
+    /// Where they are not what [`Moments::drain`] gave.
+    pub fn push(&mut self, rows: &Batch) -> Result<()> {
+        self.read(rows).ok_or_else(|| Error::invalid_model("these partials are no moments"))
+    }
+
+    fn read(&mut self, rows: &Batch) -> Option<()> {
+        let [columns, count, nulls, nans, infinities, min, max, sum, squares] = rows.columns() else { return None };
+        let Values::UInt32(columns) = columns.values() else { return None };
+        let counts = [count, nulls, nans, infinities].map(Column::to_i64);
+        let [count, nulls, nans, infinities] = counts.each_ref().map(Option::as_ref);
+        let (least, most) = (min.to_f64()?, max.to_f64()?);
+        let (Values::List(_, sums), Values::List(_, squares)) = (sum.values(), squares.values()) else { return None };
+        let (sums, squares) = (sums.to_i64()?, squares.to_i64()?);
+        for (row, column) in columns.iter().enumerate() {
+            let limbs = |limbs: &[i64], length: usize| limbs.get(row * length..(row + 1) * length).map(<[i64]>::to_vec);
+            *self.columns.get_mut(*column as usize)? = ColumnMoments {
+                count: count?[row],
+                nulls: nulls?[row],
+                nans: nans?[row],
+                infinities: infinities?[row],
+                min: (!min.is_null(row)).then(|| least[row]),
+                max: (!max.is_null(row)).then(|| most[row]),
+                sum: ExactSum::from_limbs(&limbs(&sums, ExactSum::<false>::LIMBS)?)?,
+                squares: ExactSum::from_limbs(&limbs(&squares, ExactSum::<true>::LIMBS)?)?,
+            };
+        }
+        Some(())
+    }
+
+    /// The moments of each column. Those of a column of which no row was seen are empty.
+    pub fn finish(self) -> Vec<ColumnMoments> {
+        self.columns
+    }
+}
