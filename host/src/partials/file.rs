@@ -49,7 +49,7 @@ pub struct PartialsReader {
 }
 
 impl PartialsReader {
-    /// Opens a file that [`write`] wrote for the same table.
+    /// Opens a file that [`write()`] wrote for the same table.
     ///
     /// # Errors
     /// Where the file cannot be read, is damaged, or holds another table.
