@@ -2,5 +2,6 @@
 
 mod error;
 pub mod memory;
+pub mod partials;
 
 pub use error::{Error, ErrorKind, Place, Result};

@@ -40,7 +40,9 @@ pub fn parse_size(text: &str) -> Result<usize> {
         _ => return Err(bad_size(text)),
     };
     match number.parse::<f64>() {
-        Ok(number) if number * factor >= 1.0 && number * factor <= u64::MAX as f64 / 2.0 => Ok((number * factor) as usize),
+        Ok(number) if number * factor >= 1.0 && number * factor <= u64::MAX as f64 / 2.0 => {
+            Ok((number * factor) as usize)
+        }
         _ => Err(bad_size(text)),
     }
 }

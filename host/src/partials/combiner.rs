@@ -1,0 +1,198 @@
+//! Takes partials from any number of threads and combines them within a budget of memory.
+
+use super::keys::KeyCodec;
+use super::merge::Merge;
+use super::run::Run;
+use super::{Combined, PartialTable};
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Runs of one level that are merged to a run of the next.
+const LEVEL_RUNS: usize = 8;
+
+/// Spilled runs that are read at once.
+const OPEN_RUNS: usize = 64;
+
+/// What a combiner did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Rows pushed.
+    pub rows: u64,
+    /// Runs written to the scratch directory.
+    pub spilled_runs: u64,
+    /// Bytes written to the scratch directory.
+    pub spilled_bytes: u64,
+}
+
+/// Combines batches of one partial table by key.
+pub struct Combiner {
+    table: Arc<PartialTable>,
+    codec: Arc<KeyCodec>,
+    /// Bytes that may be held. One half fills while the other is written.
+    memory: usize,
+    scratch: PathBuf,
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Runs in memory; a run of level n came of about `LEVEL_RUNS`ⁿ pushes.
+    levels: Vec<Vec<Run>>,
+    /// Bytes in `levels`.
+    resident: usize,
+    /// Bytes that threads are merging or writing now.
+    busy: usize,
+    spilled: Vec<Run>,
+    statistics: Statistics,
+    failed: bool,
+}
+
+/// Work that a push found to be due.
+enum Job {
+    Merge { level: usize, runs: Vec<Run> },
+    Spill { runs: Vec<Run> },
+}
+
+impl State {
+    fn add(&mut self, level: usize, run: Run) {
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Vec::new);
+        }
+        self.resident += run.bytes;
+        self.levels[level].push(run);
+    }
+
+    fn due(&mut self, memory: usize) -> Option<Job> {
+        if self.resident > memory / 2 {
+            return Some(Job::Spill { runs: self.levels.drain(..).flatten().collect() });
+        }
+        let level = self.levels.iter().position(|runs| runs.len() >= LEVEL_RUNS)?;
+        Some(Job::Merge { level, runs: std::mem::take(&mut self.levels[level]) })
+    }
+}
+
+/// Bytes that a thread works on; freed when it is done, also by an error.
+struct Busy<'a> {
+    combiner: &'a Combiner,
+    bytes: usize,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.combiner.lock().busy -= self.bytes;
+        self.combiner.freed.notify_all();
+    }
+}
+
+impl Combiner {
+    /// Combines partials of `table` in at most about `memory` bytes, and otherwise in files in the directory `scratch`.
+    ///
+    /// # Errors
+    /// Where the table's keys cannot be compared.
+    pub fn new(table: Arc<PartialTable>, memory: usize, scratch: &Path) -> Result<Self> {
+        let codec = Arc::new(KeyCodec::new(table.clone())?);
+        Ok(Self { table, codec, memory, scratch: scratch.to_owned(), state: Mutex::default(), freed: Condvar::new() })
+    }
+
+    /// The table that is combined.
+    pub fn table(&self) -> &Arc<PartialTable> {
+        &self.table
+    }
+
+    /// What was done so far.
+    pub fn statistics(&self) -> Statistics {
+        self.lock().statistics
+    }
+
+    /// Takes partials whose keys may be in any order and may repeat. Blocks while other threads free memory.
+    ///
+    /// # Errors
+    /// Where the batch is not of this table, a sum overflows, or the scratch directory cannot be written.
+    pub fn push(&self, batch: RecordBatch) -> Result<()> {
+        let pushed = self.combine(batch);
+        if pushed.is_err() {
+            self.lock().failed = true;
+        }
+        pushed
+    }
+
+    /// Ends the combining.
+    ///
+    /// # Errors
+    /// Where a push failed, a sum overflows, or the scratch directory cannot be used.
+    pub fn finish(self) -> Result<Combined> {
+        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if state.failed {
+            return Err(Error::internal(format!("partial table `{}` lost rows", self.table.name())));
+        }
+        let merge = |runs| Merge::new(self.table.clone(), self.codec.clone(), runs);
+        while state.spilled.len() > OPEN_RUNS {
+            let oldest = state.spilled.drain(..OPEN_RUNS).collect();
+            let run = Run::spill(&self.table, &self.scratch, merge(oldest)?)?;
+            state.statistics.spilled_runs += 1;
+            state.statistics.spilled_bytes += run.bytes as u64;
+            state.spilled.push(run);
+        }
+        let mut runs = state.spilled;
+        runs.extend(state.levels.into_iter().flatten());
+        Ok(Combined::new(self.table.clone(), merge(runs)?, state.statistics))
+    }
+
+    fn combine(&self, batch: RecordBatch) -> Result<()> {
+        let types = self.table.schema().fields().iter().map(|field| field.data_type());
+        if !types.eq(batch.columns().iter().map(|column| column.data_type())) {
+            return Err(Error::sandbox(format!("a batch is not of partial table `{}`", self.table.name()))
+                .hint("this is a mistake in the plugin: report it to the plugin's author"));
+        }
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.wait_for_memory();
+        let run = Run::sort(&self.table, &self.codec, &batch)?;
+        let mut state = self.lock();
+        state.statistics.rows += batch.num_rows() as u64;
+        state.add(0, run);
+        while let Some(job) = state.due(self.memory) {
+            let (Job::Merge { runs, .. } | Job::Spill { runs }) = &job;
+            let busy = Busy { combiner: self, bytes: runs.iter().map(|run| run.bytes).sum() };
+            state.resident -= busy.bytes;
+            state.busy += busy.bytes;
+            drop(state);
+            self.work(job)?;
+            drop(busy);
+            state = self.lock();
+        }
+        Ok(())
+    }
+
+    fn work(&self, job: Job) -> Result<()> {
+        let merge = |runs| Merge::new(self.table.clone(), self.codec.clone(), runs);
+        match job {
+            Job::Merge { level, runs } => {
+                let run = Run::collect(merge(runs)?)?;
+                self.lock().add(level + 1, run);
+            }
+            Job::Spill { runs } => {
+                let run = Run::spill(&self.table, &self.scratch, merge(runs)?)?;
+                let mut state = self.lock();
+                state.statistics.spilled_runs += 1;
+                state.statistics.spilled_bytes += run.bytes as u64;
+                state.spilled.push(run);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_memory(&self) {
+        let full = |state: &mut State| state.busy > 0 && state.resident + state.busy > self.memory;
+        drop(self.freed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A thread that panicked leaves the state whole: it is only changed in steps that cannot fail.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,162 @@
+//! Merges sorted runs into one, a batch at a time.
+
+use super::keys::{KeyCodec, prefix};
+use super::reduce::reduce;
+use super::run::{Run, RunReader};
+use super::tournament::Tournament;
+use super::{Combined, PartialTable};
+use crate::Result;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_row::Rows;
+use arrow_select::interleave::interleave;
+use std::sync::Arc;
+
+/// Bytes that a batch between two merges should have: bounds what many open runs hold.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// The merged batches of some runs: ascending keys, each once. Where the batches are cut means nothing.
+pub(super) struct Merge {
+    table: Arc<PartialTable>,
+    codec: Arc<KeyCodec>,
+    cursors: Vec<Cursor>,
+    tournament: Tournament,
+    /// What the cursors stand in, and what they left since the last batch was made.
+    batches: Vec<RecordBatch>,
+    /// Rows after which a batch is made.
+    rows: usize,
+}
+
+/// The next row of a run.
+struct Cursor {
+    reader: RunReader,
+    /// Position of its batch in `Merge::batches`.
+    batch: usize,
+    row: usize,
+    /// None at the run's end.
+    keys: Option<Rows>,
+    prefix: u128,
+}
+
+impl Cursor {
+    fn key(&self) -> Option<&[u8]> {
+        self.keys.as_ref().map(|keys| keys.row(self.row).data())
+    }
+
+    fn less(&self, other: &Self) -> bool {
+        match (&self.keys, &other.keys) {
+            (Some(keys), Some(others)) => {
+                let by_prefix = self.prefix.cmp(&other.prefix);
+                by_prefix.then_with(|| keys.row(self.row).cmp(&others.row(other.row))).is_lt()
+            }
+            (keys, _) => keys.is_some(),
+        }
+    }
+
+    /// Goes to the next row.
+    fn step(&mut self, codec: &KeyCodec, batches: &mut Vec<RecordBatch>) -> Result<()> {
+        self.row += 1;
+        if self.keys.as_ref().is_none_or(|keys| self.row >= keys.num_rows()) {
+            self.load(codec, batches)?;
+        }
+        self.prefix = self.key().map_or(u128::MAX, prefix);
+        Ok(())
+    }
+
+    /// Goes to the start of the next batch that has rows.
+    fn load(&mut self, codec: &KeyCodec, batches: &mut Vec<RecordBatch>) -> Result<()> {
+        self.keys = None;
+        self.row = 0;
+        for batch in self.reader.by_ref() {
+            let batch = batch?;
+            if batch.num_rows() > 0 {
+                self.keys = Some(codec.encode(batch.columns(), batch.num_rows())?);
+                self.batch = batches.len();
+                batches.push(batch);
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Merge {
+    /// Opens the runs.
+    pub(super) fn new(table: Arc<PartialTable>, codec: Arc<KeyCodec>, runs: Vec<Run>) -> Result<Self> {
+        let (rows, bytes) = runs.iter().fold((0, 0), |(rows, bytes), run| (rows + run.rows, bytes + run.bytes));
+        let row_bytes = (bytes / rows.max(1)).max(1);
+        let mut batches = Vec::new();
+        let mut cursors = Vec::with_capacity(runs.len());
+        for run in runs {
+            let mut cursor = Cursor { reader: run.open()?, batch: 0, row: 0, keys: None, prefix: 0 };
+            cursor.step(&codec, &mut batches)?;
+            cursors.push(cursor);
+        }
+        let tournament = Tournament::new(cursors.len(), |a, b| cursors[a].less(&cursors[b]));
+        let rows = (BATCH_BYTES / row_bytes).clamp(1, Combined::ROWS);
+        Ok(Self { table, codec, cursors, tournament, batches, rows })
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let mut rows: Vec<(usize, usize)> = Vec::with_capacity(self.rows + self.cursors.len());
+        let mut starts: Vec<u32> = Vec::with_capacity(self.rows);
+        let (mut last_prefix, mut last_key) = (0, Vec::new());
+        while let Some(cursor) = self.cursors.get_mut(self.tournament.winner()) {
+            let Some(key) = cursor.key() else { break };
+            if starts.is_empty() || cursor.prefix != last_prefix || key != last_key {
+                if rows.len() >= self.rows {
+                    break;
+                }
+                starts.push(rows.len() as u32);
+                last_prefix = cursor.prefix;
+                last_key.clear();
+                last_key.extend_from_slice(key);
+            }
+            rows.push((cursor.batch, cursor.row));
+            cursor.step(&self.codec, &mut self.batches)?;
+            self.tournament.replay(|a, b| self.cursors[a].less(&self.cursors[b]));
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let batch = self.gather(&rows, &starts)?;
+        self.forget();
+        Ok(Some(batch))
+    }
+
+    /// The chosen rows as one batch, with the values of each group combined.
+    fn gather(&self, rows: &[(usize, usize)], starts: &[u32]) -> Result<RecordBatch> {
+        let column = |position: usize, rows: &[(usize, usize)]| -> Result<ArrayRef> {
+            let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(position).as_ref()).collect();
+            interleave(&arrays, rows).map_err(|error| self.table.broken(error))
+        };
+        let first: Vec<_> = starts.iter().map(|start| rows[*start as usize]).collect();
+        let mut columns = Vec::with_capacity(self.table.operators().len());
+        for position in 0..self.table.keys() {
+            columns.push(column(position, &first)?);
+        }
+        for (position, field, operator) in self.table.values() {
+            let values = column(position, rows)?;
+            let single = starts.len() == rows.len();
+            columns.push(if single { values } else { reduce(&self.table, field, operator, &values, starts)? });
+        }
+        self.table.batch(columns, starts.len())
+    }
+
+    /// Drops the batches that no cursor stands in.
+    fn forget(&mut self) {
+        let mut kept = Vec::with_capacity(self.cursors.len());
+        for cursor in self.cursors.iter_mut().filter(|cursor| cursor.keys.is_some()) {
+            kept.push(self.batches[cursor.batch].clone());
+            cursor.batch = kept.len() - 1;
+        }
+        self.batches = kept;
+    }
+}
+
+impl Iterator for Merge {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_batch().transpose()
+    }
+}

@@ -1,0 +1,118 @@
+//! Sorted runs: batches in ascending key order, each key once, in memory or in a scratch file.
+
+use super::keys::{KeyCodec, sorted};
+use super::reduce::reduce;
+use super::{Combined, PartialTable};
+use crate::{Error, Result};
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use tempfile::TempPath;
+
+/// A sorted run.
+pub(super) struct Run {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    store: Store,
+}
+
+enum Store {
+    Memory(Vec<RecordBatch>),
+    /// The file goes when its path is dropped.
+    Scratch(TempPath),
+}
+
+impl Run {
+    /// Sorts a batch by key and combines equal keys.
+    pub(super) fn sort(table: &PartialTable, codec: &KeyCodec, batch: &RecordBatch) -> Result<Self> {
+        let keys = codec.encode(batch.columns(), batch.num_rows())?;
+        let (order, starts) = sorted(&keys);
+        let mut columns = codec.decode(&keys, starts.iter().map(|start| order[*start as usize] as usize))?;
+        let order = UInt32Array::from(order);
+        for (position, field, operator) in table.values() {
+            let values = arrow_select::take::take(batch.column(position), &order, None);
+            let values = values.map_err(|error| table.broken(error))?;
+            columns.push(reduce(table, field, operator, &values, &starts)?);
+        }
+        let batch = table.batch(columns, starts.len())?;
+        let bytes = batch.get_array_memory_size();
+        // Cut, so that a merge holds the encoded keys of a piece only.
+        let pieces = (0..batch.num_rows()).step_by(Combined::ROWS);
+        let pieces = pieces.map(|start| batch.slice(start, Combined::ROWS.min(batch.num_rows() - start)));
+        Ok(Self { rows: batch.num_rows(), bytes, store: Store::Memory(pieces.collect()) })
+    }
+
+    /// Keeps a run that comes in batches.
+    pub(super) fn collect(batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Self> {
+        let batches = batches.collect::<Result<Vec<_>>>()?;
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        Ok(Self { rows, bytes, store: Store::Memory(batches) })
+    }
+
+    /// Writes a run that comes in batches to a new file in `scratch` that only its owner can read.
+    pub(super) fn spill(
+        table: &PartialTable,
+        scratch: &Path,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+    ) -> Result<Self> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::output(format!("cannot spill partial table `{}`", table.name()))
+                .file(scratch)
+                .because(error)
+                .hint("free space in this directory or raise `--memory`")
+        };
+        let file = tempfile::Builder::new().prefix("partials-").tempfile_in(scratch).map_err(|e| failed(e.into()))?;
+        let (file, path) = file.into_parts();
+        let mut writer = StreamWriter::try_new_buffered(file, table.schema()).map_err(|e| failed(e.into()))?;
+        let mut rows = 0;
+        for batch in batches {
+            let batch = batch?;
+            rows += batch.num_rows();
+            writer.write(&batch).map_err(|e| failed(e.into()))?;
+        }
+        let file = writer.into_inner().map_err(|e| failed(e.into()))?;
+        let file = file.into_inner().map_err(|e| failed(e.into_error().into()))?;
+        let bytes = file.metadata().map_err(|e| failed(e.into()))?.len() as usize;
+        Ok(Self { rows, bytes, store: Store::Scratch(path) })
+    }
+
+    /// Reads the run from its start.
+    pub(super) fn open(self) -> Result<RunReader> {
+        match self.store {
+            Store::Memory(batches) => Ok(RunReader::Memory(batches.into_iter())),
+            Store::Scratch(path) => {
+                let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
+                let reader = StreamReader::try_new_buffered(file, None).map_err(|error| unreadable(&path, error))?;
+                Ok(RunReader::Scratch { reader: Box::new(reader), path })
+            }
+        }
+    }
+}
+
+/// The batches of a run; what is read is freed.
+pub(super) enum RunReader {
+    Memory(std::vec::IntoIter<RecordBatch>),
+    Scratch { reader: Box<StreamReader<BufReader<File>>>, path: TempPath },
+}
+
+impl Iterator for RunReader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Memory(batches) => batches.next().map(Ok),
+            Self::Scratch { reader, path } => reader.next().map(|batch| batch.map_err(|error| unreadable(path, error))),
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::output("cannot read spilled partials again")
+        .file(path)
+        .because(error)
+        .hint("check that nothing else writes to the scratch directory and that its disk is healthy")
+}
