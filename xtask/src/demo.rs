@@ -8,27 +8,33 @@ use crate::plugins;
 use crate::process;
 use crate::workspace::Workspace;
 
+const WHAT_NEXT: &str = "
+The training sets are in OUTPUT, the model is in OUTPUT/model. Look at them with any of
+
+  python3 -c \"import pyarrow.parquet as pq; print(pq.read_table('OUTPUT/train').to_pandas())\"
+  python3 -c \"import polars as pl; print(pl.read_parquet('OUTPUT/train/*.parquet'))\"
+  duckdb -c \"from 'OUTPUT/train/*.parquet'\"
+
+For large tables, compile a faster program, target/release/wafermill, with
+
+  cargo build --release --package wafermill";
+
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     plugins::build(workspace)?;
     let wafermill = workspace.build_host()?;
     let output = workspace.target.join("demo");
+    let output = output.strip_prefix(&workspace.root).unwrap_or(&output);
 
     let mut run = Command::new(&wafermill);
     run.current_dir(&workspace.root)
-        .args(["run", "examples/penguins/pipeline.toml", "--overwrite", "--out"])
-        .arg(&output);
+        .args(["run", "examples/penguins/pipeline.toml", "--out"])
+        .arg(output)
+        .arg("--overwrite");
     process::run(&mut run)?;
-    process::run(Command::new(&wafermill).args(["model", "show"]).arg(output.join("model")))?;
+    let mut show = Command::new(&wafermill);
+    show.current_dir(&workspace.root).args(["model", "show"]).arg(output.join("model"));
+    process::run(&mut show)?;
 
-    println!(
-        "\nThe training sets are in {0}, the model is in {0}/model. Look at them with one of
-
-  python3 -c \"import pyarrow.dataset as ds; print(ds.dataset('{0}/train').to_table().to_pandas())\"
-  python3 -c \"import polars as pl; print(pl.read_parquet('{0}/train/*.parquet'))\"
-  duckdb -c \"from '{0}/train/*.parquet'\"
-
-For large tables, `cargo build --release --package wafermill` compiles a faster program, target/release/wafermill.",
-        output.display()
-    );
+    println!("{}", WHAT_NEXT.replace("OUTPUT", &output.to_string_lossy()));
     Ok(())
 }
