@@ -1,1 +1,49 @@
-fn main() {}
+//! `cargo xtask plugins | demo | test`: each does all that a fresh clone needs.
+
+mod demo;
+mod judge;
+mod plugins;
+mod process;
+mod sysroot;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  plugins              builds the plugins, to target/plugins
+  demo                 builds everything and runs the example pipeline
+  test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let workspace = Workspace::find()?;
+    match arguments.as_slice() {
+        ["plugins"] => plugins::build(&workspace).map(drop),
+        ["demo"] => demo::run(&workspace),
+        ["test"] => test::run(&workspace, &[]),
+        ["test", "--", rest @ ..] => test::run(&workspace, rest),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("unknown arguments `{}`\n\n{USAGE}", arguments.join(" ")),
+    }
+}

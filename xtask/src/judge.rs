@@ -1,0 +1,40 @@
+//! The outside judge: Python tests that compare the program's results with exact arithmetic and with scikit-learn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::workspace::Workspace;
+
+pub(crate) fn run(workspace: &Workspace, wafermill: &Path, plugins: &Path) -> Result<()> {
+    let tests = workspace.root.join("tests/judge");
+    let python = environment(&workspace.target.join("judge"), &tests.join("requirements.txt"))?;
+    process::run(
+        Command::new(python)
+            .args(["-m", "pytest", "-p", "no:cacheprovider"])
+            .arg(&tests)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("WAFERMILL", wafermill)
+            .env("WAFERMILL_PLUGINS", plugins),
+    )
+}
+
+/// Makes a virtual environment with what is required, unless there is one already, and returns its interpreter.
+fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+    let python = folder.join("bin/python");
+    let installed = folder.join("installed.txt");
+    let required = fs::read(requirements).with_context(|| format!("cannot read `{}`", requirements.display()))?;
+    // Written last, so that an environment half made is made again.
+    if fs::read(&installed).is_ok_and(|installed| installed == required) {
+        return Ok(python);
+    }
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder)).context(
+        "the tests need Python 3.11 or newer with its module `venv`; on Debian, `apt-get install python3-venv`",
+    )?;
+    process::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
+    fs::write(&installed, required)?;
+    Ok(python)
+}

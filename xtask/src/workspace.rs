@@ -1,0 +1,43 @@
+//! Where things are, and how cargo is called.
+
+use std::env::{self, consts::EXE_SUFFIX};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+
+/// The clone that this program was built from.
+pub(crate) struct Workspace {
+    /// The folder of the workspace's `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Where everything that is built goes.
+    pub(crate) target: PathBuf,
+}
+
+impl Workspace {
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not in a workspace")?.to_owned();
+        // Cargo put this program in `TARGET/debug`, whatever the user's configuration calls TARGET.
+        let program = env::current_exe()?;
+        let target = program.ancestors().nth(2).context("xtask was not built by cargo")?.to_owned();
+        Ok(Self { root, target })
+    }
+
+    /// A cargo command in the workspace.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).args([subcommand, "--locked"]);
+        command
+    }
+
+    /// Builds the host's program and returns its path.
+    ///
+    /// Selects the whole workspace, as the tests do: cargo unites the features of what is selected, and other features
+    /// would have all dependencies compiled once more.
+    pub(crate) fn build_host(&self) -> Result<PathBuf> {
+        process::run(self.cargo("build").args(["--workspace", "--bin", "wafermill"]))?;
+        Ok(self.target.join("debug").join(format!("wafermill{EXE_SUFFIX}")))
+    }
+}
