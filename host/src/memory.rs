@@ -6,12 +6,16 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 /// The share of the available memory that is used when the user names no budget.
 const DEFAULT_SHARE: f64 = 0.7;
 
+/// Assumed where the system does not tell.
+const UNKNOWN: usize = 1 << 30;
+
 /// Less than this cannot hold one row group and one guest.
 pub const MINIMUM: usize = 64 << 20;
 
 /// Bytes that a run may use by default: 70 % of what the cgroup or the machine has.
 pub fn default_budget() -> usize {
-    let system = System::new_with_specifics(RefreshKind::nothing().with_memory(MemoryRefreshKind::everything()));
+    let wanted = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
+    let Ok(system) = System::new_with_specifics(wanted) else { return UNKNOWN };
     let total = match system.cgroup_limits() {
         Some(limits) if limits.total_memory > 0 => limits.total_memory.min(system.total_memory()),
         _ => system.total_memory(),
