@@ -1,0 +1,134 @@
+//! Arrow IPC: a fragment is a record batch of a file, or a whole stream.
+
+mod footer;
+
+use super::agree::agree;
+use super::batches::{Batches, guard};
+use super::files::InputFile;
+use super::normalize::{convert, logical_type, physical_type, projected};
+use super::{BatchReader, Fragment, Source};
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use std::io::{BufReader, Read, Seek};
+use std::sync::Arc;
+
+/// Arrow IPC files and streams as one table.
+pub(super) struct ArrowSource {
+    schema: SchemaRef,
+    /// The type in which each column comes.
+    physical: Vec<DataType>,
+    files: Vec<InputFile>,
+    fragments: Vec<Fragment>,
+    /// For each fragment its file and what it is there.
+    parts: Vec<(usize, Part)>,
+}
+
+/// What a fragment is in its file.
+#[derive(Clone, Copy)]
+enum Part {
+    Stream,
+    Batch(usize),
+}
+
+impl ArrowSource {
+    pub(super) fn open(files: Vec<InputFile>) -> Result<Self> {
+        let (mut fragments, mut parts) = (Vec::new(), Vec::new());
+        let mut schemas = Vec::with_capacity(files.len());
+        for (index, file) in files.iter().enumerate() {
+            let mut reader = file.open()?;
+            let name = file.path.display();
+            let failed = |error| explain_open(error, file);
+            if is_file(&mut reader).map_err(|error| failed(error.into()))? {
+                let (schema, blocks) = guard(|| footer::read(&mut reader, file.bytes)).flatten().map_err(failed)?;
+                schemas.push(schema);
+                for (block, batch) in blocks.into_iter().enumerate() {
+                    let name = format!("{name}#{block}");
+                    fragments.push(Fragment { name, rows: Some(batch.rows), bytes: batch.bytes });
+                    parts.push((index, Part::Batch(block)));
+                }
+            } else {
+                let stream = guard(|| StreamReader::try_new(reader, None)).flatten().map_err(failed)?;
+                schemas.push(stream.schema());
+                fragments.push(Fragment { name: name.to_string(), rows: None, bytes: file.bytes });
+                parts.push((index, Part::Stream));
+            }
+        }
+        let logical: Vec<Schema> = schemas.iter().map(|schema| convert(schema, logical_type)).collect();
+        let schema = Arc::new(agree(files.iter().map(|file| file.path.as_path()).zip(&logical))?);
+        let physical = (0..schema.fields().len()).map(|column| common_physical(column, &schemas)).collect();
+        Ok(Self { schema, physical, files, fragments, parts })
+    }
+}
+
+impl Source for ArrowSource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        &self.fragments
+    }
+
+    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader> {
+        let (file, part) = self.parts[fragment];
+        let file = &self.files[file];
+        let path = file.path.clone();
+        let explain = move |error: ArrowError, rows| {
+            let what = match part {
+                Part::Stream => format!("the stream cannot be decoded after {rows} rows"),
+                Part::Batch(index) => format!("record batch {index} cannot be decoded"),
+            };
+            Error::source(what)
+                .because(error)
+                .file(&path)
+                .fragment(fragment)
+                .hint("the file is damaged or was written by a broken writer; write it anew, or leave it out")
+        };
+        // Nothing vouches for the length of a batch but its columns, so one is read even where none is asked for.
+        let read = if columns.is_empty() && !self.physical.is_empty() { vec![0] } else { columns.to_vec() };
+        let wanted: Vec<usize> = (0..columns.len()).collect();
+        let reader = file.open()?;
+        let decoder = guard(|| open_part(reader, part, read)).flatten().map_err(|error| explain(error, 0))?;
+        let decoder = decoder.map(move |batch| batch?.project(&wanted));
+        let schema = projected(&self.schema, &self.physical, columns);
+        let expected = self.fragments[fragment].rows;
+        Ok(Box::new(Batches::new(decoder, schema, batch_rows, expected, explain)))
+    }
+}
+
+type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+
+fn open_part(file: std::fs::File, part: Part, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
+    Ok(match part {
+        Part::Stream => Box::new(StreamReader::try_new(BufReader::new(file), Some(columns))?),
+        Part::Batch(index) => {
+            let mut reader = FileReader::try_new(file, Some(columns))?;
+            reader.set_index(index)?;
+            Box::new(reader.take(1))
+        }
+    })
+}
+
+/// Whether it is an IPC file and not a stream, which its first bytes tell.
+fn is_file(reader: &mut (impl Read + Seek)) -> std::io::Result<bool> {
+    let mut start = Vec::new();
+    reader.by_ref().take(6).read_to_end(&mut start)?;
+    reader.rewind()?;
+    Ok(start == b"ARROW1")
+}
+
+/// A dictionary if all files have one: converting text to dictionaries costs more than it saves.
+fn common_physical(column: usize, schemas: &[SchemaRef]) -> DataType {
+    let mut types = schemas.iter().map(|schema| physical_type(schema.field(column).data_type()));
+    let first = types.next().unwrap_or(DataType::Null);
+    if types.all(|other| other == first) { first } else { logical_type(&first) }
+}
+
+fn explain_open(error: ArrowError, file: &InputFile) -> Error {
+    Error::source("this is no complete Arrow IPC file or stream")
+        .because(error)
+        .file(&file.path)
+        .hint("check that it was written and copied to its end; Feather version 1 must be converted")
+}

@@ -1,0 +1,148 @@
+//! CSV: a fragment is a file; types are guessed from the first rows, and a value that breaks the guess later is an error.
+
+mod infer;
+mod locate;
+mod types;
+
+use super::batches::Batches;
+use super::files::InputFile;
+use super::normalize::projected;
+use super::{BatchReader, Fragment, Source};
+use crate::{Error, Result};
+use arrow_csv::reader::Format;
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
+use std::sync::Arc;
+
+/// How CSV files are written.
+#[derive(Clone, Debug)]
+pub struct CsvOptions {
+    /// The byte between fields; a comma by default, a tab for `.tsv`.
+    pub delimiter: Option<u8>,
+    /// Whether the first record names the columns; they are `column_1`, `column_2` … otherwise.
+    pub header: bool,
+    /// The values that stand for null, quoted or not; the empty one by default.
+    pub nulls: Vec<String>,
+    /// Types by column name, such as `int32`, `decimal(10, 2)` or `timestamp[us]`; those of other columns are guessed.
+    pub types: BTreeMap<String, String>,
+    /// From how many rows types are guessed.
+    pub infer_rows: usize,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self { delimiter: None, header: true, nulls: vec![String::new()], types: BTreeMap::new(), infer_rows: 10_000 }
+    }
+}
+
+/// CSV files as one table.
+pub(super) struct CsvSource {
+    schema: SchemaRef,
+    physical: Vec<DataType>,
+    files: Vec<InputFile>,
+    fragments: Vec<Fragment>,
+    layout: Layout,
+}
+
+/// Where fields begin and end, and which of them are null.
+#[derive(Clone)]
+struct Layout {
+    delimiter: u8,
+    header: bool,
+    nulls: Option<Regex>,
+}
+
+impl CsvSource {
+    /// Reads the header of every file, and as many rows as types are guessed from.
+    pub(super) fn open(files: Vec<InputFile>, options: &CsvOptions) -> Result<Self> {
+        let layout = Layout::new(&files, options)?;
+        let schema = Arc::new(infer::schema(&files, &layout, options)?);
+        let physical = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let fragment =
+            |file: &InputFile| Fragment { name: file.path.display().to_string(), rows: None, bytes: file.bytes };
+        let fragments = files.iter().map(fragment).collect();
+        Ok(Self { schema, physical, files, fragments, layout })
+    }
+}
+
+impl Source for CsvSource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        &self.fragments
+    }
+
+    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader> {
+        let file = self.files[fragment].clone();
+        let decoder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
+            .with_format(self.layout.format())
+            .with_projection(columns.to_vec())
+            .with_batch_size(batch_rows.max(1))
+            .build(file.open()?)
+            .map_err(|error| Error::source("the file cannot be read as CSV").because(error).file(&file.path))?;
+        let (layout, schema, read) = (self.layout.clone(), Arc::clone(&self.schema), columns.to_vec());
+        let explain = move |error: ArrowError, rows| {
+            locate::locate(&file, &layout, &schema, &read, rows)
+                .unwrap_or_else(|| {
+                    Error::source(format!("the file cannot be read as CSV after {rows} rows")).because(error)
+                })
+                .file(&file.path)
+                .fragment(fragment)
+        };
+        let schema = projected(&self.schema, &self.physical, columns);
+        Ok(Box::new(Batches::new(decoder, schema, batch_rows, None, explain)))
+    }
+}
+
+impl Layout {
+    fn new(files: &[InputFile], options: &CsvOptions) -> Result<Self> {
+        let tabs = || files.iter().all(|file| file.path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("tsv")));
+        let delimiter = options.delimiter.unwrap_or_else(|| if tabs() { b'\t' } else { b',' });
+        if matches!(delimiter, b'"' | b'\n' | b'\r') {
+            return Err(
+                Error::usage("a quote or a line break cannot delimit fields").hint("use `,`, `;`, `|` or a tab")
+            );
+        }
+        Ok(Self { delimiter, header: options.header, nulls: null_pattern(&options.nulls)? })
+    }
+
+    /// The format as arrow-csv wants it.
+    fn format(&self) -> Format {
+        let format = Format::default().with_header(self.header).with_delimiter(self.delimiter);
+        match &self.nulls {
+            Some(pattern) => format.with_null_regex(pattern.clone()),
+            None => format,
+        }
+    }
+
+    /// The bare records of a file, of whatever lengths, each with its line.
+    fn records<R: Read>(&self, reader: R) -> ::csv::Reader<BufReader<R>> {
+        ::csv::ReaderBuilder::new()
+            .delimiter(self.delimiter)
+            .has_headers(self.header)
+            .flexible(true)
+            .from_reader(BufReader::new(reader))
+    }
+}
+
+/// A pattern for the values that are null, or none where that is just the empty one, which arrow-csv tests faster.
+fn null_pattern(nulls: &[String]) -> Result<Option<Regex>> {
+    if let [only] = nulls
+        && only.is_empty()
+    {
+        return Ok(None);
+    }
+    let alternatives: Vec<String> = nulls.iter().map(|value| regex::escape(value)).collect();
+    // Nothing follows the end of a text, so the second pattern matches nothing.
+    let pattern = if nulls.is_empty() { r"\za".to_owned() } else { format!(r"\A(?:{})\z", alternatives.join("|")) };
+    let pattern = Regex::new(&pattern).map_err(|error| {
+        Error::usage("the list of null values is too long")
+            .because(error)
+            .hint("name only the values that the files use")
+    })?;
+    Ok(Some(pattern))
+}

@@ -1,0 +1,151 @@
+//! The files of a source: one, those of a folder, or those that a glob matches.
+
+use crate::{Error, Result};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The format of a source's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Apache Parquet: `.parquet`, `.pq`.
+    Parquet,
+    /// Text with a delimiter: `.csv`, `.tsv`.
+    Csv,
+    /// Arrow IPC, as a file or as a stream: `.arrow`, `.arrows`, `.ipc`, `.feather`.
+    Arrow,
+}
+
+impl Format {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "parquet" | "pq" => Some(Self::Parquet),
+            "csv" | "tsv" => Some(Self::Csv),
+            "arrow" | "arrows" | "ipc" | "feather" => Some(Self::Arrow),
+            _ => None,
+        }
+    }
+}
+
+const FORMAT_HINT: &str = "known are `.parquet`, `.pq`, `.csv`, `.tsv`, `.arrow`, `.arrows`, `.ipc` and `.feather`; for other names state the format";
+
+/// A file as it was when the source was opened; later passes must find the same.
+#[derive(Clone, Debug)]
+pub(super) struct InputFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl InputFile {
+    fn new(path: PathBuf) -> Result<Self> {
+        let metadata = path.metadata().map_err(|error| cannot_read(&path, error))?;
+        Ok(Self { path, bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    /// Opens the file, if it has not changed: the passes of a run must see the same rows.
+    pub(super) fn open(&self) -> Result<File> {
+        let file = File::open(&self.path).map_err(|error| cannot_read(&self.path, error))?;
+        let metadata = file.metadata().map_err(|error| cannot_read(&self.path, error))?;
+        if (metadata.len(), metadata.modified().ok()) != (self.bytes, self.modified) {
+            return Err(Error::source("the file changed while it was read")
+                .file(&self.path)
+                .hint("start again once nothing writes to it"));
+        }
+        Ok(file)
+    }
+}
+
+/// The files at `path`, sorted, and their format.
+pub(super) fn find(path: &str, format: Option<Format>) -> Result<(Format, Vec<InputFile>)> {
+    let root = Path::new(path);
+    // A file may have a name that looks like a glob, so what exists is taken as it is.
+    let mut paths = if root.is_dir() {
+        let mut paths = Vec::new();
+        walk(root, format, &mut paths)?;
+        paths
+    } else if root.exists() || !path.contains(['*', '?', '[']) {
+        vec![root.to_owned()]
+    } else {
+        matches(path, format)?
+    };
+    if paths.is_empty() {
+        return Err(Error::source("no file of a known format is there").file(root).hint(FORMAT_HINT));
+    }
+    paths.sort();
+    let files = paths.into_iter().map(InputFile::new).collect::<Result<Vec<_>>>()?;
+    let format = match format {
+        Some(format) => format,
+        None => common_format(&files)?,
+    };
+    Ok((format, files))
+}
+
+fn walk(folder: &Path, format: Option<Format>, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |error| cannot_read(folder, error);
+    for entry in folder.read_dir().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if is_hidden(&entry.file_name()) {
+            continue;
+        }
+        // Links to folders are not followed: they can form a circle.
+        if entry.file_type().map_err(failed)?.is_dir() {
+            walk(&path, format, found)?;
+        } else if path.is_file() && is_wanted(&path, format) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn matches(pattern: &str, format: Option<Format>) -> Result<Vec<PathBuf>> {
+    let bad = |error: glob::PatternError| {
+        Error::usage(format!("`{pattern}` is not a glob: {}", error.msg)).hint("write a literal `[` as `[[]`")
+    };
+    let mut found = Vec::new();
+    for path in glob::glob(pattern).map_err(bad)? {
+        let path = path.map_err(|error| cannot_read(&PathBuf::from(error.path()), error.into()))?;
+        let hidden = path.file_name().is_some_and(is_hidden);
+        // A stated format is the user's word for all that the glob matches.
+        if path.is_file() && !hidden && (format.is_some() || is_wanted(&path, None)) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Writers leave files such as `_SUCCESS` and `.part-0.crc` beside the data.
+fn is_hidden(name: &OsStr) -> bool {
+    matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_'))
+}
+
+fn is_wanted(path: &Path, format: Option<Format>) -> bool {
+    let own = Format::of(path);
+    own.is_some() && (format.is_none() || own == format)
+}
+
+fn common_format(files: &[InputFile]) -> Result<Format> {
+    let (first, rest) = files.split_first().ok_or_else(|| Error::internal("a source needs at least one file"))?;
+    let unknown = || Error::usage("the name does not tell the format").file(&first.path).hint(FORMAT_HINT);
+    let format = Format::of(&first.path).ok_or_else(unknown)?;
+    match rest.iter().find(|file| Format::of(&file.path) != Some(format)) {
+        None => Ok(format),
+        Some(other) => {
+            let (other, first) = (other.path.display(), first.path.display());
+            Err(Error::usage(format!("`{other}` has another format than `{first}`"))
+                .hint("state the format, or use a glob that matches one kind of file"))
+        }
+    }
+}
+
+fn cannot_read(path: &Path, error: std::io::Error) -> Error {
+    let hint = match error.kind() {
+        ErrorKind::NotFound => "check the path; it is relative to the current folder",
+        ErrorKind::PermissionDenied => "check the permissions of the file and of its folders",
+        _ => "check the disk or the mount, then run again",
+    };
+    Error::source("cannot read the file").because(error).file(path).hint(hint)
+}

@@ -1,0 +1,191 @@
+//! Parquet: a fragment is a row group, and text that is stored as a dictionary stays one.
+
+use super::agree::agree;
+use super::batches::{Batches, guard};
+use super::files::InputFile;
+use super::normalize::{convert, logical_type, projected, text_dictionary};
+use super::{BatchReader, Fragment, Source};
+use crate::{Error, Result};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Encoding;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use std::sync::Arc;
+
+/// Parquet files as one table.
+pub(super) struct ParquetSource {
+    schema: SchemaRef,
+    /// The type in which each column comes.
+    physical: Vec<DataType>,
+    files: Vec<ParquetFile>,
+    fragments: Vec<Fragment>,
+    /// For each fragment its file and its row group.
+    row_groups: Vec<(usize, usize)>,
+}
+
+struct ParquetFile {
+    file: InputFile,
+    metadata: ArrowReaderMetadata,
+}
+
+impl ParquetSource {
+    /// Reads the footers of all files; they are kept, so that a fragment is opened without reading them again.
+    pub(super) fn open(files: Vec<InputFile>) -> Result<Self> {
+        let footers = files.iter().map(load_footer).collect::<Result<Vec<_>>>()?;
+        let logical: Vec<Schema> = footers.iter().map(|footer| convert(footer.schema(), stored_type)).collect();
+        let schema = agree(files.iter().map(|file| file.path.as_path()).zip(&logical))?;
+        let physical: Vec<DataType> = (0..schema.fields().len())
+            .map(|column| physical_type(schema.field(column).data_type(), column, &footers))
+            .collect();
+
+        let mut source = Self {
+            schema: Arc::new(schema),
+            physical,
+            files: Vec::new(),
+            fragments: Vec::new(),
+            row_groups: Vec::new(),
+        };
+        for ((file, footer), logical) in files.into_iter().zip(footers).zip(logical) {
+            source.add_file(file, footer, &logical)?;
+        }
+        Ok(source)
+    }
+
+    fn add_file(&mut self, file: InputFile, footer: ArrowReaderMetadata, logical: &Schema) -> Result<()> {
+        let typed =
+            |(field, data_type): (&Arc<Field>, &DataType)| field.as_ref().clone().with_data_type(data_type.clone());
+        let schema = Schema::new(logical.fields().iter().zip(&self.physical).map(typed).collect::<Vec<_>>());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let footer = Arc::clone(footer.metadata());
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(&footer), options).map_err(|error| {
+            Error::source("the columns cannot be read as Arrow").because(error).file(&file.path).hint(CORRUPT)
+        })?;
+        for (index, group) in footer.row_groups().iter().enumerate() {
+            let rows = u64::try_from(group.num_rows()).map_err(|_| {
+                Error::source(format!("row group {index} has {} rows", group.num_rows())).file(&file.path).hint(CORRUPT)
+            })?;
+            let bytes = group.columns().iter().map(|chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0));
+            self.fragments.push(Fragment {
+                name: format!("{}#{index}", file.path.display()),
+                rows: Some(rows),
+                bytes: bytes.fold(0, u64::saturating_add),
+            });
+            self.row_groups.push((self.files.len(), index));
+        }
+        self.files.push(ParquetFile { file, metadata });
+        Ok(())
+    }
+}
+
+impl Source for ParquetSource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        &self.fragments
+    }
+
+    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader> {
+        let (file, row_group) = self.row_groups[fragment];
+        let ParquetFile { file, metadata } = &self.files[file];
+        let path = file.path.clone();
+        let explain = move |error: ArrowError, _| {
+            Error::source(format!("row group {row_group} cannot be decoded"))
+                .because(error)
+                .file(&path)
+                .fragment(fragment)
+                .hint(CORRUPT)
+        };
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.open()?, metadata.clone())
+            .with_projection(mask)
+            .with_row_groups(vec![row_group])
+            .with_batch_size(batch_rows.max(1));
+        let reader = guard(|| reader.build().map_err(ArrowError::from)).flatten().map_err(|error| explain(error, 0))?;
+        let order = reading_order(columns);
+        let decoder = reader.map(move |batch| batch?.project(&order));
+        let schema = projected(&self.schema, &self.physical, columns);
+        let expected = self.fragments[fragment].rows;
+        Ok(Box::new(Batches::new(decoder, schema, batch_rows, expected, explain)))
+    }
+}
+
+const CORRUPT: &str = "the file is damaged or was written by a broken writer; write it anew, or leave it out";
+
+/// Reads a file's footer without its column statistics, which nothing here needs.
+fn load_footer(file: &InputFile) -> Result<ArrowReaderMetadata> {
+    let failed = |message: &str, hint: &str| Error::source(message).file(&file.path).hint(hint);
+    if file.bytes == 0 {
+        return Err(failed(
+            "the file is empty",
+            "a Parquet file without rows still has a footer; write the file anew or leave it out",
+        ));
+    }
+    let reader = file.open()?;
+    let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    guard(|| ArrowReaderMetadata::load(&reader, options).map_err(ArrowError::from)).flatten().map_err(|error| {
+        failed(
+            "this is no complete Parquet file",
+            "check that it was written and copied to its end; if it has another format, state that",
+        )
+        .because(error)
+    })
+}
+
+/// The logical type of a stored column. Parquet has one text and one binary type; the offset width that its writer noted down
+/// for itself does not belong to the table.
+fn stored_type(noted: &DataType) -> DataType {
+    match logical_type(noted) {
+        DataType::LargeUtf8 => DataType::Utf8,
+        DataType::LargeBinary => DataType::Binary,
+        other => other,
+    }
+}
+
+/// How a column is read, the same for all row groups of all files: as a dictionary where most of its values are stored so.
+///
+/// Making dictionaries of values stored plainly costs more than it saves, so a column that merely begins with a dictionary page
+/// (a writer gives up on one that grows too large) is read as it is.
+fn physical_type(logical: &DataType, column: usize, footers: &[ArrowReaderMetadata]) -> DataType {
+    if *logical != DataType::Utf8 {
+        return logical.clone();
+    }
+    let (mut values, mut in_dictionaries) = (0_i128, 0_i128);
+    for footer in footers {
+        let chunks = footer.metadata().row_groups().iter();
+        for chunk in chunks.filter_map(|group| Some(group.column(leaf(footer.metadata(), column)?))) {
+            values += i128::from(chunk.num_values());
+            if is_dictionary(chunk) {
+                in_dictionaries += i128::from(chunk.num_values());
+            }
+        }
+    }
+    if in_dictionaries > 0 && 2 * in_dictionaries >= values { text_dictionary() } else { logical.clone() }
+}
+
+/// The leaf column that holds a top-level column that is not nested.
+fn leaf(metadata: &ParquetMetaData, column: usize) -> Option<usize> {
+    let schema = metadata.file_metadata().schema_descr();
+    (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == column)
+}
+
+/// Whether all data pages of a chunk refer to its dictionary page.
+fn is_dictionary(chunk: &ColumnChunkMetaData) -> bool {
+    match chunk.page_encoding_stats_mask() {
+        Some(pages) => pages.is_only(Encoding::RLE_DICTIONARY) || pages.is_only(Encoding::PLAIN_DICTIONARY),
+        // Without statistics of pages, `PLAIN` may just be the encoding of the dictionary page itself.
+        None => {
+            chunk.encodings().any(|encoding| matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY))
+        }
+    }
+}
+
+/// Where each of `columns` stands in what the reader returns: it reads every column once, in the order of the file.
+pub(super) fn reading_order(columns: &[usize]) -> Vec<usize> {
+    let mut read = columns.to_vec();
+    read.sort_unstable();
+    read.dedup();
+    columns.iter().map(|column| read.partition_point(|other| other < column)).collect()
+}
