@@ -1,5 +1,6 @@
 //! wafermill streams tables of any size through sandboxed WebAssembly transforms into training sets.
 
+pub mod aggregate;
 pub mod contract;
 mod error;
 pub mod hash;
