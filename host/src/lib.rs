@@ -6,7 +6,10 @@ mod error;
 pub mod hash;
 pub mod ipc;
 pub mod memory;
+pub mod model;
 pub mod partials;
+pub mod pipeline;
+pub mod run;
 pub mod sandbox;
 pub mod source;
 

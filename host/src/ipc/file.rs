@@ -136,3 +136,16 @@ fn unreadable(path: &Path, error: impl Into<Cause>) -> Error {
 fn unwritable(path: &Path, error: impl Into<Cause>) -> Error {
     Error::output("a table cannot be written").file(path).because(error)
 }
+
+/// Opens a table whatever its columns are.
+///
+/// # Errors
+/// As for [`TableReader::open`].
+pub fn open_table(path: &Path) -> Result<TableReader> {
+    let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let (footer, _) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
+    let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
+    let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
+    let schema = try_fb_to_schema(schema).map_err(|error| unreadable(path, error))?;
+    TableReader::open(path, &std::sync::Arc::new(schema))
+}

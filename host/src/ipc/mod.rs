@@ -6,4 +6,4 @@ mod file;
 
 pub(crate) use decode::{Cause, decode_batch, decode_schema};
 pub(crate) use encode::{BatchEncoder, encode_schema};
-pub use file::{TableReader, TableWriter};
+pub use file::{TableReader, TableWriter, open_table};

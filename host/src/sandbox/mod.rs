@@ -13,6 +13,7 @@ mod plugin;
 mod steps;
 mod store;
 
+pub(crate) use convert::crosses_flat;
 pub use engine::Sandbox;
 pub use limits::Limits;
 pub use plugin::Plugin;

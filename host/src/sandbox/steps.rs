@@ -88,6 +88,7 @@ fn table_batch(instance: &Instance, export: &str, tables: &[SchemaRef], rows: ty
 
 /// Learns from some of the training rows.
 pub struct Fitter {
+    input: SchemaRef,
     instance: Instance,
     resource: ResourceAny,
     tables: Vec<SchemaRef>,
@@ -105,7 +106,12 @@ impl Fitter {
         let resource =
             instance.call("fitter.open", |store, guest| guest.fitter().call_open(store, &arguments, &pass))?;
         let tables = task.plan.partials.iter().map(|table| table.schema().clone()).collect();
-        Ok(Self { instance, resource, tables, encoder: BatchEncoder::default() })
+        Ok(Self { input: task.input.clone(), instance, resource, tables, encoder: BatchEncoder::default() })
+    }
+
+    /// The schema of its batches.
+    pub fn input(&self) -> &SchemaRef {
+        &self.input
     }
 
     /// Learns from a batch with the task's input schema.
