@@ -82,8 +82,12 @@ pub(super) fn task(step: &Step, input: SchemaRef) -> Task {
     Task { params: step.params.clone(), selection: step.selection.clone(), plan: step.plan.clone(), input }
 }
 
-/// What a fitted step writes, told by its plugin from the model.
+/// What a fitted step writes. Its plugin is asked only where the plan leaves it open: loading a model can take long.
 pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<SchemaRef> {
+    if step.plan.writes.iter().all(|write| write.family.is_none()) {
+        let fields: Vec<Field> = step.plan.writes.iter().map(|write| write.field.clone()).collect();
+        return Ok(Arc::new(Schema::new(fields)));
+    }
     let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
     Ok(open(step, plain_input(step), store).map_err(placed)?.outputs)
 }
