@@ -76,15 +76,18 @@ impl Layout {
         self.0.push(entry);
     }
 
-    /// The columns after a step: what it drops and replaces is gone, what it writes stands where its plan says.
+    /// The columns after a step: what it drops and replaces of its selected columns is gone, what it writes stands where its plan
+    /// says.
     ///
     /// # Errors
     /// Where two columns would have one name.
-    pub fn after(&self, step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Result<Self> {
+    pub fn after(&self, step: usize, selected: &Schema, plan: &StepPlan, outputs: Option<&Schema>) -> Result<Self> {
         let written = written(step, plan, outputs);
         let replaced = |name: &str| {
-            let exact = plan.writes.iter().filter(|write| write.family.is_none());
-            plan.drops.iter().any(|drop| drop == name) || exact.clone().any(|write| write.field.name() == name)
+            let mut exact = plan.writes.iter().filter(|write| write.family.is_none());
+            // A column that was not selected is not the step's to replace: one that is written with its name clashes with it.
+            selected.index_of(name).is_ok()
+                && (plan.drops.iter().any(|drop| drop == name) || exact.any(|write| write.field.name() == name))
         };
         let mut entries = Vec::with_capacity(self.0.len() + written.len());
         let at = |place: Option<&str>| -> Vec<Entry> {
@@ -96,7 +99,6 @@ impl Layout {
                 entries.push(entry.clone());
                 continue;
             };
-            // Only what was selected can be dropped or replaced; a plan that names other columns was refused before.
             if !replaced(column.field.name()) {
                 entries.push(entry.clone());
             }
@@ -149,4 +151,46 @@ fn written(step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Vec<Vec<En
         Some(_) => fields.into_iter().map(|field| column(field, true)).collect(),
     });
     entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Passes, Write};
+
+    fn schema(names: &[&str]) -> Schema {
+        Schema::new(names.iter().map(|name| Field::new(*name, DataType::Float64, true)).collect::<Vec<_>>())
+    }
+
+    fn write(place: Option<&str>, name: &str, family: Option<u32>) -> Write {
+        Write { place: place.map(str::to_owned), field: Field::new(name, DataType::UInt8, false), family }
+    }
+
+    fn plan(drops: &[&str], writes: Vec<Write>) -> StepPlan {
+        let drops = drops.iter().map(|name| (*name).to_owned()).collect();
+        let passes = Passes { least: 0, most: 0 };
+        StepPlan { passes, reads: Vec::new(), drops, writes, partials: Vec::new(), model: Vec::new() }
+    }
+
+    fn names(layout: &Layout) -> Vec<&str> {
+        layout.columns().map(|column| column.field.name().as_str()).collect()
+    }
+
+    #[test]
+    fn written_columns_stand_where_the_plan_says() {
+        let layout = Layout::of_source(&schema(&["a", "b", "c"]));
+        let writes = vec![write(Some("a"), "a", None), write(Some("a"), "a2", None), write(None, "z", None)];
+        let after = layout.after(0, &schema(&["a", "b"]), &plan(&["b"], writes), None).unwrap();
+        assert_eq!(names(&after), ["a", "a2", "c", "z"]);
+        assert_eq!(after.column("a").unwrap().writer, Some(0));
+        assert_eq!(after.column("c").unwrap().writer, None);
+    }
+
+    #[test]
+    fn a_column_that_was_not_selected_is_never_replaced() {
+        let layout = Layout::of_source(&schema(&["x", "x_missing"]));
+        let plan = plan(&[], vec![write(Some("x"), "x_missing", None)]);
+        let error = layout.after(0, &schema(&["x"]), &plan, None).unwrap_err();
+        assert_eq!(error.message(), "the step writes a column `x_missing`, which the table has already");
+    }
 }

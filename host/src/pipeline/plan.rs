@@ -134,7 +134,7 @@ fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
         return Ok(layout.clone());
     }
     let outputs = step.outputs.as_deref();
-    let next = layout.after(index, &step.plan, outputs);
+    let next = layout.after(index, &step.selection.schema, &step.plan, outputs);
     next.map_err(|error| error.step(&step.name).in_plugin(&step.plugin.description().name))
 }
 
