@@ -3,6 +3,7 @@
 use crate::bindings::exports::wafermill::plugin::guest as wit;
 use crate::bindings::wafermill::plugin::types;
 use crate::message::encode_schema;
+use crate::plan::Plan;
 use crate::plugin::{Finisher, Fit, Fitter, Outcome, Pass, Rows, Task, Transform};
 use crate::{Error, Input, Output, Result, Selection};
 use arrow_schema::Schema;
@@ -48,7 +49,7 @@ fn open_task<P: Transform>(task: types::Task) -> Result<Task<P::Params>> {
 }
 
 fn inputs(tables: &[crate::Table]) -> Result<Vec<Input>> {
-    tables.iter().map(|table| Input::decode(&encode_schema(&table.schema))).collect()
+    tables.iter().map(|table| Input::decode(&encode_schema(&table.schema)?)).collect()
 }
 
 fn table_batch(rows: Rows) -> types::TableBatch {
@@ -79,7 +80,7 @@ impl<P: Fit> wit::Guest for Component<P> {
 
     fn plan(params: String, selection: types::Selection) -> Result<types::StepPlan, types::Error> {
         let plan = parse::<P>(&params).and_then(|params| P::plan(&params, &Selection::decode(&selection)?));
-        Ok(plan?.encode())
+        Ok(plan.and_then(Plan::encode)?)
     }
 }
 
@@ -139,11 +140,14 @@ impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
     }
 
     fn outputs(&self) -> Result<Vec<u8>, types::Error> {
-        if self.outputs.get().is_none() {
-            let fields = self.transform.borrow_mut().outputs()?;
-            return Ok(encode_schema(self.outputs.get_or_init(|| Schema::new(fields))));
-        }
-        Ok(encode_schema(self.outputs.get().ok_or_else(not_ready)?))
+        let outputs = match self.outputs.get() {
+            Some(outputs) => outputs,
+            None => {
+                let fields = self.transform.borrow_mut().outputs()?;
+                self.outputs.get_or_init(|| Schema::new(fields))
+            }
+        };
+        Ok(encode_schema(outputs)?)
     }
 
     fn apply(&self, batch: Vec<u8>) -> Result<Vec<u8>, types::Error> {

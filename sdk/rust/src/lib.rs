@@ -8,11 +8,13 @@ mod column;
 mod error;
 mod exact;
 mod export;
+mod flatbuffer;
 mod log;
 mod message;
 mod output;
 mod plan;
 mod plugin;
+mod schema;
 pub mod stats;
 
 pub use allocator::AlignedAllocator;

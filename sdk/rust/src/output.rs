@@ -1,9 +1,9 @@
 //! Batches on their way out: results are laid out straight into the outgoing message.
 
+use crate::flatbuffer::Pair;
 use crate::message::{ALIGNMENT, Layout};
 use crate::{Column, Error, Result, Values};
 use arrow_buffer::{NullBuffer, bit_util};
-use arrow_ipc::FieldNode;
 use arrow_schema::{DataType, Field, Schema};
 use bytemuck::Pod;
 
@@ -15,23 +15,8 @@ pub struct Output<'a> {
     next: usize,
     reserved: usize,
     message: Vec<u8>,
-    layout: LayoutOf,
+    layout: Layout,
     dictionaries: Vec<u8>,
-}
-
-#[derive(Debug, Default)]
-struct LayoutOf {
-    nodes: Vec<(usize, usize)>,
-    buffers: Vec<(usize, usize)>,
-}
-
-impl LayoutOf {
-    fn finish(&self) -> Layout {
-        Layout {
-            nodes: self.nodes.iter().map(|(length, nulls)| FieldNode::new(*length as i64, *nulls as i64)).collect(),
-            buffers: self.buffers.iter().map(|(at, length)| arrow_ipc::Buffer::new(*at as i64, *length as i64)).collect(),
-        }
-    }
 }
 
 /// Nodes and buffers that a type takes up in a record batch, and an estimate of its bytes a row.
@@ -59,7 +44,7 @@ impl<'a> Output<'a> {
         let reserved = Layout::reserve(nodes, buffers);
         let mut message = Vec::with_capacity(reserved + width * rows + ALIGNMENT * buffers);
         message.resize(reserved, 0);
-        Self { schema, rows, next: 0, reserved, message, layout: LayoutOf::default(), dictionaries: Vec::new() }
+        Self { schema, rows, next: 0, reserved, message, layout: Layout::default(), dictionaries: Vec::new() }
     }
 
     /// How many rows each column must have.
@@ -229,7 +214,7 @@ impl<'a> Output<'a> {
         if let Some(field) = self.field() {
             return Err(Error::internal("a batch was finished before all of its columns were written").column(field.name()));
         }
-        self.layout.finish().write(self.rows, dictionary, &mut self.message, self.reserved)?;
+        self.layout.write(self.rows, dictionary, &mut self.message, self.reserved)?;
         if self.dictionaries.is_empty() {
             return Ok(self.message);
         }
@@ -263,8 +248,8 @@ impl<'a> Output<'a> {
         let at = self.message.len();
         match nulls.filter(|nulls| nulls.null_count() > 0) {
             None => {
-                self.layout.nodes.push((length, 0));
-                self.layout.buffers.push((at - self.reserved, 0));
+                self.layout.nodes.push(Pair(length as i64, 0));
+                self.push_buffer(at, 0);
             }
             Some(nulls) => {
                 let slot = self.validity_slot(length);
@@ -275,13 +260,13 @@ impl<'a> Output<'a> {
 
     /// Room for a validity buffer whose content is not known yet: which node and which buffer it is.
     fn validity_slot(&mut self, length: usize) -> (usize, usize) {
-        self.layout.nodes.push((length, 0));
+        self.layout.nodes.push(Pair(length as i64, 0));
         let _: &mut [u8] = self.buffer(length.div_ceil(8));
         (self.layout.nodes.len() - 1, self.layout.buffers.len() - 1)
     }
 
     fn set_validity(&mut self, at: usize, (node, buffer): (usize, usize), nulls: &NullBuffer) {
-        self.layout.nodes[node].1 = nulls.null_count();
+        self.layout.nodes[node].1 = nulls.null_count() as i64;
         if nulls.null_count() == 0 {
             self.layout.buffers[buffer].1 = 0;
             return;
@@ -291,12 +276,16 @@ impl<'a> Output<'a> {
         self.message[at..at + length].copy_from_slice(&bits.as_slice()[..length]);
     }
 
+    fn push_buffer(&mut self, at: usize, size: usize) {
+        self.layout.buffers.push(Pair((at - self.reserved) as i64, size as i64));
+    }
+
     /// The next buffer of the body, all zero, padded to the alignment.
     fn buffer<T: Pod>(&mut self, length: usize) -> &mut [T] {
         let at = self.message.len();
         let size = length * size_of::<T>();
         self.message.resize((at + size).next_multiple_of(ALIGNMENT), 0);
-        self.layout.buffers.push((at - self.reserved, size));
+        self.push_buffer(at, size);
         cast(&mut self.message[at..at + size])
     }
 
@@ -323,7 +312,7 @@ impl<'a> Output<'a> {
             return Err(Error::internal(format!("a column has {count} values where the batch has {rows} rows")));
         }
         let size = self.message.len() - start;
-        self.layout.buffers.push((start - self.reserved, size));
+        self.push_buffer(start, size);
         self.message.resize((start + size).next_multiple_of(ALIGNMENT), 0);
         self.set_validity(at, slot, &NullBuffer::new(valid.finish()));
         Ok(())

@@ -183,24 +183,21 @@ impl Plan {
         &self.model
     }
 
-    pub(crate) fn encode(self) -> wit::StepPlan {
-        let partials = self.partials.into_iter().map(|table| wit::PartialTable {
-            name: table.name,
-            schema: message::encode_schema(&table.schema),
-            operators: table.operators,
+    pub(crate) fn encode(self) -> Result<wit::StepPlan> {
+        let partials = self.partials.into_iter().map(|Table { name, schema, operators }| {
+            Ok(wit::PartialTable { name, schema: message::encode_schema(&schema)?, operators })
         });
-        let model = self
-            .model
-            .into_iter()
-            .map(|table| wit::ModelTable { name: table.name, schema: message::encode_schema(&table.schema) });
-        wit::StepPlan {
+        let model = self.model.into_iter().map(|Table { name, schema, .. }| {
+            Ok(wit::ModelTable { name, schema: message::encode_schema(&schema)? })
+        });
+        Ok(wit::StepPlan {
             passes: self.passes.unwrap_or(Passes::NONE),
             reads: self.reads,
             drops: self.drops,
             writes: self.writes,
-            outputs: message::encode_schema(&Schema::new(self.outputs)),
-            partials: partials.collect(),
-            model: model.collect(),
-        }
+            outputs: message::encode_schema(&Schema::new(self.outputs))?,
+            partials: partials.collect::<Result<_>>()?,
+            model: model.collect::<Result<_>>()?,
+        })
     }
 }

@@ -162,7 +162,7 @@ impl Rows {
     /// Where `tables` has no such table.
     pub fn decode(&self, tables: &[Table]) -> Result<Batch> {
         let table = tables.get(self.table).ok_or_else(|| Error::internal("no such table"))?;
-        Input::decode(&crate::message::encode_schema(&table.schema))?.batch(self.message.clone())
+        Input::decode(&crate::message::encode_schema(&table.schema)?)?.batch(self.message.clone())
     }
 }
 
