@@ -177,13 +177,16 @@ impl Transform for Encode {
 
     fn outputs(&mut self) -> Result<Vec<Field>> {
         let mut outputs = Vec::new();
-        for ((codes, field), planned) in self.columns.iter_mut().zip(self.task.input.fields()).zip(self.task.plan.outputs()) {
+        for ((codes, field), planned) in
+            self.columns.iter_mut().zip(self.task.input.fields()).zip(self.task.plan.outputs())
+        {
             codes.complete(&self.task.params)?;
             match self.task.params.method {
                 Method::Onehot => {
                     let names = column_names(field, codes, &self.task.params)?;
                     if names.len() as u64 > u64::from(MOST_COLUMNS) {
-                        let message = format!("its {} categories would make more than {MOST_COLUMNS} columns", names.len());
+                        let message =
+                            format!("its {} categories would make more than {MOST_COLUMNS} columns", names.len());
                         return Err(Error::invalid_data(message)
                             .column(field.name())
                             .hint("set `max_categories` or `min_frequency`, or use the method `ordinal`"));

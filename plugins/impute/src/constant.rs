@@ -16,7 +16,9 @@ pub(crate) fn parse(value: &Value, field: &Field) -> Result<Fill> {
         Some(KeyClass::Binary) => value.as_str().map(|text| Category::Binary(text.as_bytes().to_vec())),
         Some(KeyClass::Float) => value.as_f64().map(Category::Float),
         Some(KeyClass::Unsigned) => value.as_u64().map(Category::Unsigned),
-        Some(KeyClass::Signed) => signed(value, data_type).filter(|value| fits(*value, data_type)).map(Category::Signed),
+        Some(KeyClass::Signed) => {
+            signed(value, data_type).filter(|value| fits(*value, data_type)).map(Category::Signed)
+        }
         None => None,
     };
     category.map(Fill::from).ok_or_else(|| {

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wafermill_sdk::stats::{Counts, KeyClass, Moments, Quantiles};
 use wafermill_sdk::{
-    Batch, DataType, Error, Field, Fit, Output, Passes, Plan, Result, Selection, Table, Task, Transform, export, serde_json,
+    Batch, DataType, Error, Field, Fit, Output, Passes, Plan, Result, Selection, Table, Task, Transform, export,
+    serde_json,
 };
 
 /// How missing values are filled.
@@ -160,7 +161,8 @@ impl Transform for Impute {
         let name = tables.get(table).map_or("", |table| table.name.as_str());
         for (column, fill) in read_fills(name, rows)? {
             let index = self.task.input.fields().position(|field| *field.name() == column);
-            let index = index.ok_or_else(|| Error::invalid_model(format!("the model has an unknown column `{column}`")))?;
+            let index =
+                index.ok_or_else(|| Error::invalid_model(format!("the model has an unknown column `{column}`")))?;
             self.fills[index] = Some(fill);
         }
         Ok(())

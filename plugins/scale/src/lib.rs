@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wafermill_sdk::stats::{ColumnMoments, Moments, MomentsReader, Quantiles, QuantilesReader, Refined};
 use wafermill_sdk::{
-    Batch, Column, DataType, Error, Field, Finisher, Fit, Fitter, Outcome, Output, Pass, Passes, Plan, Result, Rows, Schema,
-    Selection, Table, Task, Transform, export,
+    Batch, Column, DataType, Error, Field, Finisher, Fit, Fitter, Outcome, Output, Pass, Passes, Plan, Result, Rows,
+    Schema, Selection, Table, Task, Transform, export,
 };
 
 /// How numbers are scaled.
@@ -119,7 +119,8 @@ impl Transform for Scale {
                 let message = format!("`scale` takes integers and floats, not {}", field.data_type());
                 return Err(Error::unsupported_type(message).column(field.name()));
             }
-            plan = plan.read(field, false).replace(field, Field::new(field.name(), output.clone(), field.is_nullable()));
+            plan =
+                plan.read(field, false).replace(field, Field::new(field.name(), output.clone(), field.is_nullable()));
         }
         Ok(plan)
     }
@@ -158,7 +159,12 @@ impl Transform for Scale {
     }
 }
 
-fn apply(column: &Column, Scaling { center, scale, offset }: Scaling, float: Float, output: &mut Output<'_>) -> Result<()> {
+fn apply(
+    column: &Column,
+    Scaling { center, scale, offset }: Scaling,
+    float: Float,
+    output: &mut Output<'_>,
+) -> Result<()> {
     let values = column.to_f64().ok_or_else(|| Error::internal("a column without numbers"))?;
     let scaled = values.iter().map(|value| (value - center) / scale + offset);
     match float {
@@ -241,7 +247,9 @@ impl Finisher<Params> for Finish {
         let columns = task.input.len();
         let [low, high] = task.params.percentiles;
         let reader = match task.params.method {
-            Method::Robust => Reader::Quantiles(QuantilesReader::open(columns, &[low, 50.0, high], pass.carry.as_deref())?),
+            Method::Robust => {
+                Reader::Quantiles(QuantilesReader::open(columns, &[low, 50.0, high], pass.carry.as_deref())?)
+            }
             _ => Reader::Moments(MomentsReader::new(columns)),
         };
         Ok(Self { task, reader })
@@ -293,7 +301,9 @@ impl Learned {
         let error = match self.scaling {
             None => Error::invalid_data("the column has no numbers among the training rows")
                 .hint("leave the column out of the step, or impute a constant before it"),
-            Some(Scaling { center, scale, offset }) if !(center.is_finite() && scale.is_finite() && offset.is_finite()) => {
+            Some(Scaling { center, scale, offset })
+                if !(center.is_finite() && scale.is_finite() && offset.is_finite()) =>
+            {
                 Error::invalid_data("the training rows hold infinities or numbers too large to scale by")
                     .hint("drop or replace them before this step, or use the method `robust`")
             }

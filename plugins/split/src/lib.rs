@@ -6,10 +6,10 @@
 use schemars::{JsonSchema, Schema as JsonSchemaObject, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use wafermill_sdk::{
-    Batch, ColumnRole, ContextColumn, DataType, Error, Field, Output, Plan, PluginRole, Result, Selection, Task, Transform,
-    Values, export, serde_json,
+    Batch, ColumnRole, ContextColumn, DataType, Error, Field, Output, Plan, PluginRole, Result, Selection, Task,
+    Transform, Values, export, serde_json,
 };
 
 /// The metadata key under which a split names its parts.
@@ -123,7 +123,7 @@ impl Transform for Split {
         params.parts.bounds()?;
         let names: Vec<_> = params.parts.0.iter().map(|(name, _)| name).collect();
         let names = serde_json::to_string(&names).map_err(|error| Error::internal(error.to_string()))?;
-        let field = Field::new("part", DataType::UInt8, false).with_metadata(HashMap::from([(PARTS.to_owned(), names)]));
+        let field = Field::new("part", DataType::UInt8, false).with_metadata([(PARTS, names)]);
         let keyed = selection.with_role(ColumnRole::Key).next().is_some();
         let hash = if keyed { ContextColumn::KeyHash } else { ContextColumn::RowHash };
         Ok(Plan::default().read_context(hash).add(None, field))

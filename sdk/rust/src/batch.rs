@@ -162,16 +162,21 @@ impl<'a> Reader<'a> {
             DataType::Decimal128(_, _) => Values::Decimal128(self.scalars(length)?),
             DataType::Utf8 | DataType::Binary => {
                 let offsets = self.offsets(length)?;
-                Values::Bytes(Bytes { offsets: Offsets::Small(offsets), data: self.buffer()? })
+                let data = self.buffer()?;
+                check_offsets(&offsets, data.len(), |offset| i64::from(*offset))?;
+                Values::Bytes(Bytes { offsets: Offsets::Small(offsets), data })
             }
             DataType::LargeUtf8 | DataType::LargeBinary => {
                 let offsets = self.offsets(length)?;
-                Values::Bytes(Bytes { offsets: Offsets::Large(offsets), data: self.buffer()? })
+                let data = self.buffer()?;
+                check_offsets(&offsets, data.len(), |offset| *offset)?;
+                Values::Bytes(Bytes { offsets: Offsets::Large(offsets), data })
             }
             DataType::Dictionary(_, _) => {
                 let keys = self.scalars(length)?;
                 let values = self.dictionaries.iter().find(|(id, _)| Some(*id) == dictionary);
                 let (_, values) = values.ok_or_else(|| malformed("a dictionary is missing"))?;
+                check_keys(&keys, values.length, nulls.as_ref())?;
                 Values::Dictionary(Dictionary { keys, values: Box::new(values.clone()) })
             }
             DataType::FixedSizeList(field, size) => {
@@ -182,6 +187,26 @@ impl<'a> Reader<'a> {
         };
         Ok(Column { length, nulls, values })
     }
+}
+
+/// Keys point into the dictionary, those of missing rows excepted.
+fn check_keys(keys: &[i32], words: usize, nulls: Option<&NullBuffer>) -> Result<()> {
+    let inside = |key: &i32| usize::try_from(*key).is_ok_and(|key| key < words);
+    if keys.iter().all(inside) {
+        return Ok(());
+    }
+    match nulls.map(|nulls| nulls.valid_indices().all(|row| inside(&keys[row]))) {
+        Some(true) => Ok(()),
+        _ => Err(malformed("a key lies outside its dictionary")),
+    }
+}
+
+/// Offsets ascend and end within the data.
+fn check_offsets<T: PartialOrd>(offsets: &[T], length: usize, value: impl Fn(&T) -> i64) -> Result<()> {
+    let ascend = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+    let first = offsets.first().map_or(0, &value);
+    let last = offsets.last().map_or(0, &value);
+    if ascend && first >= 0 && last <= length as i64 { Ok(()) } else { Err(malformed("offsets lie outside the data")) }
 }
 
 /// A view of bits.

@@ -92,7 +92,9 @@ pub(crate) fn take(buffer: &Buffer) -> Result<Framed> {
     }
     let (dictionary, batch) = match tag {
         header::RECORD_BATCH => (None, header),
-        header::DICTIONARY_BATCH if header.bool(dictionary_batch::IS_DELTA) => return Err(malformed("a delta dictionary")),
+        header::DICTIONARY_BATCH if header.bool(dictionary_batch::IS_DELTA) => {
+            return Err(malformed("a delta dictionary"));
+        }
         header::DICTIONARY_BATCH => {
             let data = header.table(dictionary_batch::DATA).ok_or_else(|| malformed("a dictionary without data"))?;
             (Some(header.i64(dictionary_batch::ID)), data)
@@ -146,7 +148,13 @@ impl Layout {
     }
 
     /// Writes prefix and metadata into the first `reserved` bytes of `message`, whose remainder is the body.
-    pub(crate) fn write(&self, rows: usize, dictionary: Option<i64>, message: &mut [u8], reserved: usize) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        rows: usize,
+        dictionary: Option<i64>,
+        message: &mut [u8],
+        reserved: usize,
+    ) -> Result<()> {
         let body = message.len() - reserved;
         let mut builder = FlatBufferBuilder::with_capacity(reserved);
         let nodes = builder.create_vector(&self.nodes);
@@ -183,7 +191,12 @@ fn write_prefix(target: &mut [u8], metadata: &[u8]) {
     target[PREFIX..PREFIX + metadata.len()].copy_from_slice(metadata);
 }
 
-fn finish_message(builder: &mut FlatBufferBuilder<'_>, tag: u8, header: WIPOffset<TableFinishedWIPOffset>, body: usize) {
+fn finish_message(
+    builder: &mut FlatBufferBuilder<'_>,
+    tag: u8,
+    header: WIPOffset<TableFinishedWIPOffset>,
+    body: usize,
+) {
     let table = builder.start_table();
     builder.push_slot_always(slot(message::BODY_LENGTH), body as i64);
     builder.push_slot_always(slot(message::HEADER), header);

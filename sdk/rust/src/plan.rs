@@ -187,9 +187,10 @@ impl Plan {
         let partials = self.partials.into_iter().map(|Table { name, schema, operators }| {
             Ok(wit::PartialTable { name, schema: message::encode_schema(&schema)?, operators })
         });
-        let model = self.model.into_iter().map(|Table { name, schema, .. }| {
-            Ok(wit::ModelTable { name, schema: message::encode_schema(&schema)? })
-        });
+        let model = self
+            .model
+            .into_iter()
+            .map(|Table { name, schema, .. }| Ok(wit::ModelTable { name, schema: message::encode_schema(&schema)? }));
         Ok(wit::StepPlan {
             passes: self.passes.unwrap_or(Passes::NONE),
             reads: self.reads,

@@ -150,7 +150,12 @@ impl Rows {
     ///
     /// # Errors
     /// Where `write` fails or leaves columns out.
-    pub fn new(table: usize, schema: &Schema, rows: usize, write: impl FnOnce(&mut Output<'_>) -> Result<()>) -> Result<Self> {
+    pub fn new(
+        table: usize,
+        schema: &Schema,
+        rows: usize,
+        write: impl FnOnce(&mut Output<'_>) -> Result<()>,
+    ) -> Result<Self> {
         let mut output = Output::new(schema, rows);
         write(&mut output)?;
         Ok(Self { table, message: output.finish()? })

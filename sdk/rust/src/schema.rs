@@ -87,7 +87,9 @@ fn decode_type(table: Table<'_>, children: Vec<Field>) -> Option<DataType> {
         tag::NULL => DataType::Null,
         tag::BOOL => DataType::Boolean,
         tag::INT => integer(details)?,
-        tag::FLOAT => [DataType::Float16, DataType::Float32, DataType::Float64].get(details.i16(0, 0) as usize)?.clone(),
+        tag::FLOAT => {
+            [DataType::Float16, DataType::Float32, DataType::Float64].get(details.i16(0, 0) as usize)?.clone()
+        }
         tag::BINARY => DataType::Binary,
         tag::LARGE_BINARY => DataType::LargeBinary,
         tag::UTF8 => DataType::Utf8,
@@ -209,8 +211,12 @@ fn encode_type(builder: &mut FlatBufferBuilder<'_>, data_type: &DataType) -> Opt
     let tag = match data_type {
         DataType::Null => tag::NULL,
         DataType::Boolean => tag::BOOL,
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => encode_integer(builder, data_type, true),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => encode_integer(builder, data_type, false),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
+            encode_integer(builder, data_type, true)
+        }
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+            encode_integer(builder, data_type, false)
+        }
         DataType::Float16 => encode_i16(builder, tag::FLOAT, 0),
         DataType::Float32 => encode_i16(builder, tag::FLOAT, 1),
         DataType::Float64 => encode_i16(builder, tag::FLOAT, 2),

@@ -12,7 +12,6 @@ use crate::{Batch, Error, Result, Values};
 use arrow_schema::{DataType, Field};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
 
 /// Bits of the code that one pass resolves.
 const STEP: u32 = 16;
@@ -36,7 +35,7 @@ fn upper(code: u64, bits: u32) -> u64 {
 }
 
 /// What is known of a column between two passes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 struct Progress {
     /// Rows with a number.
     count: u64,
@@ -49,7 +48,7 @@ struct Progress {
 }
 
 /// What is known of the value with a rank.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 struct Rank {
     /// Counted from zero, over the rows with a number.
     rank: u64,
@@ -67,16 +66,34 @@ impl Progress {
     }
 }
 
+/// What the next pass must know, as numbers of 64 bits, little-endian.
+fn write_carry(columns: &[Progress]) -> Vec<u8> {
+    let mut carry = Vec::new();
+    for Progress { count, known, next, ranks } in columns {
+        carry.extend([*count, u64::from(*known), u64::from(*next), ranks.len() as u64]);
+        carry.extend(ranks.iter().flat_map(|it| [it.rank, it.bucket, it.below, it.rows]));
+    }
+    carry.into_iter().flat_map(u64::to_le_bytes).collect()
+}
+
 fn read_carry(columns: usize, carry: Option<&[u8]>) -> Result<Vec<Progress>> {
     let Some(carry) = carry else {
         return Ok(vec![Progress { next: STEP, ..Progress::default() }; columns]);
     };
-    let malformed = |reason: String| Error::invalid_model(format!("this carry is not one of quantiles: {reason}"));
-    let progress: Vec<Progress> = serde_json::from_slice(carry).map_err(|error| malformed(error.to_string()))?;
-    if progress.len() != columns || progress.iter().any(|it| it.known > 64 || it.next > 64 || it.next < it.known) {
-        return Err(malformed("it does not fit the columns".to_owned()));
-    }
-    Ok(progress)
+    let (numbers, rest) = carry.as_chunks::<8>();
+    let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+    let progress: Option<Vec<Progress>> = (0..columns).map(|_| read_progress(&mut numbers)).collect();
+    let progress = progress.filter(|_| rest.is_empty() && numbers.next().is_none());
+    progress.ok_or_else(|| Error::invalid_model("this carry is not one of quantiles of these columns"))
+}
+
+fn read_progress(numbers: &mut impl Iterator<Item = u64>) -> Option<Progress> {
+    let (count, known, next, length) = (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()?);
+    let mut rank =
+        || Some(Rank { rank: numbers.next()?, bucket: numbers.next()?, below: numbers.next()?, rows: numbers.next()? });
+    let ranks = (0..length).map(|_| rank()).collect::<Option<_>>()?;
+    let in_order = (1..=next).contains(&known) && next <= 64;
+    in_order.then_some(Progress { count, known: known as u32, next: next as u32, ranks })
 }
 
 /// Gathers the histograms of some columns.
@@ -298,8 +315,7 @@ impl QuantilesReader {
             }
         }
         if self.columns.iter().any(|progress| !progress.done()) {
-            let carry = serde_json::to_vec(&self.columns).map_err(|error| Error::internal(error.to_string()))?;
-            return Ok(Refined::Again(carry));
+            return Ok(Refined::Again(write_carry(&self.columns)));
         }
         let columns = self.columns.iter().map(|progress| interpolate(progress, &self.percentiles).ok_or_else(lacking));
         Ok(Refined::Done(columns.collect::<Result<_>>()?))
@@ -336,9 +352,9 @@ fn next_bits(known: u32, ranks: &[Rank]) -> u32 {
 
 /// Where a percentile lies among `count` ordered values: a rank, and how far it is to the next one. As numpy's `linear`.
 fn position(count: u64, percentile: f64) -> (u64, Rational) {
-    let position = Rational::from_f64(percentile).times(&Rational::new(count.saturating_sub(1), 100_u8));
+    let position = Rational::from_f64(percentile).times(&Rational::integer(count.saturating_sub(1))).over(100);
     let rank = position.floor();
-    (rank, position.minus(&Rational::new(rank, 1_u8)))
+    (rank, position.minus(&Rational::integer(rank)))
 }
 
 /// The quantiles from the order statistics, each rounded once.
