@@ -18,6 +18,8 @@ mod plan;
 mod plugin;
 mod schema;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use allocator::AlignedAllocator;
 pub use arrow_buffer::{BooleanBuffer, NullBuffer};

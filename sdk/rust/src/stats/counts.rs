@@ -280,7 +280,16 @@ impl Counts {
 pub fn write_categories<'v>(
     output: &mut crate::Output<'_>,
     class: KeyClass,
-    values: impl Iterator<Item = Option<&'v Category>>,
+    mut values: impl Iterator<Item = Option<&'v Category>>,
+) -> Result<()> {
+    write(output, class, &mut values)
+}
+
+/// Compiled once, not for each caller.
+fn write<'v>(
+    output: &mut crate::Output<'_>,
+    class: KeyClass,
+    values: &mut dyn Iterator<Item = Option<&'v Category>>,
 ) -> Result<()> {
     match class {
         KeyClass::Signed => output.primitives(values.map(|it| match it {

@@ -212,6 +212,7 @@ impl Quantiles {
 #[derive(Debug)]
 pub struct QuantilesReader {
     percentiles: Vec<f64>,
+    few_rows: u64,
     first: bool,
     columns: Vec<Progress>,
     /// Of the first pass: the buckets of each column, since its ranks are known only when all rows were counted.
@@ -249,12 +250,18 @@ impl QuantilesReader {
         let progress = read_carry(columns, carry)?;
         Ok(Self {
             percentiles: percentiles.to_vec(),
+            few_rows: FEW_ROWS,
             first: carry.is_none(),
             buckets: vec![Vec::new(); columns],
             walked: vec![(0, 0); columns],
             narrowed: progress.iter().map(|it| vec![None; it.ranks.len()]).collect(),
             columns: progress,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_few_rows(self, few_rows: u64) -> Self {
+        Self { few_rows, ..self }
     }
 
     /// Takes rows of the partial table.
@@ -307,11 +314,11 @@ impl QuantilesReader {
         let lacking = || Error::invalid_model("the histogram lacks rows");
         for (column, progress) in self.columns.iter_mut().enumerate() {
             if self.first {
-                *progress = first_pass(&self.buckets[column], &self.percentiles);
+                *progress = first_pass(&self.buckets[column], &self.percentiles, self.few_rows);
             } else if !progress.done() {
                 progress.ranks = self.narrowed[column].iter().copied().collect::<Option<_>>().ok_or_else(lacking)?;
                 progress.known = progress.next;
-                progress.next = next_bits(progress.known, &progress.ranks);
+                progress.next = next_bits(progress.known, &progress.ranks, self.few_rows);
             }
         }
         if self.columns.iter().any(|progress| !progress.done()) {
@@ -323,7 +330,7 @@ impl QuantilesReader {
 }
 
 /// Places every wanted rank in its bucket of 16 bits.
-fn first_pass(buckets: &[(u64, u64)], percentiles: &[f64]) -> Progress {
+fn first_pass(buckets: &[(u64, u64)], percentiles: &[f64], few_rows: u64) -> Progress {
     let count: u64 = buckets.iter().map(|(_, count)| count).sum();
     let mut ranks: Vec<u64> = percentiles
         .iter()
@@ -343,11 +350,11 @@ fn first_pass(buckets: &[(u64, u64)], percentiles: &[f64]) -> Progress {
         }
         below += rows;
     }
-    Progress { count, known: STEP, next: next_bits(STEP, &placed), ranks: placed }
+    Progress { count, known: STEP, next: next_bits(STEP, &placed, few_rows), ranks: placed }
 }
 
-fn next_bits(known: u32, ranks: &[Rank]) -> u32 {
-    if ranks.iter().all(|rank| rank.rows <= FEW_ROWS) { 64 } else { (known + STEP).min(64) }
+fn next_bits(known: u32, ranks: &[Rank], few_rows: u64) -> u32 {
+    if ranks.iter().all(|rank| rank.rows <= few_rows) { 64 } else { (known + STEP).min(64) }
 }
 
 /// Where a percentile lies among `count` ordered values: a rank, and how far it is to the next one. As numpy's `linear`.
