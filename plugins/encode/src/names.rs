@@ -34,6 +34,7 @@ fn display(value: &Category, data_type: &DataType) -> String {
         (Category::Signed(days), DataType::Date32) => date(*days),
         (Category::Signed(value), _) => value.to_string(),
         (Category::Unsigned(value), _) => value.to_string(),
+        (Category::Float(value), DataType::Float32) => (*value as f32).to_string(),
         (Category::Float(value), _) => value.to_string(),
         (Category::Text(text), _) => text.clone(),
         (Category::Binary(bytes), _) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),

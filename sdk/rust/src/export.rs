@@ -32,12 +32,13 @@ pub struct FinisherResource<P: Fit> {
 #[derive(Debug)]
 pub struct TransformerResource<P> {
     transform: RefCell<P>,
+    plan: Plan,
     input: Input,
     model: Vec<Input>,
     outputs: OnceCell<Schema>,
 }
 
-fn parse<P: Transform>(params: &str) -> Result<P::Params> {
+pub(crate) fn parse<P: Transform>(params: &str) -> Result<P::Params> {
     serde_json::from_str(params).map_err(|error| Error::invalid_params(error.to_string()))
 }
 
@@ -84,12 +85,37 @@ impl<P: Fit> wit::Guest for Component<P> {
     }
 }
 
-impl<P: Fit> wit::GuestFitter for FitterResource<P> {
-    fn open(task: types::Task, pass: types::Pass) -> Result<wit::Fitter, types::Error> {
+impl<P: Fit> FitterResource<P> {
+    pub(crate) fn create(task: types::Task, pass: types::Pass) -> Result<Self> {
         let task = open_task::<P>(task)?;
         let input = task.input.clone();
-        let fitter = RefCell::new(P::Fitter::open(task, Pass { number: pass.number, carry: pass.carry })?);
-        Ok(wit::Fitter::new(Self { fitter, input }))
+        let fitter = P::Fitter::open(task, Pass { number: pass.number, carry: pass.carry })?;
+        Ok(Self { fitter: RefCell::new(fitter), input })
+    }
+}
+
+impl<P: Fit> FinisherResource<P> {
+    pub(crate) fn create(task: types::Task, pass: types::Pass) -> Result<Self> {
+        let task = open_task::<P>(task)?;
+        let partials = inputs(task.plan.partial_tables())?;
+        let finisher = P::Finisher::open(task, Pass { number: pass.number, carry: pass.carry })?;
+        Ok(Self { finisher: RefCell::new(Some(finisher)), partials })
+    }
+}
+
+impl<P: Fit> TransformerResource<P> {
+    pub(crate) fn create(task: types::Task) -> Result<Self> {
+        let task = open_task::<P>(task)?;
+        let (plan, input) = (task.plan.clone(), task.input.clone());
+        let model = inputs(plan.model_tables())?;
+        let transform = RefCell::new(P::open(task)?);
+        Ok(Self { transform, plan, input, model, outputs: OnceCell::new() })
+    }
+}
+
+impl<P: Fit> wit::GuestFitter for FitterResource<P> {
+    fn open(task: types::Task, pass: types::Pass) -> Result<wit::Fitter, types::Error> {
+        Ok(wit::Fitter::new(Self::create(task, pass)?))
     }
 
     fn update(&self, batch: Vec<u8>) -> Result<(), types::Error> {
@@ -103,10 +129,7 @@ impl<P: Fit> wit::GuestFitter for FitterResource<P> {
 
 impl<P: Fit> wit::GuestFinisher for FinisherResource<P> {
     fn open(task: types::Task, pass: types::Pass) -> Result<wit::Finisher, types::Error> {
-        let task = open_task::<P>(task)?;
-        let partials = inputs(task.plan.partial_tables())?;
-        let finisher = P::Finisher::open(task, Pass { number: pass.number, carry: pass.carry })?;
-        Ok(wit::Finisher::new(Self { finisher: RefCell::new(Some(finisher)), partials }))
+        Ok(wit::Finisher::new(Self::create(task, pass)?))
     }
 
     fn push(&self, partials: types::TableBatch) -> Result<Vec<types::TableBatch>, types::Error> {
@@ -127,11 +150,7 @@ impl<P: Fit> wit::GuestFinisher for FinisherResource<P> {
 
 impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
     fn open(task: types::Task) -> Result<wit::Transformer, types::Error> {
-        let task = open_task::<P>(task)?;
-        let model = inputs(task.plan.model_tables())?;
-        let input = task.input.clone();
-        let transform = RefCell::new(P::open(task)?);
-        Ok(wit::Transformer::new(Self { transform, input, model, outputs: OnceCell::new() }))
+        Ok(wit::Transformer::new(Self::create(task)?))
     }
 
     fn load(&self, model: types::TableBatch) -> Result<(), types::Error> {
@@ -143,7 +162,7 @@ impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
         let outputs = match self.outputs.get() {
             Some(outputs) => outputs,
             None => {
-                let fields = self.transform.borrow_mut().outputs()?;
+                let fields = self.transform.borrow_mut().outputs(self.plan.outputs())?;
                 self.outputs.get_or_init(|| Schema::new(fields))
             }
         };

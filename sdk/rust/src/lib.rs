@@ -9,6 +9,9 @@ mod error;
 mod exact;
 mod export;
 mod flatbuffer;
+mod float;
+#[cfg(not(target_family = "wasm"))]
+pub mod harness;
 mod log;
 mod message;
 mod native;
@@ -29,6 +32,7 @@ pub use column::{Bytes, Column, Dictionary, Values};
 pub use error::{Error, ErrorCode, Result};
 pub use exact::ExactSum;
 pub use export::Component;
+pub use float::Float;
 pub use log::{Level, log};
 pub use native::Native;
 pub use output::Output;

@@ -27,10 +27,6 @@ impl Natural {
         self.words.last().map_or(0, |last| 64 * self.words.len() - last.leading_zeros() as usize)
     }
 
-    pub(crate) fn is_zero(&self) -> bool {
-        self.words.is_empty()
-    }
-
     fn word(&self, index: usize) -> u64 {
         self.words.get(index).copied().unwrap_or(0)
     }

@@ -87,6 +87,21 @@ impl<'a> Output<'a> {
         self.close_validity(valid, count)
     }
 
+    /// A column of Float64, or of Float32 where the schema says so: a number for each row, also for those that are missing.
+    ///
+    /// # Errors
+    /// Where the next field of the schema has another type.
+    pub fn floats(&mut self, nulls: Option<&NullBuffer>, values: impl IntoIterator<Item = f64>) -> Result<()> {
+        if self.field().is_some_and(|field| *field.data_type() == DataType::Float32) {
+            let target = self.primitive::<f32>(nulls)?;
+            target.iter_mut().zip(values).for_each(|(slot, value)| *slot = value as f32);
+        } else {
+            let target = self.primitive::<f64>(nulls)?;
+            target.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+        }
+        Ok(())
+    }
+
     /// A column of Booleans.
     ///
     /// # Errors

@@ -36,10 +36,9 @@ impl Selection {
         Ok(Self { schema, roles: selection.roles.clone() })
     }
 
-    /// For tests: columns with their roles.
-    pub fn new(columns: Vec<(Field, ColumnRole)>) -> Self {
-        let (fields, roles): (Vec<_>, _) = columns.into_iter().unzip();
-        Self { schema: Schema::new(fields), roles }
+    /// The column with a name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.schema.fields().iter().find(|field| field.name() == name).map(AsRef::as_ref)
     }
 
     /// The columns with a role, in the order of the table.
@@ -166,6 +165,16 @@ impl Plan {
         self.writes.push(wit::Write { place: place.map(str::to_owned), extent });
         self.outputs.push(field);
         self
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn most_passes(&self) -> u32 {
+        self.passes.unwrap_or(Passes::NONE).most
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn reads(&self) -> &[wit::Read] {
+        &self.reads
     }
 
     /// The fields that are written, families as their prefix.

@@ -4,6 +4,7 @@
 //! a finisher.
 
 mod counts;
+mod fitters;
 mod moments;
 mod quantiles;
 

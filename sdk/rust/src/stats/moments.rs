@@ -26,7 +26,7 @@ pub struct ColumnMoments {
     pub nans: i64,
     /// Rows with either infinity.
     pub infinities: i64,
-    /// The least number; infinite where there is none.
+    /// The least number; nothing where there is none.
     pub min: Option<f64>,
     /// The largest number.
     pub max: Option<f64>,

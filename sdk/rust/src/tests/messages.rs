@@ -18,7 +18,12 @@ fn there(nulls: bool, row: usize) -> bool {
     !nulls || row % 3 != 1
 }
 
-fn primitive<T: ArrowPrimitiveType>(rows: usize, nulls: bool, data_type: DataType, value: fn(usize) -> T::Native) -> ArrayRef {
+fn primitive<T: ArrowPrimitiveType>(
+    rows: usize,
+    nulls: bool,
+    data_type: DataType,
+    value: fn(usize) -> T::Native,
+) -> ArrayRef {
     let values = (0..rows).map(|row| there(nulls, row).then(|| value(row)));
     Arc::new(values.collect::<PrimitiveArray<T>>().with_data_type(data_type))
 }
@@ -47,7 +52,9 @@ fn columns(rows: usize, nulls: bool) -> Vec<ArrayRef> {
         primitive::<Date64Type>(rows, nulls, DataType::Date64, |row| row as i64 * 86_400_000),
         primitive::<Time32SecondType>(rows, nulls, DataType::Time32(TimeUnit::Second), |row| row as i32),
         primitive::<Time64NanosecondType>(rows, nulls, DataType::Time64(TimeUnit::Nanosecond), |row| row as i64),
-        primitive::<TimestampMicrosecondType>(rows, nulls, DataType::Timestamp(TimeUnit::Microsecond, zone), |row| row as i64),
+        primitive::<TimestampMicrosecondType>(rows, nulls, DataType::Timestamp(TimeUnit::Microsecond, zone), |row| {
+            row as i64
+        }),
         primitive::<TimestampSecondType>(rows, nulls, DataType::Timestamp(TimeUnit::Second, None), |row| row as i64),
         primitive::<DurationMillisecondType>(rows, nulls, DataType::Duration(TimeUnit::Millisecond), |row| row as i64),
         Arc::new(texts.iter().map(Option::as_ref).collect::<StringArray>()),
@@ -127,7 +134,8 @@ fn types_that_only_pass_by_are_still_described() {
 
 #[test]
 fn lists_of_a_fixed_size_are_written_row_by_row() {
-    let mut builder = FixedSizeListBuilder::new(Int64Builder::new(), 3).with_field(Field::new("item", DataType::Int64, false));
+    let mut builder =
+        FixedSizeListBuilder::new(Int64Builder::new(), 3).with_field(Field::new("item", DataType::Int64, false));
     for row in 0..10 {
         builder.values().append_slice(&[row, row + 1, row + 2]);
         builder.append(true);
@@ -187,7 +195,8 @@ fn compressed_bodies_are_refused() {
 #[test]
 fn outputs_refuse_other_types_and_numbers_of_values() {
     let schema = Schema::new(vec![Field::new("x", DataType::Int64, true), Field::new("y", DataType::Utf8, true)]);
-    let error = |write: fn(&mut Output<'_>) -> crate::Result<()>| write(&mut Output::new(&schema, 2)).unwrap_err().to_string();
+    let error =
+        |write: fn(&mut Output<'_>) -> crate::Result<()>| write(&mut Output::new(&schema, 2)).unwrap_err().to_string();
     let wrong_type = "a value of another type was written to a column of type Int64 (column `x`)";
     assert_eq!(error(|it| it.primitive::<f64>(None).map(drop)), wrong_type);
     assert_eq!(error(|it| it.primitives([Some(1_i64)])), "a column has 1 values where the batch has 2 rows");

@@ -9,7 +9,9 @@ fn learn(random: &mut Random, columns: &[Vec<Option<f64>>]) -> Vec<ColumnMoments
     let fitters = (0..1 + random.below(4)).map(|_| Moments::new(columns.len())).collect();
     let partials = gather(random, &batches, fitters, Moments::update, |it| it.drain(0));
     let mut reader = MomentsReader::new(columns.len());
-    reader.push(&merge(&Moments::table(), &partials)).unwrap();
+    for rows in merge(&Moments::table(), &partials) {
+        reader.push(&rows).unwrap();
+    }
     reader.finish()
 }
 
@@ -64,7 +66,9 @@ fn check(column: &[Option<f64>], moments: &ColumnMoments) {
     let squares: BigInt = finite.iter().map(|it| it * it).sum();
     // Times 2^2148, and the count twice.
     let variance = &count * squares - &sum * &sum;
-    let (Some(rounded), Some(deviation)) = (moments.variance(), moments.standard_deviation()) else { panic!("{moments:?}") };
+    let (Some(rounded), Some(deviation)) = (moments.variance(), moments.standard_deviation()) else {
+        panic!("{moments:?}")
+    };
     if rounded.is_finite() {
         assert_nearest(rounded, &variance, &((&count * &count) << 1074));
     }

@@ -1,13 +1,10 @@
 //! Columns of awkward numbers, cut at random and learned from by several fitters.
 
 use super::arrow::{batch, read};
-use crate::plan::{Operator, Table};
-use crate::{Batch, Input, Result, Rows};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float64Array, RecordBatch};
-use arrow_schema::DataType;
-use std::collections::BTreeMap;
+use crate::message::encode_schema;
+use crate::plan::Table;
+use crate::{Batch, Input, Result, Rows, harness};
+use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use std::sync::Arc;
 
 /// Numbers that look random and are the same on every run: SplitMix64.
@@ -93,97 +90,12 @@ pub(super) fn gather<F>(
     partials
 }
 
-type Keys = Vec<u64>;
-type Cells = Vec<Option<Vec<i128>>>;
-
-fn cell(column: &ArrayRef, row: usize) -> Option<Vec<i128>> {
-    if column.is_null(row) {
-        return None;
-    }
-    Some(match column.data_type() {
-        DataType::UInt32 => vec![column.as_primitive::<UInt32Type>().value(row).into()],
-        DataType::UInt64 => vec![column.as_primitive::<UInt64Type>().value(row).into()],
-        DataType::Int64 => vec![column.as_primitive::<Int64Type>().value(row).into()],
-        DataType::Float64 => vec![ordered(column.as_primitive::<Float64Type>().value(row)).into()],
-        DataType::FixedSizeList(_, _) => {
-            let lists: &FixedSizeListArray = column.as_fixed_size_list();
-            let limbs = lists.value(row);
-            limbs.as_primitive::<Int64Type>().values().iter().map(|limb| i128::from(*limb)).collect()
-        }
-        other => panic!("{other}"),
-    })
-}
-
-/// A double as an integer that orders as it does; its own inverse but for the type.
-fn ordered(value: f64) -> i64 {
-    let bits = value.to_bits() as i64;
-    bits ^ ((bits >> 63) as u64 >> 1) as i64
-}
-
-fn combine(operator: Operator, left: &mut Option<Vec<i128>>, right: Option<Vec<i128>>) {
-    let (Some(some), Some(other)) = (left.as_mut(), right.as_ref()) else {
-        *left = left.take().or(right);
-        return;
-    };
-    for (left, right) in some.iter_mut().zip(other) {
-        *left = match operator {
-            Operator::Sum => *left + right,
-            Operator::Min => (*left).min(*right),
-            Operator::Max => (*left).max(*right),
-            Operator::Key => unreachable!("keys are not combined"),
-        };
-    }
-}
-
 /// What the host does with partials: combines those of equal keys, and orders them by key.
-pub(super) fn merge(table: &Table, partials: &[Rows]) -> Batch {
-    let keys = table.operators.iter().filter(|it| **it == Operator::Key).count();
-    let mut merged: BTreeMap<Keys, Cells> = BTreeMap::new();
+pub(super) fn merge(table: &Table, partials: &[Rows]) -> Vec<Batch> {
+    let input = Input::decode(&encode_schema(&table.schema).unwrap()).unwrap();
     for rows in partials {
-        let rows = read(&table.schema, &rows.message).unwrap();
-        for row in 0..rows.num_rows() {
-            let mut cells: Cells = rows.columns().iter().map(|column| cell(column, row)).collect();
-            let values = cells.split_off(keys);
-            let key = cells.into_iter().map(|cell| cell.unwrap()[0] as u64).collect();
-            match merged.entry(key) {
-                std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(values)),
-                std::collections::btree_map::Entry::Occupied(mut entry) => {
-                    let operators = &table.operators[keys..];
-                    for ((left, right), operator) in entry.get_mut().iter_mut().zip(values).zip(operators) {
-                        combine(*operator, left, right);
-                    }
-                }
-            }
-        }
+        read(&table.schema, &rows.message).unwrap();
     }
-    write_merged(table, keys, &merged)
-}
-
-fn write_merged(table: &Table, keys: usize, merged: &BTreeMap<Keys, Cells>) -> Batch {
-    let rows = Rows::new(0, &table.schema, merged.len(), |output| {
-        for (index, field) in table.schema.fields().iter().enumerate() {
-            let cell = |(key, values): (&Keys, &Cells)| match index.checked_sub(keys) {
-                None => Some(vec![i128::from(key[index])]),
-                Some(value) => values[value].clone(),
-            };
-            let cells: Cells = merged.iter().map(cell).collect();
-            let numbers = || cells.iter().map(|cell| cell.as_ref().map(|numbers| numbers[0]));
-            match field.data_type() {
-                DataType::UInt32 => output.primitives(numbers().map(|it| it.map(|it| it as u32)))?,
-                DataType::UInt64 => output.primitives(numbers().map(|it| it.map(|it| it as u64)))?,
-                DataType::Int64 => output.primitives(numbers().map(|it| it.map(|it| it as i64)))?,
-                DataType::Float64 => {
-                    let number = |it: i128| f64::from_bits(ordered(f64::from_bits(it as u64)) as u64);
-                    output.primitives(numbers().map(|it| it.map(number)))?;
-                }
-                _ => {
-                    let limbs = cells.iter().flatten().flatten().map(|limb| *limb as i64);
-                    output.lists::<i64>()?.iter_mut().zip(limbs).for_each(|(slot, limb)| *slot = limb);
-                }
-            }
-        }
-        Ok(())
-    });
-    let input = Input::decode(&crate::message::encode_schema(&table.schema).unwrap()).unwrap();
-    input.batch(rows.unwrap().message).unwrap()
+    let merged = harness::merge(table, partials.iter().map(|rows| rows.message.clone())).unwrap();
+    merged.into_iter().map(|message| input.batch(message).unwrap()).collect()
 }

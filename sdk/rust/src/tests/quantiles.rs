@@ -14,8 +14,11 @@ fn learn(random: &mut Random, columns: &[Vec<Option<f64>>], few: u64) -> (Vec<Co
         let open = |_| Quantiles::open(columns.len(), carry.as_deref()).unwrap();
         let fitters = (0..1 + random.below(4)).map(open).collect();
         let partials = gather(random, &batches, fitters, Quantiles::update, |it| it.drain(0));
-        let mut reader = QuantilesReader::open(columns.len(), &PERCENTILES, carry.as_deref()).unwrap().with_few_rows(few);
-        reader.push(&merge(&Quantiles::table(), &partials)).unwrap();
+        let mut reader =
+            QuantilesReader::open(columns.len(), &PERCENTILES, carry.as_deref()).unwrap().with_few_rows(few);
+        for rows in merge(&Quantiles::table(), &partials) {
+            reader.push(&rows).unwrap();
+        }
         match reader.finish().unwrap() {
             Refined::Again(next) => carry = Some(next),
             Refined::Done(learned) => return (learned, pass),
