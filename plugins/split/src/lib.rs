@@ -79,7 +79,7 @@ impl Parts {
         if parts.is_empty() || parts.len() > 255 {
             return Err(Error::invalid_params(format!("a split makes 1 to 255 parts, not {}", parts.len())));
         }
-        if let Some((name, share)) = parts.iter().find(|(_, share)| !(*share > 0.0)) {
+        if let Some((name, share)) = parts.iter().find(|(_, share)| share.is_nan() || *share <= 0.0) {
             return Err(Error::invalid_params(format!("part `{name}` has the share {share}, which is not above 0")));
         }
         let repeats =

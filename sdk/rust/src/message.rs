@@ -15,7 +15,7 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 const PREFIX: usize = 8;
 
 /// The fields of `Message`, by their number.
-mod message {
+mod envelope {
     pub(super) const VERSION: u16 = 0;
     pub(super) const HEADER_TAG: u16 = 1;
     pub(super) const HEADER: u16 = 2;
@@ -117,9 +117,9 @@ pub(crate) fn take(buffer: &Buffer) -> Result<Framed> {
 /// The tag of a message's header, the header, and the length of the body.
 fn open(metadata: &[u8]) -> Result<(u8, Table<'_>, usize)> {
     let message = Table::root(metadata).ok_or_else(|| malformed("no metadata"))?;
-    let header = message.table(message::HEADER).ok_or_else(|| malformed("no header"))?;
-    let length = usize::try_from(message.i64(message::BODY_LENGTH)).map_err(malformed)?;
-    Ok((message.u8(message::HEADER_TAG), header, length))
+    let header = message.table(envelope::HEADER).ok_or_else(|| malformed("no header"))?;
+    let length = usize::try_from(message.i64(envelope::BODY_LENGTH)).map_err(malformed)?;
+    Ok((message.u8(envelope::HEADER_TAG), header, length))
 }
 
 fn split(message: &[u8]) -> Result<(&[u8], usize)> {
@@ -198,10 +198,10 @@ fn finish_message(
     body: usize,
 ) {
     let table = builder.start_table();
-    builder.push_slot_always(slot(message::BODY_LENGTH), body as i64);
-    builder.push_slot_always(slot(message::HEADER), header);
-    builder.push_slot_always(slot(message::VERSION), VERSION);
-    builder.push_slot_always(slot(message::HEADER_TAG), tag);
+    builder.push_slot_always(slot(envelope::BODY_LENGTH), body as i64);
+    builder.push_slot_always(slot(envelope::HEADER), header);
+    builder.push_slot_always(slot(envelope::VERSION), VERSION);
+    builder.push_slot_always(slot(envelope::HEADER_TAG), tag);
     let table = builder.end_table(table);
     builder.finish(table, None);
 }

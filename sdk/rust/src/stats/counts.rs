@@ -286,10 +286,10 @@ pub fn write_categories<'v>(
 }
 
 /// Compiled once, not for each caller.
-fn write<'v>(
+fn write(
     output: &mut crate::Output<'_>,
     class: KeyClass,
-    values: &mut dyn Iterator<Item = Option<&'v Category>>,
+    values: &mut dyn Iterator<Item = Option<&Category>>,
 ) -> Result<()> {
     match class {
         KeyClass::Signed => output.primitives(values.map(|it| match it {

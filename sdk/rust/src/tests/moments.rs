@@ -20,7 +20,7 @@ fn integer(value: f64) -> BigInt {
     let (bits, sign) = (value.abs().to_bits(), if value < 0.0 { -1 } else { 1 });
     let (exponent, fraction) = (bits >> 52, bits & ((1 << 52) - 1));
     let mantissa = if exponent == 0 { fraction } else { fraction | 1 << 52 };
-    BigInt::from(mantissa) * sign << exponent.saturating_sub(1) as usize
+    (BigInt::from(mantissa) * sign) << exponent.saturating_sub(1) as usize
 }
 
 /// Asserts that `rounded` is the double nearest to `numerator / denominator` · 2^-1074: twice the distance to it is no more than
