@@ -2,7 +2,7 @@
 
 use crate::partials::PartialTable;
 use crate::{Error, Result};
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -143,6 +143,20 @@ pub struct Write {
     pub family: Option<u32>,
 }
 
+impl Write {
+    /// Whether a field is one that this write may make.
+    fn allows(&self, field: &Field) -> bool {
+        let planned = &self.field;
+        let named = match self.family {
+            None => field.name() == planned.name(),
+            Some(_) => field.name().starts_with(planned.name()),
+        };
+        let dictionary = matches!(field.data_type(), DataType::Dictionary(_, _));
+        let typed = field.data_type() == planned.data_type() || (dictionary && *planned.data_type() == DataType::Utf8);
+        named && typed && (planned.is_nullable() || !field.is_nullable())
+    }
+}
+
 /// A table of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelTable {
@@ -150,6 +164,15 @@ pub struct ModelTable {
     pub name: String,
     /// Its columns.
     pub schema: SchemaRef,
+}
+
+/// What a fitted step writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outputs {
+    /// Its columns, families spelt out.
+    pub schema: SchemaRef,
+    /// For each write of the plan, how many of them it made.
+    pub columns: Vec<usize>,
 }
 
 /// What a step will do.
@@ -208,6 +231,37 @@ impl StepPlan {
             ensure(tables.insert((kind, name)), || format!("it has two tables `{name}`"))?;
         }
         self.check_role(description.role)
+    }
+
+    /// What the step writes, where the plan alone tells.
+    pub fn known_outputs(&self) -> Option<Outputs> {
+        if self.writes.iter().any(|write| write.family.is_some()) {
+            return None;
+        }
+        let fields: Vec<Field> = self.writes.iter().map(|write| write.field.clone()).collect();
+        Some(Outputs { columns: vec![1; fields.len()], schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// Checks what a step says it writes against its plan.
+    ///
+    /// # Errors
+    /// The contract's rule that it breaks.
+    pub fn check_outputs(&self, outputs: &Outputs) -> Result<(), String> {
+        let total: usize = outputs.columns.iter().sum();
+        if outputs.columns.len() != self.writes.len() || total != outputs.schema.fields().len() {
+            return Err("its numbers of columns are not those of its writes and its schema".to_owned());
+        }
+        let mut fields = outputs.schema.fields().iter();
+        for (write, count) in self.writes.iter().zip(&outputs.columns) {
+            if *count > write.family.map_or(1, |most| most as usize) || (write.family.is_none() && *count != 1) {
+                return Err(format!("`{}` makes {count} columns, which was not planned", write.field.name()));
+            }
+            match fields.by_ref().take(*count).find(|field| !write.allows(field)) {
+                Some(field) => return Err(format!("it announces `{field}` where `{}` was planned", write.field)),
+                None => continue,
+            }
+        }
+        Ok(())
     }
 
     fn check_role(&self, role: Role) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The columns of the table between two steps.
 
-use crate::contract::StepPlan;
+use crate::contract::{Outputs, StepPlan};
 use crate::{Error, Result};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::HashSet;
@@ -81,7 +81,7 @@ impl Layout {
     ///
     /// # Errors
     /// Where two columns would have one name.
-    pub fn after(&self, step: usize, selected: &Schema, plan: &StepPlan, outputs: Option<&Schema>) -> Result<Self> {
+    pub fn after(&self, step: usize, selected: &Schema, plan: &StepPlan, outputs: Option<&Outputs>) -> Result<Self> {
         let written = written(step, plan, outputs);
         let replaced = |name: &str| {
             let mut exact = plan.writes.iter().filter(|write| write.family.is_none());
@@ -115,22 +115,7 @@ impl Layout {
     }
 }
 
-/// The fields that each write of a plan makes, told from the step's outputs.
-pub fn expand(plan: &StepPlan, outputs: &Schema) -> Vec<Vec<Field>> {
-    let mut fields = outputs.fields().iter().map(AsRef::as_ref).peekable();
-    let expanded = plan.writes.iter().map(|write| match write.family {
-        None => fields.next().cloned().into_iter().collect(),
-        Some(_) => {
-            let belongs = |field: &&Field| {
-                field.name().starts_with(write.field.name()) && field.data_type() == write.field.data_type()
-            };
-            std::iter::from_fn(|| fields.next_if(belongs)).cloned().collect()
-        }
-    });
-    expanded.collect()
-}
-
-fn written(step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Vec<Vec<Entry>> {
+fn written(step: usize, plan: &StepPlan, outputs: Option<&Outputs>) -> Vec<Vec<Entry>> {
     let column = |field: Field, in_family| Entry::Column(Column { field, writer: Some(step), in_family });
     let Some(outputs) = outputs else {
         let entry = |write: &crate::contract::Write| match write.family {
@@ -144,11 +129,15 @@ fn written(step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Vec<Vec<En
         };
         return plan.writes.iter().map(|write| vec![entry(write)]).collect();
     };
-    let expanded = expand(plan, outputs).into_iter().zip(&plan.writes);
-    let entries = expanded.map(|(fields, write)| match write.family {
-        // A dictionary is a matter of passing a batch: the column is what was planned.
-        None => vec![column(write.field.clone(), false)],
-        Some(_) => fields.into_iter().map(|field| column(field, true)).collect(),
+    let mut fields = outputs.schema.fields().iter();
+    let entries = plan.writes.iter().zip(&outputs.columns).map(|(write, count)| {
+        let fields = fields.by_ref().take(*count);
+        // A dictionary is a matter of passing a batch: a column that is known by name is what was planned.
+        let entry = |field: &Arc<Field>| match write.family {
+            None => column(write.field.clone(), false),
+            Some(_) => column(field.as_ref().clone(), true),
+        };
+        fields.map(entry).collect()
     });
     entries.collect()
 }

@@ -2,7 +2,7 @@
 
 use super::Timing;
 use super::table::{Table, internal};
-use crate::contract::Read;
+use crate::contract::{Outputs, Read};
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Task, Transformer};
@@ -23,7 +23,7 @@ pub(super) struct StepRunner<'a> {
 
 struct Open {
     input: SchemaRef,
-    outputs: SchemaRef,
+    outputs: Outputs,
     transformer: Transformer,
 }
 
@@ -50,7 +50,7 @@ impl<'a> StepRunner<'a> {
         let pieces = open.transformer.apply(&input)?;
         let written = match pieces.as_slice() {
             [whole] => whole.clone(),
-            _ => concat_batches(&open.outputs, &pieces).map_err(internal)?,
+            _ => concat_batches(&open.outputs.schema, &pieces).map_err(internal)?,
         };
         if step.is_split() {
             let parts = written.column(0).as_primitive::<UInt8Type>();
@@ -83,10 +83,9 @@ pub(super) fn task(step: &Step, input: SchemaRef) -> Task {
 }
 
 /// What a fitted step writes. Its plugin is asked only where the plan leaves it open: loading a model can take long.
-pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<SchemaRef> {
-    if step.plan.writes.iter().all(|write| write.family.is_none()) {
-        let fields: Vec<Field> = step.plan.writes.iter().map(|write| write.field.clone()).collect();
-        return Ok(Arc::new(Schema::new(fields)));
+pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<Outputs> {
+    if let Some(outputs) = step.plan.known_outputs() {
+        return Ok(outputs);
     }
     let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
     Ok(open(step, plain_input(step), store).map_err(placed)?.outputs)

@@ -4,12 +4,12 @@ use super::bindings::wafermill::plugin::types;
 use super::convert;
 use super::instance::Instance;
 use super::plugin::Plugin;
-use crate::contract::{Selection, StepPlan};
+use crate::contract::{Outputs, Selection, StepPlan};
 use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
 use crate::{Error, Result};
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 use std::sync::Arc;
 use wasmtime::component::ResourceAny;
 
@@ -250,17 +250,18 @@ impl Transformer {
         Ok(())
     }
 
-    /// The schema of what `apply` returns, checked against the plan: each write in its order, families spelt out.
+    /// What `apply` returns, checked against the plan.
     ///
     /// # Errors
     /// Where the plugin fails, or announces something else than it planned.
-    pub fn outputs(&mut self, plan: &StepPlan) -> Result<SchemaRef> {
+    pub fn outputs(&mut self, plan: &StepPlan) -> Result<Outputs> {
         let Self { instance, resource, .. } = self;
         let outputs = instance.call("transformer.outputs", |store, guest| guest.transformer().call_outputs(store, *resource))?;
-        let outputs =
-            convert::schema(&outputs, instance.limits()).map_err(|error| instance.broken("transformer.outputs", error))?;
-        check_outputs(plan, &outputs).map_err(|reason| instance.broken("transformer.outputs", reason))?;
-        self.outputs = Some(outputs.clone());
+        let schema = convert::schema(&outputs.schema, instance.limits())
+            .map_err(|error| instance.broken("transformer.outputs", error))?;
+        let outputs = Outputs { schema, columns: outputs.columns.into_iter().map(|count| count as usize).collect() };
+        plan.check_outputs(&outputs).map_err(|reason| instance.broken("transformer.outputs", reason))?;
+        self.outputs = Some(outputs.schema.clone());
         Ok(outputs)
     }
 
@@ -289,41 +290,5 @@ impl Transformer {
             applied.push(result);
         }
         Ok(applied)
-    }
-}
-
-/// Walks the planned writes and the announced fields side by side.
-fn check_outputs(plan: &StepPlan, outputs: &SchemaRef) -> Result<(), String> {
-    let mut fields = outputs.fields().iter().peekable();
-    for write in &plan.writes {
-        let planned = &write.field;
-        let fits = |data_type: &DataType| {
-            data_type == planned.data_type() || (*planned.data_type() == DataType::Utf8 && convert::is_dictionary(data_type))
-        };
-        match write.family {
-            None => {
-                let field = fields.next().ok_or_else(|| format!("it lacks the column `{}`", planned.name()))?;
-                let nullable = planned.is_nullable() || !field.is_nullable();
-                if field.name() != planned.name() || !fits(field.data_type()) || !nullable {
-                    return Err(format!("it announces `{field}` where `{planned}` was planned"));
-                }
-            }
-            Some(most) => {
-                let belongs = |field: &&arrow_schema::FieldRef| {
-                    field.name().starts_with(planned.name()) && field.data_type() == planned.data_type()
-                };
-                let mut count = 0_u64;
-                while fields.next_if(belongs).is_some() {
-                    count += 1;
-                }
-                if count > u64::from(most) {
-                    return Err(format!("the family `{}*` has {count} columns, more than {most}", planned.name()));
-                }
-            }
-        }
-    }
-    match fields.next() {
-        None => Ok(()),
-        Some(field) => Err(format!("it announces `{}`, which was not planned", field.name())),
     }
 }

@@ -13,6 +13,7 @@ use model::{columns_table, load_categories, load_columns, model_tables};
 use names::column_names;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use wafermill_sdk::stats::{Counts, KeyClass};
 use wafermill_sdk::{
     Batch, DataType, Error, Field, Fit, Float, NullBuffer, Output, Passes, Plan, Result, Selection, Task, Transform,
@@ -164,8 +165,9 @@ impl Transform for Encode {
         load_categories(*class, rows, &mut self.columns)
     }
 
-    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Field>> {
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
         let mut outputs = Vec::new();
+        let mut known = BTreeSet::new();
         for ((codes, field), planned) in self.columns.iter_mut().zip(self.task.input.fields()).zip(planned) {
             codes.complete(&self.task.params)?;
             match self.task.params.method {
@@ -178,9 +180,15 @@ impl Transform for Encode {
                             .column(field.name())
                             .hint("set `max_categories` or `min_frequency`, or use the method `ordinal`"));
                     }
-                    outputs.extend(names.into_iter().map(|name| Field::new(name, DataType::UInt8, false)));
+                    // Of another column's family too: `a` with `b_c`, and `a_b` with `c`.
+                    if let Some(name) = names.iter().find(|name| !known.insert((*name).clone())) {
+                        return Err(Error::invalid_data(format!("two categories would make a column `{name}`"))
+                            .column(field.name())
+                            .hint("use the method `ordinal`, encode the columns in two steps, or rename the value"));
+                    }
+                    outputs.push(names.into_iter().map(|name| Field::new(name, DataType::UInt8, false)).collect());
                 }
-                _ => outputs.push(planned.clone()),
+                _ => outputs.push(vec![planned.clone()]),
             }
         }
         Ok(outputs)

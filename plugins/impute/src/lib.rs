@@ -165,7 +165,7 @@ impl Transform for Impute {
         Ok(())
     }
 
-    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Field>> {
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
         let mut outputs = planned.to_vec();
         for (field, fill) in self.task.input.fields().zip(&self.fills) {
             if fill.is_none() {
@@ -178,7 +178,7 @@ impl Transform for Impute {
                 }
             }
         }
-        Ok(outputs)
+        Ok(outputs.into_iter().map(|field| vec![field]).collect())
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {

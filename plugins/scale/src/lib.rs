@@ -131,11 +131,11 @@ impl Transform for Scale {
         Ok(())
     }
 
-    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Field>> {
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
         if self.scalings.len() != self.task.input.len() {
             return Err(Error::invalid_model("the table `scaling` lacks columns"));
         }
-        Ok(planned.to_vec())
+        Ok(planned.iter().map(|field| vec![field.clone()]).collect())
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {

@@ -35,7 +35,7 @@ pub struct TransformerResource<P> {
     plan: Plan,
     input: Input,
     model: Vec<Input>,
-    outputs: OnceCell<Schema>,
+    outputs: OnceCell<(Schema, Vec<u32>)>,
 }
 
 pub(crate) fn parse<P: Transform>(params: &str) -> Result<P::Params> {
@@ -158,19 +158,20 @@ impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
         Ok(self.transform.borrow_mut().load(table, &batch)?)
     }
 
-    fn outputs(&self) -> Result<Vec<u8>, types::Error> {
-        let outputs = match self.outputs.get() {
+    fn outputs(&self) -> Result<types::Outputs, types::Error> {
+        let (schema, columns) = match self.outputs.get() {
             Some(outputs) => outputs,
             None => {
                 let fields = self.transform.borrow_mut().outputs(self.plan.outputs())?;
-                self.outputs.get_or_init(|| Schema::new(fields))
+                let columns = fields.iter().map(|fields| fields.len() as u32).collect();
+                self.outputs.get_or_init(|| (Schema::new(fields.concat()), columns))
             }
         };
-        Ok(encode_schema(outputs)?)
+        Ok(types::Outputs { schema: encode_schema(schema)?, columns: columns.clone() })
     }
 
     fn apply(&self, batch: Vec<u8>) -> Result<Vec<u8>, types::Error> {
-        let schema = self.outputs.get().ok_or_else(not_ready)?;
+        let (schema, _) = self.outputs.get().ok_or_else(not_ready)?;
         let batch = self.input.batch(batch)?;
         let mut output = Output::new(schema, batch.rows());
         self.transform.borrow().apply(&batch, &mut output)?;

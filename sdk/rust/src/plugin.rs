@@ -42,13 +42,13 @@ pub trait Transform: Sized + 'static {
         Err(Error::invalid_model("this plugin learns nothing and has no model"))
     }
 
-    /// The fields of what `apply` writes: those planned, with families spelt out, and strings as dictionaries where it writes
-    /// some. Called once, after the model was loaded and before `apply`.
+    /// For each planned field the fields that `apply` writes: itself, as a dictionary where it writes one, or the members of a
+    /// family. Called once, after the model was loaded and before `apply`.
     ///
     /// # Errors
     /// Where the model lacks something.
-    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Field>> {
-        Ok(planned.to_vec())
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
+        Ok(planned.iter().map(|field| vec![field.clone()]).collect())
     }
 
     /// Writes one column for each field of `outputs`, in their order, with as many rows as the batch has.

@@ -142,7 +142,7 @@ impl<P: Fit> Harness<P> {
         for rows in &self.model {
             transformer.load(rows.clone())?;
         }
-        let outputs = Input::decode(&transformer.outputs()?)?;
+        let outputs = Input::decode(&transformer.outputs()?.schema)?;
         outputs.batch(transformer.apply(batch.to_vec())?)
     }
 }
