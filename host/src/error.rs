@@ -177,10 +177,13 @@ impl Error {
     }
 
     /// Turns rows of a batch into rows of its fragment.
-    pub fn offset_rows(mut self, offset: u64) -> Self {
-        for row in &mut self.0.place.rows {
-            *row = row.saturating_add(offset);
-        }
+    pub fn offset_rows(self, offset: u64) -> Self {
+        self.map_rows(|row| row.saturating_add(offset))
+    }
+
+    /// Counts its rows in another way.
+    pub fn map_rows(mut self, map: impl Fn(u64) -> u64) -> Self {
+        self.0.place.rows.iter_mut().for_each(|row| *row = map(*row));
         self
     }
 

@@ -1,9 +1,16 @@
 //! wafermill streams tables of any size through sandboxed WebAssembly transforms into training sets.
 
+pub mod aggregate;
+pub mod contract;
 mod error;
 pub mod hash;
+pub mod ipc;
 pub mod memory;
+pub mod model;
 pub mod partials;
+pub mod pipeline;
+pub mod run;
+pub mod sandbox;
 pub mod source;
 
 pub use error::{Error, ErrorKind, Place, Result};

@@ -17,5 +17,5 @@ mod tournament;
 
 pub use combined::Combined;
 pub use combiner::{Combiner, Statistics};
-pub use file::{PartialsReader, write};
+pub use file::write;
 pub use table::{Operator, PartialTable};

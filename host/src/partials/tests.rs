@@ -1,6 +1,7 @@
 //! The combiner against a plain map, over random tables, cuts and orders.
 
 use super::*;
+use crate::ipc::TableReader;
 use crate::{ErrorKind, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
@@ -247,7 +248,7 @@ fn threads_that_spill_many_runs_write_the_same_file() {
         assert_eq!(write(combined, &path).unwrap(), 40_009);
         files.push(std::fs::read(&path).unwrap());
 
-        let back: Vec<_> = PartialsReader::open(&path, table.clone()).unwrap().map(Result::unwrap).collect();
+        let back: Vec<_> = TableReader::open(&path, table.schema()).unwrap().map(Result::unwrap).collect();
         assert_eq!(back.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [16_384, 16_384, 40_009 - 2 * 16_384]);
         let counts = back.iter().flat_map(|batch| batch.column(1).as_primitive::<Int64Type>().values());
         assert_eq!(counts.sum::<i64>(), 100_000);
@@ -328,7 +329,7 @@ fn damaged_files_are_refused_without_panic() {
     combiner.push(random_batch(&table, 50, &mut Random(3))).unwrap();
     write(combiner.finish().unwrap(), &path).unwrap();
     let whole = std::fs::read(&path).unwrap();
-    let read = || PartialsReader::open(&path, table.clone())?.collect::<Result<Vec<_>>>();
+    let read = || TableReader::open(&path, table.schema())?.collect::<Result<Vec<_>>>();
     assert_eq!(read().unwrap().len(), 1);
     for position in 0..whole.len() {
         for value in [0, 0x7f, 0xff] {
@@ -350,8 +351,8 @@ fn a_file_of_another_table_is_refused() {
     let path = scratch.path().join("partials.arrow");
     let combiner = Combiner::new(table(&[(DataType::Int64, Operator::Sum)]), 0, scratch.path()).unwrap();
     write(combiner.finish().unwrap(), &path).unwrap();
-    let error = PartialsReader::open(&path, table(&[(DataType::UInt64, Operator::Sum)])).err().unwrap();
-    assert_eq!(error.message(), "the partials are not of table `counts` as the plugin plans it now");
+    let error = TableReader::open(&path, table(&[(DataType::UInt64, Operator::Sum)]).schema()).err().unwrap();
+    assert_eq!(error.message(), "the saved table has other columns than the plugin announces");
 }
 
 /// `cargo test --release -p wafermill --lib twenty_million -- --ignored --nocapture`

@@ -180,7 +180,7 @@ impl Bytes {
     }
 }
 
-/// Strings that are each stored once.
+/// Strings behind a dictionary.
 #[derive(Clone, Debug)]
 pub struct Dictionary {
     pub(crate) keys: ScalarBuffer<i32>,
@@ -193,7 +193,7 @@ impl Dictionary {
         &self.keys
     }
 
-    /// The dictionary: each string once.
+    /// The dictionary: strings in no particular order, none of them missing.
     pub fn values(&self) -> &Column {
         &self.values
     }

@@ -160,7 +160,7 @@ impl<'a> Output<'a> {
         self.bytes(values.into_iter().map(|value| value.map(str::as_bytes)))
     }
 
-    /// A column of Dictionary(Int32, Utf8): positions in `values`, in which no string is twice.
+    /// A column of Dictionary(Int32, Utf8): positions in `values`.
     ///
     /// # Errors
     /// Where the next field of the schema has another type, or the values have more than 2 GiB.

@@ -1,0 +1,96 @@
+//! Collects what the workers return, in order, into datasets.
+//!
+//! Every byte that is written is a function of the logical schema, the options and the rows in order: never of how the rows were cut
+//! into batches, of dictionaries, of memory or of threads. To that end rows are cut anew into chunks of a fixed size ([`chunk`]),
+//! brought into one physical form ([`canonical`]) and only then encoded.
+
+mod arrow_file;
+mod canonical;
+mod chunk;
+mod concat;
+mod encode;
+mod list;
+mod parquet_file;
+mod part;
+mod route;
+mod spill;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+pub use concat::{Concat, ConcatOptions};
+pub use list::{List, Tagged, Tagger};
+pub use parquet_file::{Compression, ParquetOptions};
+pub use part::Format;
+pub use route::{Routed, Router};
+pub use staging::Staging;
+
+use crate::Result;
+use arrow_array::{RecordBatch, UInt8Array};
+use serde::Serialize;
+
+/// The half of an aggregator that the workers share: it readies batches in parallel.
+pub trait Prepare: Clone + Send + Sync {
+    /// A batch made ready.
+    type Item: Send;
+
+    /// Readies `batch`, whose rows belong to `parts`, or all to the only part.
+    ///
+    /// # Errors
+    /// Where the batch does not have the schema announced, or a row belongs to no known part.
+    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Self::Item>;
+}
+
+/// The half of an aggregator that one thread drives, in the order of the input manifest.
+pub trait Aggregate: Send {
+    /// The half that the workers share.
+    type Prepare: Prepare;
+
+    /// Gives the workers their half.
+    fn preparation(&self) -> Self::Prepare;
+
+    /// Takes the next batch.
+    ///
+    /// # Errors
+    /// Where a result cannot be encoded or written.
+    fn push(&mut self, item: <Self::Prepare as Prepare>::Item) -> Result<()>;
+
+    /// Writes what is left and tells what was written.
+    ///
+    /// # Errors
+    /// Where a result cannot be encoded or written.
+    fn finish(self) -> Result<Summary>;
+}
+
+/// What an aggregator wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The parts, by their id.
+    pub parts: Vec<PartSummary>,
+    /// Bytes that went through spill files.
+    pub spilled_bytes: u64,
+    /// The most memory that was in use at a time, as the aggregator counts it.
+    pub peak_memory: usize,
+}
+
+/// What was written of one part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PartSummary {
+    /// The part's name.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its files, in the order of their rows.
+    pub files: Vec<FileSummary>,
+}
+
+/// One file of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileSummary {
+    /// Its path in the dataset, with `/` between the names.
+    pub path: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+}

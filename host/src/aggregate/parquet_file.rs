@@ -1,0 +1,219 @@
+//! Writes one part as Parquet files.
+
+use super::FileSummary;
+use super::chunk::{CHUNK_ROWS, Chunk};
+use super::encode::{Closing, ColumnEncoder, Encoders, Load, Ticket};
+use super::part::{Files, Place, cannot_write, create_file};
+use crate::{Error, Result};
+use arrow_schema::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a row group ends is decided on its size as of so many chunks ago: a fixed distance, so that the threads need not be waited for
+/// after each chunk and the bytes do not depend on how far they have come.
+const LAG: usize = 2;
+
+/// As the Parquet format asks for it; readers that cannot parse it distrust a file's statistics.
+const CREATED_BY: &str = concat!("wafermill version ", env!("CARGO_PKG_VERSION"));
+
+/// How pages are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Fast, and read by everything.
+    #[default]
+    Snappy,
+    /// Smaller, and slower to write.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+/// How Parquet files are laid out.
+#[derive(Clone, Debug)]
+pub struct ParquetOptions {
+    /// How pages are compressed.
+    pub compression: Compression,
+    /// Rows of a row group.
+    pub row_group_rows: usize,
+    /// Encoded bytes at which a row group ends early, a few thousand rows later.
+    pub row_group_bytes: usize,
+}
+
+impl Default for ParquetOptions {
+    fn default() -> Self {
+        Self { compression: Compression::default(), row_group_rows: 131_072, row_group_bytes: 64 << 20 }
+    }
+}
+
+/// One part's files.
+pub(super) struct ParquetPart {
+    part: usize,
+    place: Place,
+    options: ParquetOptions,
+    schema: SchemaRef,
+    file: Option<OpenFile>,
+    group: Group,
+    closing: Option<(Closing, usize)>,
+    files: Vec<FileSummary>,
+}
+
+struct OpenFile {
+    path: PathBuf,
+    writer: SerializedFileWriter<BufWriter<File>>,
+    factory: ArrowRowGroupWriterFactory,
+    groups: usize,
+    rows: usize,
+}
+
+/// The row group that is being encoded.
+#[derive(Default)]
+struct Group {
+    rows: usize,
+    load: Load,
+    tickets: VecDeque<Ticket>,
+}
+
+impl Group {
+    fn memory(&self) -> usize {
+        let latest = self.tickets.iter().rev().find_map(Ticket::load).unwrap_or(self.load);
+        latest.memory + self.tickets.iter().map(Ticket::bytes).sum::<usize>()
+    }
+}
+
+impl ParquetPart {
+    /// Creates the first file, which a part without rows has too.
+    pub(super) fn create(part: usize, place: Place, schema: SchemaRef, options: &ParquetOptions) -> Result<Self> {
+        let (options, group) = (options.clone(), Group::default());
+        let mut this = Self { part, place, options, schema, file: None, group, closing: None, files: Vec::new() };
+        this.file = Some(this.open_file()?);
+        Ok(this)
+    }
+
+    fn open_file(&self) -> Result<OpenFile> {
+        let path = self.place.path(self.files.len());
+        let target = BufWriter::new(create_file(&path)?);
+        let properties = properties(self.options.compression);
+        let (writer, factory) = ArrowWriter::try_new(target, Arc::clone(&self.schema), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(|error| Error::output("cannot write this table as Parquet").file(&path).because(error))?;
+        Ok(OpenFile { path, writer, factory, groups: 0, rows: 0 })
+    }
+
+    fn end_group(&mut self, encoders: &mut Encoders) -> Result<()> {
+        self.collect(encoders)?;
+        let group = std::mem::take(&mut self.group);
+        if group.rows > 0 {
+            self.closing = Some((encoders.close(self.part)?, group.memory()));
+        }
+        Ok(())
+    }
+
+    /// Appends a closed row group to the file.
+    fn collect(&mut self, encoders: &mut Encoders) -> Result<()> {
+        let (Some((closing, _)), Some(file)) = (self.closing.take(), &mut self.file) else { return Ok(()) };
+        let columns = encoders.collect(&closing)?;
+        let mut group = file.writer.next_row_group().map_err(|error| cannot_write(&file.path, error))?;
+        for column in columns {
+            column.append_to_row_group(&mut group).map_err(|error| cannot_write(&file.path, error))?;
+        }
+        group.close().map_err(|error| cannot_write(&file.path, error))?;
+        Ok(())
+    }
+
+    fn end_file(&mut self, encoders: &mut Encoders) -> Result<()> {
+        self.end_group(encoders)?;
+        self.collect(encoders)?;
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        file.writer.finish().map_err(|error| cannot_write(&file.path, error))?;
+        let bytes = file.writer.bytes_written() as u64;
+        self.files.push(FileSummary { path: self.place.relative(self.files.len()), rows: file.rows as u64, bytes });
+        Ok(())
+    }
+}
+
+impl Files for ParquetPart {
+    fn wanted(&mut self, encoders: &mut Encoders) -> Result<usize> {
+        while self.group.tickets.len() > LAG
+            && let Some(mut ticket) = self.group.tickets.pop_front()
+        {
+            self.group.load = encoders.wait(&mut ticket)?;
+            // the row group before was closed before this chunk, so its columns are ready
+            self.collect(encoders)?;
+        }
+        if self.group.rows >= self.options.row_group_rows || self.group.load.encoded >= self.options.row_group_bytes {
+            self.end_group(encoders)?;
+        }
+        if self.file.as_ref().is_some_and(|file| file.rows >= self.place.file_rows) {
+            self.end_file(encoders)?;
+        }
+        let file_rows = self.file.as_ref().map_or(0, |file| file.rows);
+        Ok(CHUNK_ROWS.min(self.options.row_group_rows - self.group.rows).min(self.place.file_rows - file_rows))
+    }
+
+    fn write(&mut self, chunk: Chunk, encoders: &mut Encoders) -> Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.open_file()?,
+        };
+        if self.group.rows == 0 {
+            encoders.open(self.part, file.column_encoders(&self.schema)?)?;
+        }
+        file.rows += chunk.rows();
+        self.group.rows += chunk.rows();
+        self.file = Some(file);
+        self.group.tickets.push_back(encoders.encode(self.part, chunk)?);
+        Ok(())
+    }
+
+    fn memory(&self) -> usize {
+        self.group.memory() + self.closing.as_ref().map_or(0, |(_, memory)| *memory)
+    }
+
+    fn drain(&mut self, encoders: &mut Encoders) -> Result<()> {
+        self.group.tickets.iter_mut().try_for_each(|ticket| encoders.wait(ticket).map(drop))?;
+        self.collect(encoders)
+    }
+
+    fn finish(&mut self, encoders: &mut Encoders) -> Result<Vec<FileSummary>> {
+        self.end_file(encoders)?;
+        Ok(std::mem::take(&mut self.files))
+    }
+}
+
+impl OpenFile {
+    fn column_encoders(&mut self, schema: &SchemaRef) -> Result<Vec<ColumnEncoder>> {
+        let leaves =
+            self.factory.create_column_writers(self.groups).map_err(|error| cannot_write(&self.path, error))?;
+        self.groups += 1;
+        let fields = schema.fields().iter().enumerate();
+        let mut columns: Vec<ColumnEncoder> = fields
+            .map(|(index, field)| ColumnEncoder { index, field: Arc::clone(field), leaves: Vec::new() })
+            .collect();
+        for (leaf, writer) in leaves.into_iter().enumerate() {
+            columns[self.writer.schema_descr().get_column_root_idx(leaf)].leaves.push(writer);
+        }
+        Ok(columns)
+    }
+}
+
+fn properties(compression: Compression) -> WriterProperties {
+    let codec = match compression {
+        Compression::Snappy => Codec::SNAPPY,
+        Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
+        Compression::None => Codec::UNCOMPRESSED,
+    };
+    WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(codec)
+        // a chunk is one mini-batch, after which the writer looks whether a page is full
+        .set_write_batch_size(CHUNK_ROWS)
+        .build()
+}

@@ -1,0 +1,171 @@
+//! The arguments: one table that drives parsing and help.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Turn a table of any size into training sets, through sandboxed transforms, in a fixed amount of memory.
+///
+/// Start with `wafermill run examples/penguins/pipeline.toml --out out`; `wafermill plan` shows what a pipeline will do.
+#[derive(Debug, Parser)]
+#[command(name = "wafermill", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fit a pipeline and write a dataset for each part, with the model
+    Run(RunArguments),
+    /// Fit a pipeline and write the model only
+    Fit(RunArguments),
+    /// Run a fitted model over another table
+    Apply(ApplyArguments),
+    /// Show what a pipeline will do: its steps, passes and columns
+    Plan(PlanArguments),
+    /// Show the columns and fragments of a table
+    Inspect(InspectArguments),
+    /// Look at fitted models
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+/// `run` and `fit`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The pipeline file
+    pub(crate) pipeline: PathBuf,
+    /// The folder to write; it appears when it is complete [default: `path` in `[output]`, or the file's name with `-out`]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    /// The folder of the model, as `run` and `fit` write it
+    pub(crate) model: PathBuf,
+    /// The table: a file, a folder or a glob
+    pub(crate) source: String,
+    /// The folder to write; it appears when it is complete
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// The format of the files: parquet or arrow
+    #[arg(long, default_value = "parquet", value_parser = ["parquet", "arrow"])]
+    pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// What a run may use. None of it changes a byte of what is written.
+#[derive(Debug, Args)]
+pub(crate) struct Resources {
+    /// Replace the folder, if wafermill wrote it
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Memory for what can spill to disk, such as `2GiB` [default: 70 % of what the machine or its cgroup has]
+    #[arg(long)]
+    pub(crate) memory: Option<String>,
+    /// Threads that run plugins [default: one for each core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// Rows that a plugin sees at once
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    pub(crate) batch_rows: Option<u32>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where plugins are.
+#[derive(Debug, Args)]
+pub(crate) struct PluginFolder {
+    /// The folder of plugins [default: $WAFERMILL_PLUGINS, or `plugins` beside the program]
+    #[arg(long)]
+    pub(crate) plugins: Option<PathBuf>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// The pipeline file
+    pub(crate) pipeline: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// The table: a file, a folder or a glob
+    pub(crate) source: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `model …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Print a model: its steps and what they learned
+    Show(ModelShowArguments),
+}
+
+/// `model show`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelShowArguments {
+    /// The folder of the model
+    pub(crate) model: PathBuf,
+    /// Rows of each table to print
+    #[arg(long, default_value_t = 20)]
+    pub(crate) rows: usize,
+    /// Print the manifest as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// `plugin …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List the installed plugins
+    List(PluginListArguments),
+    /// Show what a plugin is and which parameters it takes
+    Info(PluginInfoArguments),
+}
+
+/// `plugin list`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginListArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// `plugin info`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginInfoArguments {
+    /// The plugin's name, or the path of its component
+    pub(crate) plugin: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}

@@ -1,0 +1,36 @@
+//! `inspect`: the columns and fragments of a table.
+
+use super::arguments::InspectArguments;
+use super::print::{columns, thousands};
+use serde_json::json;
+use wafermill::Result;
+use wafermill::memory::format_size;
+use wafermill::run::known_rows;
+use wafermill::source::{CsvOptions, open};
+
+/// Prints what a table is.
+pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
+    let source = open(&arguments.source, None, &CsvOptions::default())?;
+    let rows = known_rows(source.as_ref());
+    let bytes: u64 = source.fragments().iter().map(|fragment| fragment.bytes).sum();
+    let fields = source.schema().fields();
+    if arguments.json {
+        let fields = fields.iter().map(|field| {
+            json!({ "name": field.name(), "type": field.data_type().to_string(), "nullable": field.is_nullable() })
+        });
+        let fragments = source.fragments().iter();
+        let fragments = fragments.map(|it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes }));
+        let fragments: Vec<_> = fragments.collect();
+        println!("{:#}", json!({ "rows": rows, "bytes": bytes, "columns": fields.collect::<Vec<_>>(), "fragments": fragments }));
+        return Ok(());
+    }
+    let count = rows.map_or_else(|| "an unknown number of".to_owned(), thousands);
+    println!("{count} rows, {}, {} fragments\n", format_size(bytes), source.fragments().len());
+    let mut table = vec![["column", "type", "nulls"].map(str::to_owned).to_vec()];
+    for field in fields {
+        let nulls = if field.is_nullable() { "possible" } else { "none" };
+        table.push(vec![field.name().clone(), field.data_type().to_string(), nulls.to_owned()]);
+    }
+    print!("{}", columns(&table));
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `model show`: what a model has learned.
+
+use super::arguments::ModelShowArguments;
+use super::print::thousands;
+use super::run::model_store;
+use arrow_cast::pretty::pretty_format_batches;
+use wafermill::ipc::open_table;
+use wafermill::model::Manifest;
+use wafermill::{Error, Result};
+
+/// Prints a model's steps and tables.
+pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
+    let store = model_store(&arguments.model);
+    let manifest = Manifest::read(&store)?;
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&manifest).map_err(|error| Error::internal("no manifest").because(error))?;
+        println!("{json}");
+        return Ok(());
+    }
+    println!("model of wafermill {}, fitted on {} columns", manifest.wafermill, manifest.source.len());
+    for step in &manifest.steps {
+        println!("\n{}: {} {} {}", step.name, step.plugin, step.version, step.params);
+        for table in &step.model {
+            println!("{}, {} rows ({})", table.name, thousands(table.rows), table.file.display());
+            let mut batches = Vec::new();
+            let mut left = arguments.rows;
+            for batch in open_table(&store.root().join(&table.file))? {
+                let batch = batch?;
+                let shown = batch.slice(0, batch.num_rows().min(left));
+                left -= shown.num_rows();
+                batches.push(shown);
+                if left == 0 {
+                    break;
+                }
+            }
+            let text = pretty_format_batches(&batches).map_err(|error| Error::internal("no table").because(error))?;
+            println!("{text}");
+            if table.rows > arguments.rows as u64 {
+                println!("… {} more rows: `--rows` shows them", thousands(table.rows - arguments.rows as u64));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! `plan`: what a pipeline will do, before it reads a row.
+
+use super::arguments::PlanArguments;
+use super::print::columns;
+use super::run::{Ready, prepare};
+use serde_json::{Value, json};
+use wafermill::Result;
+use wafermill::contract::Read;
+use wafermill::pipeline::{Entry, Plan, Step};
+
+/// Prints the plan of a pipeline.
+pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
+    let Ready { source, plan, .. } = prepare(&arguments.pipeline, &arguments.plugins)?;
+    if arguments.json {
+        println!("{:#}", to_json(&plan));
+        return Ok(());
+    }
+    println!("source: {} fragments, {} columns\n", source.fragments().len(), plan.source().fields().len());
+    let waves = waves(&plan);
+    let mut rows = vec![["step", "plugin", "wave", "passes", "reads", "writes"].map(str::to_owned).to_vec()];
+    for (step, wave) in plan.steps().iter().zip(&waves) {
+        let passes = step.plan.passes;
+        rows.push(vec![
+            step.name.clone(),
+            step.plugin.description().name.clone(),
+            wave.map_or_else(|| "-".to_owned(), |wave| wave.to_string()),
+            match (passes.least, passes.most) {
+                (0, 0) => "-".to_owned(),
+                (least, most) if least == most => least.to_string(),
+                (least, most) => format!("{least}-{most}"),
+            },
+            short(&reads(step)),
+            short(&writes(step)),
+        ]);
+    }
+    for waiting in &plan.definitions()[plan.steps().len()..] {
+        let plugin = waiting.plugin.description().name.clone();
+        let known = "known once the steps before are fitted".to_owned();
+        rows.push(vec![waiting.name.clone(), plugin, "?".to_owned(), "?".to_owned(), known]);
+    }
+    print!("{}", columns(&rows));
+    let out: Vec<String> = plan.layout().entries().iter().map(name).collect();
+    println!("\ncolumns: {}", out.join(", "));
+    Ok(())
+}
+
+/// In which wave each step is fitted; nothing where it learns nothing. Steps of one wave see the rows in the same passes.
+fn waves(plan: &Plan) -> Vec<Option<usize>> {
+    let mut behind: Vec<usize> = Vec::new();
+    let mut waves = Vec::new();
+    for step in plan.steps() {
+        let before = step.writers.iter().flatten().map(|writer| behind[*writer]).max().unwrap_or(0);
+        let learns = step.plan.passes.any();
+        waves.push(learns.then_some(before + 1));
+        behind.push(before + usize::from(learns));
+    }
+    waves
+}
+
+fn reads(step: &Step) -> Vec<String> {
+    let read = |read: &Read| match read {
+        Read::Column { name, .. } => name.clone(),
+        Read::Context(context) => context.field().name().clone(),
+    };
+    step.plan.reads.iter().map(read).collect()
+}
+
+fn writes(step: &Step) -> Vec<String> {
+    let write = |write: &wafermill::contract::Write| {
+        let family = if write.family.is_some() { "*" } else { "" };
+        format!("{}{family}: {}", write.field.name(), write.field.data_type())
+    };
+    step.plan.writes.iter().map(write).collect()
+}
+
+fn short(names: &[String]) -> String {
+    const MOST: usize = 4;
+    match names.len() {
+        0..=MOST => names.join(", "),
+        count => format!("{}, … ({count})", names[..MOST - 1].join(", ")),
+    }
+}
+
+fn name(entry: &Entry) -> String {
+    match entry {
+        Entry::Column(column) => column.field.name().clone(),
+        Entry::Family { prefix, .. } => format!("{prefix}*"),
+    }
+}
+
+fn to_json(plan: &Plan) -> Value {
+    let steps = plan.steps().iter().zip(waves(plan)).map(|(step, wave)| {
+        let passes = step.plan.passes;
+        json!({
+            "name": step.name,
+            "plugin": step.plugin.description().name,
+            "digest": step.plugin.digest(),
+            "wave": wave,
+            "passes": passes,
+            "reads": reads(step),
+            "writes": writes(step),
+            "drops": step.plan.drops,
+        })
+    });
+    let waiting = plan.definitions()[plan.steps().len()..].iter().map(|definition| &definition.name);
+    json!({
+        "steps": steps.collect::<Vec<_>>(),
+        "waiting": waiting.collect::<Vec<_>>(),
+        "columns": plan.layout().entries().iter().map(name).collect::<Vec<_>>(),
+    })
+}

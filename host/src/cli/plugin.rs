@@ -1,0 +1,103 @@
+//! `plugin list` and `plugin info`.
+
+use super::arguments::{PluginInfoArguments, PluginListArguments};
+use super::print::{columns, error};
+use super::run::plugins;
+use serde_json::{Value, json};
+use std::path::Path;
+use wafermill::memory::format_size;
+use wafermill::sandbox::Plugin;
+use wafermill::{Error, Result};
+
+/// Lists the installed plugins.
+pub(super) fn list(arguments: &PluginListArguments) -> Result<()> {
+    let plugins = plugins(&arguments.plugins, &Default::default())?;
+    let mut table = vec![["name", "version", "role", "summary"].map(str::to_owned).to_vec()];
+    let mut entries = Vec::new();
+    for path in plugins.installed() {
+        let path = path.to_string_lossy().into_owned();
+        match plugins.get(&path, Path::new("")) {
+            // One that is broken does not hide the others.
+            Err(broken) => error(&broken),
+            Ok(plugin) => {
+                let it = plugin.description();
+                table.push(vec![it.name.clone(), it.version.clone(), it.role.name().to_owned(), it.summary.clone()]);
+                entries.push(to_json(&plugin));
+            }
+        }
+    }
+    if entries.is_empty() {
+        let folders: Vec<_> = plugins.folders().iter().map(|folder| folder.display().to_string()).collect();
+        return Err(Error::usage(format!("there are no plugins in {}", folders.join(", ")))
+            .hint("build them with `cargo xtask plugins`, or name their folder with `--plugins`"));
+    }
+    if arguments.json {
+        println!("{:#}", Value::Array(entries));
+    } else {
+        print!("{}", columns(&table));
+    }
+    Ok(())
+}
+
+/// Shows one plugin.
+pub(super) fn info(arguments: &PluginInfoArguments) -> Result<()> {
+    let plugin = plugins(&arguments.plugins, &Default::default())?.get(&arguments.plugin, Path::new(""))?;
+    if arguments.json {
+        println!("{:#}", to_json(&plugin));
+        return Ok(());
+    }
+    let it = plugin.description();
+    println!("{} {}: {}\n", it.name, it.version, it.summary);
+    println!("role    {}", it.role.name());
+    println!("passes  {} to {}", it.passes.least, it.passes.most);
+    println!("file    {}", plugin.path().display());
+    println!("digest  {}", plugin.digest());
+    println!("memory  {} at most", format_size(plugin.limits().memory as u64));
+    println!("\nparameters\n{}", parameters(&it.params_schema));
+    Ok(())
+}
+
+fn to_json(plugin: &Plugin) -> Value {
+    json!({ "description": plugin.description(), "path": plugin.path(), "digest": plugin.digest() })
+}
+
+/// The parameters of a schema, one line each.
+fn parameters(schema: &Value) -> String {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return "none\n".to_owned() };
+    let mut rows = Vec::new();
+    for (name, property) in properties {
+        let resolved = resolve(schema, property);
+        let default = property.get("default").map_or_else(String::new, |default| format!(" [default: {default}]"));
+        let text = property.get("description").and_then(Value::as_str).unwrap_or_default();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        rows.push(vec![format!("  {name}"), kind(schema, &resolved), text + &default]);
+    }
+    columns(&rows)
+}
+
+fn resolve(schema: &Value, property: &Value) -> Value {
+    let reference = property.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+    reference.and_then(|pointer| schema.pointer(pointer)).unwrap_or(property).clone()
+}
+
+/// A type, or the words that are allowed.
+fn kind(schema: &Value, property: &Value) -> String {
+    let list = |values: &[Value], of: &dyn Fn(&Value) -> String| values.iter().map(of).collect::<Vec<_>>().join(" | ");
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(words) = property.get("enum").and_then(Value::as_array) {
+        return list(words, &plain);
+    }
+    if let Some(word) = property.get("const") {
+        return plain(word);
+    }
+    for keyword in ["oneOf", "anyOf"] {
+        if let Some(choices) = property.get(keyword).and_then(Value::as_array) {
+            return list(choices, &|choice| kind(schema, &resolve(schema, choice)));
+        }
+    }
+    match property.get("type") {
+        Some(Value::Array(types)) => list(types, &plain),
+        Some(one) => plain(one),
+        None => "any".to_owned(),
+    }
+}

@@ -1,0 +1,267 @@
+//! The contract of `wit/plugin.wit` as the host sees it, checked.
+
+use crate::partials::PartialTable;
+use crate::{Error, Result};
+use arrow_schema::{DataType, Field, SchemaRef};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The field metadata in which a split names its parts, as a JSON array.
+pub const PARTS: &str = "wafermill:parts";
+
+/// What kind of step a plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Writes columns.
+    Transform,
+    /// Assigns rows to parts.
+    Split,
+    /// Drops rows.
+    Filter,
+    /// Learns a table.
+    Aggregate,
+}
+
+impl Role {
+    /// As in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transform => "transform",
+            Self::Split => "split",
+            Self::Filter => "filter",
+            Self::Aggregate => "aggregate",
+        }
+    }
+}
+
+/// How often the training rows are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passes {
+    /// At least.
+    pub least: u32,
+    /// At most.
+    pub most: u32,
+}
+
+impl Passes {
+    /// Whether anything is learned at all.
+    pub fn any(self) -> bool {
+        self.most > 0
+    }
+}
+
+/// What a plugin says of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// A semantic version.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// The kind of step that it is.
+    pub role: Role,
+    /// Over all parameters.
+    pub passes: Passes,
+    /// The JSON Schema of its parameters.
+    pub params_schema: serde_json::Value,
+}
+
+/// What the pipeline wants with a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnRole {
+    /// To be transformed or learned from.
+    Feature,
+    /// What a model is to predict.
+    Target,
+    /// Identifies rows.
+    Key,
+    /// How much a row counts.
+    Weight,
+}
+
+/// The columns that a step was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Without dictionaries.
+    pub schema: SchemaRef,
+    /// One for each field.
+    pub roles: Vec<ColumnRole>,
+}
+
+/// Columns that the host computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// A hash of the key columns.
+    KeyHash,
+    /// A hash of the source's row.
+    RowHash,
+    /// The part that the split assigned.
+    Part,
+    /// The fold.
+    Fold,
+}
+
+impl Context {
+    /// Its field in the batches that a plugin sees.
+    pub fn field(self) -> Field {
+        let (name, data_type) = match self {
+            Self::KeyHash => ("wafermill:key-hash", DataType::UInt64),
+            Self::RowHash => ("wafermill:row-hash", DataType::UInt64),
+            Self::Part => ("wafermill:part", DataType::UInt8),
+            Self::Fold => ("wafermill:fold", DataType::UInt8),
+        };
+        Field::new(name, data_type, false)
+    }
+}
+
+/// One column that a step reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A selected one.
+    Column {
+        /// Its name.
+        name: String,
+        /// Whether it may come behind a dictionary.
+        dictionary: bool,
+    },
+    /// One that the host computes.
+    Context(Context),
+}
+
+/// One column, or one family of columns, that a step writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The selected column at whose place it goes; at the end of the table where there is none.
+    pub place: Option<String>,
+    /// Its field; that of a family has the prefix for a name.
+    pub field: Field,
+    /// For a family, how many columns it has at most.
+    pub family: Option<u32>,
+}
+
+/// A table of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelTable {
+    /// Unique in the plan.
+    pub name: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+}
+
+/// What a step will do.
+#[derive(Clone, Debug)]
+pub struct StepPlan {
+    /// How often it sees the training rows.
+    pub passes: Passes,
+    /// The columns of its batches.
+    pub reads: Vec<Read>,
+    /// Selected columns that are gone afterwards.
+    pub drops: Vec<String>,
+    /// What it writes.
+    pub writes: Vec<Write>,
+    /// Its partial results.
+    pub partials: Vec<Arc<PartialTable>>,
+    /// Its model.
+    pub model: Vec<ModelTable>,
+}
+
+impl StepPlan {
+    /// Checks a plan against the plugin's description and the selection that it was made for.
+    ///
+    /// # Errors
+    /// Where it breaks the contract.
+    pub fn check(&self, description: &Description, selection: &Selection) -> Result<()> {
+        let known = |name: &str| selection.schema.index_of(name).is_ok();
+        for read in &self.reads {
+            if let Read::Column { name, .. } = read {
+                ensure(known(name), || format!("it reads `{name}`, which was not selected"))?;
+            }
+        }
+        for name in self.drops.iter().chain(self.writes.iter().filter_map(|write| write.place.as_ref())) {
+            ensure(known(name), || format!("it names `{name}`, which was not selected"))?;
+        }
+        let reads: HashSet<_> = self.reads.iter().map(|read| format!("{read:?}")).collect();
+        ensure(reads.len() == self.reads.len(), || "it reads a column twice".to_owned())?;
+        let mut names = HashSet::new();
+        for write in &self.writes {
+            let name = write.field.name();
+            ensure(names.insert(name), || format!("it writes `{name}` twice"))?;
+            ensure(!matches!(write.field.data_type(), DataType::Dictionary(_, _)), || {
+                format!("it announces `{name}` as a dictionary")
+            })?;
+        }
+        let Passes { least, most } = self.passes;
+        let within = least <= most && most <= description.passes.most && least >= description.passes.least;
+        ensure(within, || "its passes are not those that `describe` announced".to_owned())?;
+        let learns = self.passes.any();
+        ensure(learns || (self.partials.is_empty() && self.model.is_empty()), || {
+            "it has tables to learn, but asks for no passes".to_owned()
+        })?;
+        let mut tables = HashSet::new();
+        let partials = self.partials.iter().map(|table| ("partials", table.name()));
+        for (kind, name) in partials.chain(self.model.iter().map(|table| ("model", table.name.as_str()))) {
+            ensure(is_table_name(name), || format!("`{name}` is no name for a table"))?;
+            ensure(tables.insert((kind, name)), || format!("it has two tables `{name}`"))?;
+        }
+        self.check_role(description.role)
+    }
+
+    fn check_role(&self, role: Role) -> Result<()> {
+        let single = match self.writes.as_slice() {
+            [write] if write.family.is_none() => Some(&write.field),
+            _ => None,
+        };
+        match role {
+            Role::Transform => Ok(()),
+            Role::Split => {
+                let field = single.filter(|field| *field.data_type() == DataType::UInt8 && !field.is_nullable());
+                let field = field.ok_or_else(|| broken("a split writes one UInt8 column without nulls".to_owned()))?;
+                parts(field).map(drop)
+            }
+            Role::Filter => ensure(single.is_some_and(|field| *field.data_type() == DataType::Boolean), || {
+                "a filter writes one Boolean column".to_owned()
+            }),
+            Role::Aggregate => ensure(self.writes.is_empty(), || "an aggregate writes no columns".to_owned()),
+        }
+    }
+}
+
+/// The names of the parts in the field that a split writes.
+///
+/// # Errors
+/// Where they are missing, not unique or not fit to name folders.
+pub fn parts(field: &Field) -> Result<Vec<String>> {
+    let json = field.metadata().get(PARTS).ok_or_else(|| broken(format!("its field lacks the metadata `{PARTS}`")))?;
+    let names: Vec<String> = serde_json::from_str(json).map_err(|error| broken(error.to_string()))?;
+    let unique: HashSet<_> = names.iter().collect();
+    ensure(!names.is_empty() && names.len() <= 255 && unique.len() == names.len(), || {
+        "a split has 1 to 255 parts of different names".to_owned()
+    })?;
+    match names.iter().find(|name| !is_part_name(name)) {
+        None => Ok(names),
+        Some(name) => Err(Error::plugin(format!("`{name}` cannot name a part"))
+            .hint("use letters, digits, `-`, `_` and `.`, not at the start")),
+    }
+}
+
+fn is_part_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits)
+}
+
+fn is_table_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(broken(message())) }
+}
+
+fn broken(reason: String) -> Error {
+    Error::sandbox(format!("the plugin's plan breaks the contract: {reason}")).hint("report this to the plugin's author")
+}

@@ -1,0 +1,151 @@
+//! Tables as Arrow IPC files: partials and models. What is read back is not trusted.
+
+use super::decode::{Cause, decode_batch};
+use crate::{Error, Result};
+use arrow_array::RecordBatch;
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_ipc::reader::read_footer_length;
+use arrow_ipc::writer::FileWriter;
+use arrow_ipc::{Block, convert::try_fb_to_schema, root_as_footer};
+use arrow_schema::SchemaRef;
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Bytes behind the footer: its length and the magic.
+const TRAILER: u64 = 10;
+
+/// Writes batches of one table to an Arrow IPC file.
+pub struct TableWriter {
+    path: PathBuf,
+    writer: FileWriter<BufWriter<File>>,
+    rows: u64,
+}
+
+impl TableWriter {
+    /// Creates a new file.
+    ///
+    /// # Errors
+    /// Where it cannot be created.
+    pub fn create(path: &Path, schema: &SchemaRef) -> Result<Self> {
+        let file = File::create(path).map_err(|error| unwritable(path, error))?;
+        let writer = FileWriter::try_new(BufWriter::new(file), schema).map_err(|error| unwritable(path, error))?;
+        Ok(Self { path: path.to_owned(), writer, rows: 0 })
+    }
+
+    /// Appends a batch.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(batch).map_err(|error| unwritable(&self.path, error))
+    }
+
+    /// Completes the file and returns how many rows it has.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn finish(mut self) -> Result<u64> {
+        let finished = self.writer.finish().and_then(|()| self.writer.flush());
+        finished.map_err(|error| unwritable(&self.path, error))?;
+        Ok(self.rows)
+    }
+}
+
+/// Reads a file that [`TableWriter`] wrote, a batch at a time.
+pub struct TableReader {
+    schema: SchemaRef,
+    path: PathBuf,
+    file: File,
+    /// Where the footer starts: no block reaches beyond.
+    end: u64,
+    blocks: std::vec::IntoIter<Block>,
+}
+
+impl TableReader {
+    /// Opens a file that must hold a table with the fields of `schema`.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is damaged, or holds another table.
+    pub fn open(path: &Path, schema: &SchemaRef) -> Result<Self> {
+        let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+        let (footer, end) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
+        let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
+        let found = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
+        let found = try_fb_to_schema(found).map_err(|error| unreadable(path, error))?;
+        if found.fields() != schema.fields() {
+            return Err(Error::model("the saved table has other columns than the plugin announces")
+                .file(path)
+                .hint("fit the model again with this version of the plugin"));
+        }
+        let blocks: Vec<Block> = footer.recordBatches().iter().flatten().copied().collect();
+        Ok(Self { schema: schema.clone(), path: path.to_owned(), file, end, blocks: blocks.into_iter() })
+    }
+
+    fn read(&mut self, block: Block) -> Result<RecordBatch, Cause> {
+        let offset = u64::try_from(block.offset())?;
+        let metadata = usize::try_from(block.metaDataLength())?;
+        let body = usize::try_from(block.bodyLength())?;
+        let total = metadata.checked_add(body).ok_or("a block is too large")?;
+        if offset.checked_add(total as u64).is_none_or(|end| end > self.end) {
+            return Err("a block reaches beyond the file".into());
+        }
+        let mut bytes = MutableBuffer::from_len_zeroed(total);
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.read_exact(&mut bytes)?;
+        decode_batch(&self.schema, Buffer::from(bytes))
+    }
+}
+
+impl Iterator for TableReader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let block = self.blocks.next()?;
+        let batch = self.read(block).map_err(|error| unreadable(&self.path, error));
+        if batch.is_err() {
+            self.blocks = Vec::new().into_iter();
+        }
+        Some(batch)
+    }
+}
+
+/// The footer's bytes and where they start.
+fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
+    let length = file.metadata()?.len();
+    let trailer_start = length.checked_sub(TRAILER).ok_or("it is too short")?;
+    let mut trailer = [0; TRAILER as usize];
+    file.seek(SeekFrom::Start(trailer_start))?;
+    file.read_exact(&mut trailer)?;
+    let footer_length = read_footer_length(trailer)?;
+    let start = trailer_start.checked_sub(footer_length as u64).ok_or("its footer is longer than the file")?;
+    let mut footer = vec![0; footer_length];
+    file.seek(SeekFrom::Start(start))?;
+    file.read_exact(&mut footer)?;
+    Ok((footer, start))
+}
+
+fn unreadable(path: &Path, error: impl Into<Cause>) -> Error {
+    Error::model("a saved table cannot be read")
+        .file(path)
+        .because(error)
+        .hint("fit the model again, or restore this file from a copy")
+}
+
+fn unwritable(path: &Path, error: impl Into<Cause>) -> Error {
+    Error::output("a table cannot be written").file(path).because(error)
+}
+
+/// Opens a table whatever its columns are.
+///
+/// # Errors
+/// As for [`TableReader::open`].
+pub fn open_table(path: &Path) -> Result<TableReader> {
+    let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let (footer, _) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
+    let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
+    let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
+    let schema = try_fb_to_schema(schema).map_err(|error| unreadable(path, error))?;
+    TableReader::open(path, &std::sync::Arc::new(schema))
+}

@@ -1,0 +1,9 @@
+//! Arrow IPC messages and files, written for plugins and models, and read back without trust.
+
+mod decode;
+mod encode;
+mod file;
+
+pub(crate) use decode::{Cause, decode_batch, decode_schema};
+pub(crate) use encode::{BatchEncoder, encode_schema};
+pub use file::{TableReader, TableWriter, open_table};

@@ -1,0 +1,232 @@
+//! What stands beside the tables of a model: for people, and for applying it again.
+
+use super::ModelStore;
+use crate::contract::ColumnRole;
+use crate::pipeline::{Columns, Plan, Plugins, Selector, Step, StepDefinition};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The manifest's file name; it also marks folders that wafermill may overwrite.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The version of the folder's layout that this host writes and reads.
+const FORMAT: u32 = 1;
+
+/// What a model is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The layout of the folder.
+    pub format: u32,
+    /// The host that wrote it.
+    pub wafermill: String,
+    /// The version of the hashes that splits and folds depend on.
+    pub hash_version: u32,
+    /// How many folds there are.
+    pub folds: u8,
+    /// The columns that the steps were fitted on.
+    pub source: Vec<ColumnEntry>,
+    /// The steps, a split first.
+    pub steps: Vec<StepEntry>,
+    /// The columns that come out.
+    pub columns: Vec<ColumnEntry>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnEntry {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// What it is to a step; nothing outside of one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub role: Option<ColumnRole>,
+}
+
+/// A step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepEntry {
+    /// Its name.
+    pub name: String,
+    /// Its position in the pipeline file, from one; zero for a split.
+    pub ordinal: usize,
+    /// Its plugin's name.
+    pub plugin: String,
+    /// Its plugin's version.
+    pub version: String,
+    /// `sha256:` and the digest of its plugin's component.
+    pub digest: String,
+    /// Its parameters.
+    pub params: Value,
+    /// The columns that it was given.
+    pub columns: Vec<ColumnEntry>,
+    /// How often the training rows were seen to fit it.
+    pub passes: u32,
+    /// The tables of its model.
+    pub model: Vec<TableEntry>,
+    /// The partial results that the model was made of, of the last pass.
+    pub partials: Vec<TableEntry>,
+}
+
+/// A table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableEntry {
+    /// Its name.
+    pub name: String,
+    /// Its file, relative to the model's folder.
+    pub file: PathBuf,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// What fitting a step came to.
+#[derive(Clone, Debug, Default)]
+pub struct Fitted {
+    /// How often the training rows were seen.
+    pub passes: u32,
+    /// Rows of the model's tables.
+    pub model_rows: Vec<u64>,
+    /// Rows of the tables of partials.
+    pub partial_rows: Vec<u64>,
+}
+
+impl Manifest {
+    /// Of a plan whose steps are all fitted.
+    pub fn of(plan: &Plan, folds: u8, fitted: &[Fitted]) -> Self {
+        let steps = plan.steps().iter().zip(fitted).map(|(step, fitted)| entry(step, fitted));
+        Self {
+            format: FORMAT,
+            wafermill: env!("CARGO_PKG_VERSION").to_owned(),
+            hash_version: crate::hash::VERSION.into(),
+            folds,
+            source: plan.source().fields().iter().map(|field| column(field, None)).collect(),
+            steps: steps.collect(),
+            columns: plan.layout().schema().fields().iter().map(|field| column(field, None)).collect(),
+        }
+    }
+
+    /// Writes it into a model's folder.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, store: &ModelStore) -> Result<()> {
+        let path = store.root().join(MANIFEST);
+        let json = serde_json::to_string_pretty(self).map_err(|error| Error::internal("no manifest").because(error))?;
+        std::fs::write(&path, json + "\n").map_err(|error| Error::output("the manifest cannot be written").file(&path).because(error))
+    }
+
+    /// Reads it from a model's folder.
+    ///
+    /// # Errors
+    /// Where the folder holds no model that this host can read.
+    pub fn read(store: &ModelStore) -> Result<Self> {
+        let path = store.root().join(MANIFEST);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Error::model("the folder holds no model").file(&path).because(error).hint("name a folder that `wafermill fit` wrote")
+        })?;
+        let damaged = |error: serde_json::Error| Error::model("the manifest is damaged").file(&path).because(error);
+        let value: Value = serde_json::from_str(&text).map_err(damaged)?;
+        match value.get("format").and_then(Value::as_u64) {
+            Some(format) if format == u64::from(FORMAT) => serde_json::from_value(value).map_err(damaged),
+            Some(format) => Err(Error::model(format!("the model has the format {format}, and this host reads {FORMAT}"))
+                .file(&path)
+                .hint("use the version of wafermill that wrote it, or fit it again")),
+            None => Err(Error::model("the manifest names no format").file(&path)),
+        }
+    }
+
+    /// The steps again, with the plugins that they were fitted with. The split is left out: a table to apply a model to is one part.
+    ///
+    /// # Errors
+    /// Where a plugin is missing or is not the one that the model was fitted with.
+    pub fn definitions(&self, plugins: &Plugins) -> Result<Vec<StepDefinition>> {
+        let mut definitions = Vec::new();
+        for step in &self.steps {
+            let plugin = plugins.get(&step.plugin, Path::new("")).map_err(|error| error.step(&step.name))?;
+            if plugin.digest() != step.digest {
+                let message = format!("the model was fitted with {} {}, and {} is installed", step.plugin, step.digest, plugin.digest());
+                return Err(Error::model(message)
+                    .step(&step.name)
+                    .in_plugin(&step.plugin)
+                    .hint("install the plugin that it was fitted with, or fit the model again"));
+            }
+            if plugin.description().role == crate::contract::Role::Split {
+                continue;
+            }
+            definitions.push(definition(step, plugin));
+        }
+        Ok(definitions)
+    }
+
+    /// Checks that a step is given columns of the types that it was fitted on.
+    ///
+    /// # Errors
+    /// Where one has another type.
+    pub fn check_columns(&self, step: &Step) -> Result<()> {
+        let fields = step.selection.schema.fields().iter().zip(&step.selection.roles);
+        let known = self.steps.iter().filter(|entry| entry.ordinal == step.ordinal).flat_map(|entry| &entry.columns);
+        for ((field, role), known) in fields.zip(known) {
+            let found = column(field, Some(*role));
+            if found != *known {
+                let message = format!("the step was fitted on `{}` of type {}, and it is {} here", known.name, known.data_type, found.data_type);
+                return Err(Error::model(message).step(&step.name).column(field.name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Selects by the very names: globs and types were resolved when the model was fitted.
+fn definition(step: &StepEntry, plugin: std::sync::Arc<crate::sandbox::Plugin>) -> StepDefinition {
+    let mut columns: Vec<(ColumnRole, Columns)> = Vec::new();
+    for column in &step.columns {
+        let role = column.role.unwrap_or(ColumnRole::Feature);
+        match columns.last_mut() {
+            Some((last, Columns::Selector(selector))) if *last == role => selector.names.push(column.name.clone()),
+            _ => {
+                let selector = Selector { names: vec![column.name.clone()], ..Selector::default() };
+                columns.push((role, Columns::Selector(selector)));
+            }
+        }
+    }
+    StepDefinition {
+        name: step.name.clone(),
+        ordinal: step.ordinal,
+        plugin,
+        columns,
+        params: step.params.clone(),
+        pointer: String::new(),
+    }
+}
+
+fn column(field: &arrow_schema::Field, role: Option<ColumnRole>) -> ColumnEntry {
+    ColumnEntry { name: field.name().clone(), data_type: field.data_type().to_string(), role }
+}
+
+fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
+    let description = step.plugin.description();
+    let folder = ModelStore::step_folder(step);
+    let table = |kind: &str, name: &str, rows: Option<&u64>| TableEntry {
+        name: name.to_owned(),
+        file: folder.join(kind).join(format!("{name}.arrow")),
+        rows: rows.copied().unwrap_or(0),
+    };
+    let model = step.plan.model.iter().enumerate();
+    let partials = step.plan.partials.iter().enumerate();
+    let fields = step.selection.schema.fields().iter().zip(&step.selection.roles);
+    StepEntry {
+        name: step.name.clone(),
+        ordinal: step.ordinal,
+        plugin: description.name.clone(),
+        version: description.version.clone(),
+        digest: step.plugin.digest().to_owned(),
+        params: serde_json::from_str(&step.params).unwrap_or(Value::Null),
+        columns: fields.map(|(field, role)| column(field, Some(*role))).collect(),
+        passes: fitted.passes,
+        model: model.map(|(at, it)| table("model", &it.name, fitted.model_rows.get(at))).collect(),
+        partials: partials.map(|(at, it)| table("partials", it.name(), fitted.partial_rows.get(at))).collect(),
+    }
+}

@@ -1,0 +1,7 @@
+//! The fitted model: a folder of Arrow IPC tables with a readable manifest.
+
+mod manifest;
+mod store;
+
+pub use manifest::{ColumnEntry, Fitted, MANIFEST, Manifest, StepEntry, TableEntry};
+pub use store::{ModelBatches, ModelStore, ModelWriter};

@@ -1,0 +1,98 @@
+//! Where the tables of a model are, and how they are written and read.
+
+use crate::ipc::{TableReader, TableWriter};
+use crate::pipeline::Step;
+use crate::sandbox::TableBatch;
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// A model's folder.
+#[derive(Clone, Debug)]
+pub struct ModelStore {
+    root: PathBuf,
+}
+
+/// The tables of one step's model in the making.
+pub struct ModelWriter {
+    tables: Vec<TableWriter>,
+}
+
+/// The batches of a model, its tables in the plan's order.
+pub type ModelBatches = Box<dyn Iterator<Item = Result<TableBatch>>>;
+
+impl ModelStore {
+    /// In this folder.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a step's tables are, relative to the folder.
+    pub fn step_folder(step: &Step) -> PathBuf {
+        Path::new("steps").join(format!("{:02}-{}", step.ordinal, step.name))
+    }
+
+    /// The file of a partial table.
+    pub fn partials_path(&self, step: &Step, table: &str) -> PathBuf {
+        self.root.join(Self::step_folder(step)).join("partials").join(format!("{table}.arrow"))
+    }
+
+    /// The file of a table of the model.
+    pub fn model_path(&self, step: &Step, table: &str) -> PathBuf {
+        self.root.join(Self::step_folder(step)).join("model").join(format!("{table}.arrow"))
+    }
+
+    /// Makes a step's folders and starts the tables of its model.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn begin(&self, step: &Step) -> Result<ModelWriter> {
+        let folder = self.root.join(Self::step_folder(step));
+        for name in ["partials", "model"] {
+            let folder = folder.join(name);
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| Error::output("a folder cannot be made").file(&folder).because(error))?;
+        }
+        let tables = step.plan.model.iter();
+        let tables =
+            tables.map(|table| TableWriter::create(&self.model_path(step, &table.name), &table.schema));
+        Ok(ModelWriter { tables: tables.collect::<Result<_>>()? })
+    }
+
+    /// Reads the model of a step; empty where it has none.
+    ///
+    /// # Errors
+    /// Where a table is missing or of another form; damage comes out of the iterator.
+    pub fn read_model(&self, step: &Step) -> Result<ModelBatches> {
+        let mut readers = Vec::new();
+        for (table, planned) in step.plan.model.iter().enumerate() {
+            let path = self.model_path(step, &planned.name);
+            let reader = TableReader::open(&path, &planned.schema)?;
+            readers.push(reader.map(move |batch| Ok(TableBatch { table, batch: batch? })));
+        }
+        Ok(Box::new(readers.into_iter().flatten()))
+    }
+}
+
+impl ModelWriter {
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn write(&mut self, rows: &TableBatch) -> Result<()> {
+        let table = self.tables.get_mut(rows.table).ok_or_else(|| Error::internal("rows of a table that was not planned"))?;
+        table.write(&rows.batch)
+    }
+
+    /// Completes the tables and tells how many rows each has.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn finish(self) -> Result<Vec<u64>> {
+        self.tables.into_iter().map(TableWriter::finish).collect()
+    }
+}

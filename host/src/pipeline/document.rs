@@ -1,0 +1,151 @@
+//! Reading a pipeline file so that every error tells its line and column.
+
+use super::file::PipelineFile;
+use crate::{Error, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+/// A pipeline file, with the places of all its values.
+#[derive(Debug)]
+pub struct Document {
+    /// What it says.
+    pub pipeline: PipelineFile,
+    text: String,
+    path: PathBuf,
+}
+
+/// Reads and checks a pipeline file.
+///
+/// # Errors
+/// Where it cannot be read, is no TOML, or does not keep to the schema of pipeline files.
+pub fn load(path: &Path) -> Result<Document> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::usage("the pipeline file cannot be read").file(path).because(error))?;
+    let value = parse(&text, path)?;
+    let schema = schemars::schema_for!(PipelineFile).to_value();
+    let document = |pipeline| Document { pipeline, text: text.clone(), path: path.to_owned() };
+    if let Some((message, pointer)) = first_violation(&schema, &value)? {
+        return Err(locate(Error::usage(message), &text, path, &pointer).hint(HINT));
+    }
+    let pipeline = serde_json::from_value(value)
+        .map_err(|error| Error::usage(format!("the pipeline file is wrong: {error}")).file(path).hint(HINT))?;
+    Ok(document(pipeline))
+}
+
+const HINT: &str = "the README shows a whole pipeline file";
+
+impl Document {
+    /// The folder that paths in the file are relative to.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Places an error at the value that a JSON pointer such as `/steps/1/params` names, or at what holds it.
+    pub fn locate(&self, error: Error, pointer: &str) -> Error {
+        locate(error, &self.text, &self.path, pointer)
+    }
+
+    /// Checks parameters against a plugin's schema; `pointer` names where they stand in the file.
+    ///
+    /// # Errors
+    /// Where they do not keep to it.
+    pub fn check_params(&self, schema: &Value, params: &Value, pointer: &str) -> Result<()> {
+        match first_violation(schema, params)? {
+            None => Ok(()),
+            Some((message, within)) => Err(self.locate(Error::usage(message), &format!("{pointer}{within}"))),
+        }
+    }
+}
+
+/// The first thing in `value` that `schema` forbids: a message and the JSON pointer of the place.
+fn first_violation(schema: &Value, value: &Value) -> Result<Option<(String, String)>> {
+    let validator = jsonschema::validator_for(schema).map_err(|error| {
+        Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
+    })?;
+    // The deepest violation says the most: an `anyOf` fails as a whole because of it.
+    let deepest = validator.iter_errors(value).max_by_key(|error| error.instance_path().to_string().matches('/').count());
+    Ok(deepest.map(|error| {
+        let quoted = error.to_string().replace('"', "`");
+        (quoted, error.instance_path().to_string())
+    }))
+}
+
+/// TOML as JSON values.
+fn parse(text: &str, path: &Path) -> Result<Value> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+        Error::usage(format!("the pipeline file is no TOML: {}", error.message())).file(path).position(line, column)
+    })?;
+    to_json(&DeValue::Table(table.into_inner())).map_err(|(message, at)| {
+        let (line, column) = position(text, at);
+        Error::usage(message).file(path).position(line, column)
+    })
+}
+
+fn to_json(value: &DeValue<'_>) -> Result<Value, (String, usize)> {
+    let child = |value: &Spanned<DeValue<'_>>| to_json(value.get_ref()).map_err(|(message, at)| {
+        (message, if at == 0 { value.span().start } else { at })
+    });
+    Ok(match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => integer(number).ok_or((format!("`{}` is too large", number.as_str()), 0))?,
+        DeValue::Float(number) => {
+            let parsed: f64 = number.as_str().parse().unwrap_or(f64::NAN);
+            let number = serde_json::Number::from_f64(parsed);
+            Value::Number(number.ok_or(("numbers here must be finite".to_owned(), 0))?)
+        }
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Datetime(value) => Value::String(value.to_string()),
+        DeValue::Array(values) => Value::Array(values.iter().map(child).collect::<Result<_, _>>()?),
+        DeValue::Table(table) => {
+            let entries = table.iter().map(|(key, value)| Ok((key.get_ref().to_string(), child(value)?)));
+            Value::Object(entries.collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<Value> {
+    let parsed = i128::from_str_radix(number.as_str(), number.radix()).ok()?;
+    i64::try_from(parsed).map(Value::from).or_else(|_| u64::try_from(parsed).map(Value::from)).ok()
+}
+
+/// Places an error at the innermost value on the way to `pointer` that the file spells out.
+fn locate(error: Error, text: &str, path: &Path, pointer: &str) -> Error {
+    let error = error.file(path);
+    let Ok(table) = DeTable::parse(text) else { return error };
+    let mut span = None;
+    let mut value = DeValue::Table(table.into_inner());
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let next = match value {
+            DeValue::Table(mut table) => table.remove(token.as_str()),
+            DeValue::Array(values) => token.parse().ok().and_then(|index: usize| values.into_iter().nth(index)),
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        span = Some(next.span());
+        value = next.into_inner();
+    }
+    match span {
+        None => error,
+        Some(span) => {
+            let (line, column) = position(text, span.start);
+            error.position(line, column)
+        }
+    }
+}
+
+/// One-based line and column of a byte.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

@@ -1,0 +1,247 @@
+//! The pipeline file as it is written.
+
+use super::select::Columns;
+use crate::aggregate::{Compression, Format};
+use crate::source;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A pipeline: where rows come from, how they are divided, what is done to them, and where they go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineFile {
+    /// Where rows come from.
+    pub source: SourceSection,
+    /// How rows are divided into parts; without it all rows are one part, `all`.
+    pub split: Option<SplitSection>,
+    /// What is done to the rows, in this order.
+    #[serde(default)]
+    pub steps: Vec<StepSection>,
+    /// Where they go.
+    #[serde(default)]
+    pub output: OutputSection,
+    /// What plugins may take.
+    #[serde(default)]
+    pub limits: LimitsSection,
+    /// How many folds there are for plugins that ask for them.
+    #[serde(default = "default_folds")]
+    #[schemars(range(min = 2, max = 255))]
+    pub folds: u8,
+}
+
+fn default_folds() -> u8 {
+    5
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSection {
+    /// A file, a folder or a glob, relative to the pipeline file.
+    pub path: String,
+    /// `parquet`, `csv` or `arrow`; told by the extension where it is not given.
+    #[schemars(with = "Option<FormatName>")]
+    pub format: Option<FormatName>,
+    /// How CSV files are written.
+    #[serde(default)]
+    pub csv: CsvSection,
+}
+
+/// The format of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FormatName {
+    /// Parquet files.
+    Parquet,
+    /// CSV files.
+    Csv,
+    /// Arrow IPC files or streams.
+    Arrow,
+}
+
+impl From<FormatName> for source::Format {
+    fn from(format: FormatName) -> Self {
+        match format {
+            FormatName::Parquet => Self::Parquet,
+            FormatName::Csv => Self::Csv,
+            FormatName::Arrow => Self::Arrow,
+        }
+    }
+}
+
+/// How CSV files are written.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CsvSection {
+    /// The byte between fields.
+    #[schemars(length(min = 1, max = 1))]
+    pub delimiter: Option<String>,
+    /// Whether the first row names the columns.
+    pub header: Option<bool>,
+    /// What stands for null; the empty field by default.
+    pub nulls: Option<Vec<String>>,
+    /// Types by column, such as `utf8` or `timestamp[us]`; the others are guessed.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
+    /// From how many rows types are guessed.
+    pub infer_rows: Option<usize>,
+}
+
+impl CsvSection {
+    /// With the defaults filled in.
+    pub fn options(&self) -> source::CsvOptions {
+        let defaults = source::CsvOptions::default();
+        source::CsvOptions {
+            delimiter: self.delimiter.as_ref().and_then(|text| text.bytes().next()),
+            header: self.header.unwrap_or(defaults.header),
+            nulls: self.nulls.clone().unwrap_or(defaults.nulls),
+            types: self.types.clone(),
+            infer_rows: self.infer_rows.unwrap_or(defaults.infer_rows),
+        }
+    }
+}
+
+/// How rows are divided.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitSection {
+    /// A plugin with the role `split`.
+    #[serde(default = "default_split")]
+    pub plugin: String,
+    /// The columns that belong together: equal keys are in one part. Without them each row stands for itself.
+    #[serde(default)]
+    pub key: Columns,
+    /// Columns that the plugin looks at beside the key, such as what to stratify by.
+    #[serde(default)]
+    pub columns: Columns,
+    /// The plugin's parameters.
+    #[serde(default)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+fn default_split() -> String {
+    "split".to_owned()
+}
+
+/// One step.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepSection {
+    /// Unique in the file; the plugin's name where it is not given.
+    pub name: Option<String>,
+    /// The name of a plugin, or the path of a component.
+    pub plugin: String,
+    /// The columns that it transforms.
+    #[serde(default)]
+    pub columns: Columns,
+    /// What a model is to predict.
+    #[serde(default)]
+    pub target: Columns,
+    /// What identifies rows.
+    #[serde(default)]
+    pub key: Columns,
+    /// How much rows count.
+    #[serde(default)]
+    pub weight: Columns,
+    /// The plugin's parameters.
+    #[serde(default)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How the aggregator collects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AggregateKind {
+    /// A dataset of files for each part.
+    #[default]
+    Concat,
+    /// An Arrow IPC stream on standard output, with the part as its last column.
+    List,
+}
+
+/// Where rows go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputSection {
+    /// The folder, relative to the pipeline file; `--out` goes before it.
+    pub path: Option<String>,
+    /// `parquet` or `arrow`.
+    pub format: OutputFormat,
+    /// `snappy`, `zstd` or `none`; of Parquet files.
+    pub compression: OutputCompression,
+    /// Rows of a Parquet row group.
+    #[schemars(range(min = 1))]
+    pub row_group_rows: usize,
+    /// Rows of a file.
+    #[schemars(range(min = 1))]
+    pub file_rows: usize,
+    /// `concat` or `list`.
+    pub aggregate: AggregateKind,
+}
+
+impl Default for OutputSection {
+    fn default() -> Self {
+        Self {
+            path: None,
+            format: OutputFormat::default(),
+            compression: OutputCompression::default(),
+            row_group_rows: 131_072,
+            file_rows: 8_388_608,
+            aggregate: AggregateKind::default(),
+        }
+    }
+}
+
+/// The format of the files that are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// Parquet.
+    #[default]
+    Parquet,
+    /// Arrow IPC.
+    Arrow,
+}
+
+/// The compression of Parquet files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputCompression {
+    /// Fast.
+    #[default]
+    Snappy,
+    /// Small.
+    Zstd,
+    /// None.
+    None,
+}
+
+impl OutputSection {
+    /// The format with its options.
+    pub fn aggregate_format(&self) -> Format {
+        match self.format {
+            OutputFormat::Arrow => Format::Arrow,
+            OutputFormat::Parquet => Format::Parquet(crate::aggregate::ParquetOptions {
+                compression: match self.compression {
+                    OutputCompression::Snappy => Compression::Snappy,
+                    OutputCompression::Zstd => Compression::Zstd,
+                    OutputCompression::None => Compression::None,
+                },
+                row_group_rows: self.row_group_rows,
+                ..Default::default()
+            }),
+        }
+    }
+}
+
+/// What each instance of a plugin may take.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSection {
+    /// Linear memory, such as `512MiB`.
+    pub memory: Option<String>,
+    /// Seconds of one call.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub call_seconds: Option<u64>,
+}

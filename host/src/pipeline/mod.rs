@@ -1,0 +1,15 @@
+//! From a pipeline file to a plan: parsed, checked against its schema, resolved against the columns that there are.
+
+mod document;
+mod file;
+mod layout;
+mod plan;
+mod plugins;
+mod select;
+
+pub use document::{Document, load};
+pub use file::{AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection};
+pub use layout::{Column, Entry, Layout, expand};
+pub use plan::{Plan, Step, StepDefinition};
+pub use plugins::Plugins;
+pub use select::{Columns, Selector, TypeClass};

@@ -1,0 +1,263 @@
+//! The plan of a pipeline: each step with its columns, as far as they are known before anything was fitted.
+
+use super::document::Document;
+use super::layout::Layout;
+use super::plugins::Plugins;
+use super::select::{Columns, Selected};
+use crate::contract::{ColumnRole, Read, Role, Selection, StepPlan};
+use crate::sandbox::Plugin;
+use crate::{Error, Result};
+use arrow_schema::{Schema, SchemaRef};
+use serde_json::Value;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A step as the pipeline file has it, with its plugin loaded.
+#[derive(Clone)]
+pub struct StepDefinition {
+    /// Unique in the pipeline.
+    pub name: String,
+    /// Its position in the pipeline file, from one; zero for the split.
+    pub ordinal: usize,
+    /// Its plugin.
+    pub plugin: Arc<Plugin>,
+    /// Columns by the role that they have for the step.
+    pub columns: Vec<(ColumnRole, Columns)>,
+    /// The parameters.
+    pub params: Value,
+    /// Where it stands in the pipeline file, as a JSON pointer.
+    pub pointer: String,
+}
+
+/// A step whose columns are known.
+#[derive(Clone)]
+pub struct Step {
+    /// Unique in the pipeline.
+    pub name: String,
+    /// Its position in the pipeline file, from one; zero for the split.
+    pub ordinal: usize,
+    /// Its plugin.
+    pub plugin: Arc<Plugin>,
+    /// The parameters, as JSON.
+    pub params: String,
+    /// The columns that it was given.
+    pub selection: Selection,
+    /// What it does with them.
+    pub plan: Arc<StepPlan>,
+    /// For each column that it was given, the step that wrote it; the source where there is none.
+    pub writers: Vec<Option<usize>>,
+    /// What it writes, families spelt out; known once it was fitted.
+    pub outputs: Option<SchemaRef>,
+}
+
+impl Step {
+    /// Whether it is a split: it sees the source's columns and writes none.
+    pub fn is_split(&self) -> bool {
+        self.plugin.description().role == Role::Split
+    }
+}
+
+/// The steps of a pipeline, planned as far as possible; a split is the first of them.
+#[derive(Clone)]
+pub struct Plan {
+    source: SchemaRef,
+    definitions: Vec<StepDefinition>,
+    steps: Vec<Step>,
+    layout: Layout,
+}
+
+impl Plan {
+    /// Plans the steps over a source with this schema, without fitting anything.
+    ///
+    /// # Errors
+    /// Where a step names columns that there are not, or its plugin refuses them.
+    pub fn new(source: SchemaRef, definitions: Vec<StepDefinition>) -> Result<Self> {
+        let layout = Layout::of_source(&source);
+        let mut plan = Self { source, definitions, steps: Vec::new(), layout };
+        plan.extend()?;
+        Ok(plan)
+    }
+
+    /// The source's schema.
+    pub fn source(&self) -> &SchemaRef {
+        &self.source
+    }
+
+    /// The steps that are planned.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// All steps.
+    pub fn definitions(&self) -> &[StepDefinition] {
+        &self.definitions
+    }
+
+    /// The columns after the last planned step.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether every step is planned and all of its columns are known by name.
+    pub fn is_complete(&self) -> bool {
+        self.steps.len() == self.definitions.len() && self.steps.iter().all(|step| step.outputs.is_some())
+    }
+
+    /// Takes the outputs of a step that was fitted, and plans the steps that waited for them.
+    ///
+    /// # Errors
+    /// Where a step's columns clash, or one that waited cannot be planned.
+    pub fn resolve(&mut self, step: usize, outputs: SchemaRef) -> Result<()> {
+        self.steps[step].outputs = Some(outputs);
+        self.layout = Layout::of_source(&self.source);
+        for (index, step) in self.steps.iter().enumerate() {
+            self.layout = after(&self.layout, index, step)?;
+        }
+        self.extend()
+    }
+
+    /// Plans steps until one waits for columns whose names are not known yet.
+    fn extend(&mut self) -> Result<()> {
+        while let Some(definition) = self.definitions.get(self.steps.len()) {
+            let planned = plan_step(definition, &self.layout).map_err(|error| error.step(&definition.name))?;
+            let Some(step) = planned else { return Ok(()) };
+            self.layout = after(&self.layout, self.steps.len(), &step)?;
+            self.steps.push(step);
+        }
+        Ok(())
+    }
+}
+
+fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
+    if step.is_split() {
+        return Ok(layout.clone());
+    }
+    let outputs = step.outputs.as_deref();
+    let next = layout.after(index, &step.plan, outputs);
+    next.map_err(|error| error.step(&step.name).in_plugin(&step.plugin.description().name))
+}
+
+/// Plans one step; nothing where some of its columns are not known by name yet.
+fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step>> {
+    let columns: Vec<_> = layout.columns().collect();
+    let mut fields = Vec::new();
+    let mut roles = Vec::new();
+    let mut writers = Vec::new();
+    let mut known = HashSet::new();
+    for (role, selector) in &definition.columns {
+        let selected = match selector.resolve(layout)? {
+            Selected::Waits(_) => return Ok(None),
+            Selected::Columns(selected) => selected,
+        };
+        if selected.is_empty() && !selector.is_empty() {
+            return Err(Error::usage("the step's selection leaves no columns").hint("`wafermill inspect` shows the types"));
+        }
+        for index in selected {
+            let column = columns[index];
+            if !known.insert(index) {
+                return Err(Error::usage("a column has two roles in one step").column(column.field.name()));
+            }
+            if !crate::sandbox::crosses_flat(column.field.data_type()) {
+                let message = format!("columns of type {} cannot be passed to plugins", column.field.data_type());
+                return Err(Error::usage(message).column(column.field.name()).hint("leave the column out of the step"));
+            }
+            writers.push(column.writer);
+            fields.push(column.field.clone());
+            roles.push(*role);
+        }
+    }
+    let selection = Selection { schema: Arc::new(Schema::new(fields)), roles };
+    let params = definition.params.to_string();
+    let plan = definition.plugin.plan(&params, &selection)?;
+    if plan.reads.iter().any(|read| matches!(read, Read::Context(crate::contract::Context::KeyHash)))
+        && !selection.roles.contains(&ColumnRole::Key)
+    {
+        return Err(Error::usage("the plugin asks for a key").hint("name the key columns with `key`"));
+    }
+    Ok(Some(Step {
+        name: definition.name.clone(),
+        ordinal: definition.ordinal,
+        plugin: definition.plugin.clone(),
+        params,
+        selection,
+        plan: Arc::new(plan),
+        writers,
+        outputs: None,
+    }))
+}
+
+impl StepDefinition {
+    /// The steps of a pipeline file, the split first, with their parameters checked.
+    ///
+    /// # Errors
+    /// Where a plugin is missing, has another role, or refuses its parameters' form.
+    pub fn of(document: &Document, plugins: &Plugins) -> Result<Vec<Self>> {
+        let pipeline = &document.pipeline;
+        let mut definitions = Vec::new();
+        if let Some(split) = &pipeline.split {
+            let columns = vec![(ColumnRole::Key, split.key.clone()), (ColumnRole::Feature, split.columns.clone())];
+            let params = Value::Object(split.params.clone());
+            let plugin = find(document, plugins, "split", &split.plugin, Role::Split, &params, "/split")?;
+            let (name, pointer) = ("split".to_owned(), "/split".to_owned());
+            definitions.push(Self { name, ordinal: 0, plugin, columns, params, pointer });
+        }
+        let mut names = HashSet::from(["split".to_owned()]);
+        for (index, step) in pipeline.steps.iter().enumerate() {
+            let pointer = format!("/steps/{index}");
+            let name = step.name.clone().unwrap_or_else(|| default_name(&step.plugin));
+            if !is_step_name(&name) {
+                let error = Error::usage(format!("`{name}` cannot name a step"));
+                let error = error.hint("use letters, digits, `-` and `_`, at most 64 of them");
+                return Err(document.locate(error, &format!("{pointer}/name")));
+            }
+            if !names.insert(name.clone()) {
+                let error = Error::usage(format!("two steps have the name `{name}`")).hint("give one of them another `name`");
+                return Err(document.locate(error, &format!("{pointer}/name")));
+            }
+            let columns = vec![
+                (ColumnRole::Feature, step.columns.clone()),
+                (ColumnRole::Target, step.target.clone()),
+                (ColumnRole::Key, step.key.clone()),
+                (ColumnRole::Weight, step.weight.clone()),
+            ];
+            let params = Value::Object(step.params.clone());
+            let plugin = find(document, plugins, &name, &step.plugin, Role::Transform, &params, &pointer)?;
+            definitions.push(Self { name, ordinal: index + 1, plugin, columns, params, pointer });
+        }
+        Ok(definitions)
+    }
+}
+
+/// A step's plugin, which must have this role and take these parameters.
+fn find(
+    document: &Document,
+    plugins: &Plugins,
+    step: &str,
+    plugin: &str,
+    role: Role,
+    params: &Value,
+    pointer: &str,
+) -> Result<Arc<Plugin>> {
+    let locate = |error: Error| document.locate(error.step(step), &format!("{pointer}/plugin"));
+    let plugin = plugins.get(plugin, document.folder()).map_err(locate)?;
+    let description = plugin.description();
+    if description.role != role {
+        let message = format!("the plugin `{}` is a {}, not a {}", description.name, description.role.name(), role.name());
+        return Err(locate(Error::usage(message)));
+    }
+    document.check_params(&description.params_schema, params, &format!("{pointer}/params")).map_err(|error| {
+        let hint = format!("`wafermill plugin info {}` lists its parameters", description.name);
+        error.step(step).in_plugin(&description.name).hint(hint)
+    })?;
+    Ok(plugin)
+}
+
+fn default_name(plugin: &str) -> String {
+    Path::new(plugin).file_stem().map_or_else(|| plugin.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn is_step_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
+}

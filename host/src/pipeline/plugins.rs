@@ -1,0 +1,95 @@
+//! Finding plugins by name.
+
+use crate::sandbox::{Limits, Plugin, Sandbox};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// The folders in which plugins are looked for, and those that were loaded.
+pub struct Plugins {
+    sandbox: Sandbox,
+    folders: Vec<PathBuf>,
+    limits: Limits,
+    loaded: Mutex<HashMap<PathBuf, Arc<Plugin>>>,
+}
+
+impl Plugins {
+    /// Looks in `folder` where it is given; otherwise in `WAFERMILL_PLUGINS`, in `plugins` beside the executable, and in
+    /// `plugins` beside its folder.
+    pub fn new(sandbox: Sandbox, folder: Option<&Path>, limits: Limits) -> Self {
+        let folders = match folder {
+            Some(folder) => vec![folder.to_owned()],
+            None => default_folders(),
+        };
+        Self { sandbox, folders, limits, loaded: Mutex::default() }
+    }
+
+    /// The folders, in the order in which they are looked in.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Loads a plugin by its name, or by the path of its component, which is relative to `base`.
+    ///
+    /// # Errors
+    /// Where there is none, or it is no plugin.
+    pub fn get(&self, name: &str, base: &Path) -> Result<Arc<Plugin>> {
+        let path = self.find(name, base)?;
+        let mut loaded = self.loaded.lock().map_err(|_| Error::internal("a thread panicked while it loaded a plugin"))?;
+        if let Some(plugin) = loaded.get(&path) {
+            return Ok(plugin.clone());
+        }
+        let plugin = self.sandbox.load(&path, &self.limits).map_err(|error| error.in_plugin(name))?;
+        loaded.insert(path, plugin.clone());
+        Ok(plugin)
+    }
+
+    fn find(&self, name: &str, base: &Path) -> Result<PathBuf> {
+        if name.ends_with(".wasm") || name.contains(std::path::MAIN_SEPARATOR) {
+            return Ok(base.join(name));
+        }
+        let candidates = self.folders.iter().map(|folder| folder.join(format!("{name}.wasm")));
+        candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            let error = Error::usage(format!("there is no plugin `{name}`"));
+            let known: Vec<String> = self.installed().into_iter().filter_map(|path| stem(&path)).collect();
+            if known.is_empty() {
+                let folders: Vec<_> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
+                return error.hint(format!(
+                    "no plugins were found in {}: build them with `cargo xtask plugins`, or name their folder with `--plugins`",
+                    folders.join(", ")
+                ));
+            }
+            error.hint(format!("installed are {}; a path to a component works too", known.join(", ")))
+        })
+    }
+
+    /// The components in the folders, ordered by name; of equal names the first.
+    pub fn installed(&self) -> Vec<PathBuf> {
+        let mut found: Vec<PathBuf> = Vec::new();
+        for folder in &self.folders {
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+            let files = entries.flatten().map(|entry| entry.path());
+            for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")) {
+                if !found.iter().any(|known| known.file_name() == path.file_name()) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort_by(|left, right| left.file_name().cmp(&right.file_name()));
+        found
+    }
+}
+
+fn stem(path: &Path) -> Option<String> {
+    Some(path.file_stem()?.to_string_lossy().into_owned())
+}
+
+fn default_folders() -> Vec<PathBuf> {
+    if let Some(folder) = std::env::var_os("WAFERMILL_PLUGINS").filter(|folder| !folder.is_empty()) {
+        return vec![folder.into()];
+    }
+    let executable = std::env::current_exe().unwrap_or_default();
+    let beside = executable.ancestors().skip(1).take(2).map(|folder| folder.join("plugins"));
+    beside.collect()
+}

@@ -1,0 +1,105 @@
+//! A worker's instances of the steps' transformers.
+
+use super::Timing;
+use super::table::{Table, internal};
+use crate::contract::Read;
+use crate::model::ModelStore;
+use crate::pipeline::{Plan, Step};
+use crate::sandbox::{Task, Transformer};
+use crate::{Error, Result};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt8Type;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use std::sync::Arc;
+
+/// Runs steps on the batches of one worker.
+pub(super) struct StepRunner<'a> {
+    plan: &'a Plan,
+    store: &'a ModelStore,
+    timing: &'a Timing,
+    open: Vec<Option<Open>>,
+}
+
+struct Open {
+    input: SchemaRef,
+    outputs: SchemaRef,
+    transformer: Transformer,
+}
+
+impl<'a> StepRunner<'a> {
+    pub(super) fn new(plan: &'a Plan, store: &'a ModelStore, timing: &'a Timing) -> Self {
+        Self { plan, store, timing, open: plan.steps().iter().map(|_| None).collect() }
+    }
+
+    /// Applies a step to a table.
+    pub(super) fn apply(&mut self, index: usize, table: &mut Table) -> Result<()> {
+        let step = &self.plan.steps()[index];
+        let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
+        self.apply_unplaced(index, step, table).map_err(placed)
+    }
+
+    fn apply_unplaced(&mut self, index: usize, step: &Step, table: &mut Table) -> Result<()> {
+        let _clock = self.timing.apply(index);
+        let input = table.input(step)?;
+        let open = match &mut self.open[index] {
+            // A source may stop or begin to pass a column behind a dictionary.
+            Some(open) if open.input == input.schema() => open,
+            slot => slot.insert(open(step, input.schema(), self.store)?),
+        };
+        let pieces = open.transformer.apply(&input)?;
+        let written = match pieces.as_slice() {
+            [whole] => whole.clone(),
+            _ => concat_batches(&open.outputs, &pieces).map_err(internal)?,
+        };
+        if step.is_split() {
+            let parts = written.column(0).as_primitive::<UInt8Type>();
+            let known = crate::contract::parts(written.schema_ref().field(0))?.len();
+            if let Some(row) = parts.values().iter().position(|part| usize::from(*part) >= known) {
+                let message = format!("the split assigned a row to part {}, and there are {known}", parts.value(row));
+                return Err(Error::sandbox(message).rows([row as u64]));
+            }
+            table.set_parts(parts.clone());
+        } else {
+            table.take(step, &written);
+        }
+        Ok(())
+    }
+}
+
+/// A transformer with its model loaded.
+fn open(step: &Step, input: SchemaRef, store: &ModelStore) -> Result<Open> {
+    let mut transformer = Transformer::open(&step.plugin, &task(step, input.clone()))?;
+    for rows in store.read_model(step)? {
+        transformer.load(&rows?)?;
+    }
+    let outputs = transformer.outputs(&step.plan)?;
+    Ok(Open { input, outputs, transformer })
+}
+
+/// What a step's instances are opened with.
+pub(super) fn task(step: &Step, input: SchemaRef) -> Task {
+    Task { params: step.params.clone(), selection: step.selection.clone(), plan: step.plan.clone(), input }
+}
+
+/// What a fitted step writes. Its plugin is asked only where the plan leaves it open: loading a model can take long.
+pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<SchemaRef> {
+    if step.plan.writes.iter().all(|write| write.family.is_none()) {
+        let fields: Vec<Field> = step.plan.writes.iter().map(|write| write.field.clone()).collect();
+        return Ok(Arc::new(Schema::new(fields)));
+    }
+    let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
+    Ok(open(step, plain_input(step), store).map_err(placed)?.outputs)
+}
+
+/// The columns that a step reads, none of them behind a dictionary.
+pub(super) fn plain_input(step: &Step) -> SchemaRef {
+    let field = |read: &Read| match read {
+        Read::Context(context) => context.field(),
+        Read::Column { name, .. } => {
+            let field = step.selection.schema.field_with_name(name);
+            field.cloned().unwrap_or_else(|_| Field::new(name, DataType::Null, true))
+        }
+    };
+    Arc::new(Schema::new(step.plan.reads.iter().map(field).collect::<Vec<_>>()))
+}

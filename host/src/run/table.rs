@@ -1,0 +1,199 @@
+//! The columns of one batch on their way through the steps.
+
+use crate::contract::{ColumnRole, Context, Read};
+use crate::hash;
+use crate::pipeline::Step;
+use crate::{Error, Result};
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, UInt8Array, UInt32Array, UInt64Array};
+use arrow_cast::cast;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::filter::{FilterBuilder, FilterPredicate};
+use arrow_select::take::take;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Columns by name, all with the same number of rows.
+pub(super) struct Table {
+    rows: usize,
+    columns: HashMap<String, ArrayRef>,
+    /// All of the source's columns, where a step asks for the row hash.
+    source: RecordBatch,
+    parts: Option<UInt8Array>,
+    folds: u8,
+}
+
+impl Table {
+    pub(super) fn new(batch: RecordBatch, folds: u8) -> Self {
+        let fields = batch.schema_ref().fields().iter().map(|field| field.name().clone());
+        let columns = fields.zip(batch.columns().iter().cloned()).collect();
+        Self { rows: batch.num_rows(), columns, source: batch, parts: None, folds }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn set_parts(&mut self, parts: UInt8Array) {
+        self.parts = Some(parts);
+    }
+
+    /// Keeps the rows of the first part, and tells where they were.
+    pub(super) fn keep_training_rows(&mut self) -> Result<Option<Vec<u64>>> {
+        let Some(parts) = self.parts.take() else { return Ok(None) };
+        let training: arrow_array::BooleanArray = parts.values().iter().map(|part| Some(*part == 0)).collect();
+        let predicate = FilterBuilder::new(&training).optimize().build();
+        let keep = |array: &ArrayRef, predicate: &FilterPredicate| predicate.filter(array).map_err(internal);
+        for column in self.columns.values_mut() {
+            *column = keep(column, &predicate)?;
+        }
+        self.source = predicate.filter_record_batch(&self.source).map_err(internal)?;
+        self.parts = Some(keep(&(Arc::new(parts) as ArrayRef), &predicate)?.as_primitive().clone());
+        self.rows = predicate.count();
+        Ok(Some(training.values().set_indices().map(|row| row as u64).collect()))
+    }
+
+    fn column(&self, name: &str) -> Result<&ArrayRef> {
+        self.columns.get(name).ok_or_else(|| Error::internal("a column was not read").column(name))
+    }
+
+    /// The batch that a step's plugin sees.
+    pub(super) fn input(&self, step: &Step) -> Result<RecordBatch> {
+        let mut fields = Vec::with_capacity(step.plan.reads.len());
+        let mut columns = Vec::with_capacity(step.plan.reads.len());
+        for read in &step.plan.reads {
+            let (field, column) = match read {
+                Read::Context(context) => (context.field(), self.context(*context, step)?),
+                Read::Column { name, dictionary } => {
+                    let column = passable(self.column(name)?, *dictionary)?;
+                    let nullable = step.selection.schema.field_with_name(name).is_ok_and(Field::is_nullable);
+                    (Field::new(name, column.data_type().clone(), nullable), column)
+                }
+            };
+            fields.push(field);
+            columns.push(column);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(internal)
+    }
+
+    /// Takes what a step wrote, and lets go of what it dropped.
+    pub(super) fn take(&mut self, step: &Step, written: &RecordBatch) {
+        for name in &step.plan.drops {
+            self.columns.remove(name);
+        }
+        for (field, column) in written.schema_ref().fields().iter().zip(written.columns()) {
+            self.columns.insert(field.name().clone(), column.clone());
+        }
+    }
+
+    /// The columns of a schema, as they are.
+    pub(super) fn into_batch(self, schema: &SchemaRef) -> Result<(RecordBatch, Option<UInt8Array>)> {
+        let columns = schema.fields().iter().map(|field| self.column(field.name()).cloned()).collect::<Result<Vec<_>>>()?;
+        let physical = schema.fields().iter().zip(&columns).map(|(field, column)| {
+            Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone()))
+        });
+        let physical = Arc::new(Schema::new(physical.collect::<Vec<_>>()));
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let batch = RecordBatch::try_new_with_options(physical, columns, &options).map_err(internal)?;
+        Ok((batch, self.parts))
+    }
+
+    fn context(&self, context: Context, step: &Step) -> Result<ArrayRef> {
+        Ok(match context {
+            Context::KeyHash => Arc::new(self.key_hash(step)?),
+            Context::RowHash => Arc::new(self.row_hash()?),
+            Context::Part => match &self.parts {
+                Some(parts) => Arc::new(parts.clone()),
+                None => Arc::new(UInt8Array::from(vec![0; self.rows])),
+            },
+            Context::Fold => {
+                let keyed = step.selection.roles.contains(&ColumnRole::Key);
+                let hashes = if keyed { self.key_hash(step)? } else { self.row_hash()? };
+                Arc::new(UInt8Array::from_iter_values(hashes.values().iter().map(|hash| fold(*hash, self.folds))))
+            }
+        })
+    }
+
+    fn key_hash(&self, step: &Step) -> Result<UInt64Array> {
+        let keys = step.selection.schema.fields().iter().zip(&step.selection.roles);
+        let keys = keys.filter(|(_, role)| **role == ColumnRole::Key).map(|(field, _)| self.column(field.name()).cloned());
+        hash::key_hash(&keys.collect::<Result<Vec<_>>>()?)
+    }
+
+    fn row_hash(&self) -> Result<UInt64Array> {
+        let names = self.source.schema_ref().fields().iter().map(|field| field.name().as_str());
+        let columns: Vec<_> = names.zip(self.source.columns().iter().cloned()).collect();
+        hash::row_hash(&columns)
+    }
+}
+
+/// One of `folds` folds of equal size: the upper bits of the hash, spread once more so that splits by the same hash are independent
+/// of it (finalizer of SplitMix64; Steele, Lea and Flood 2014). Documented in docs/hash.md.
+fn fold(hash: u64, folds: u8) -> u8 {
+    let mut mixed = hash ^ 0x666f_6c64_666f_6c64;
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    ((u128::from(mixed) * u128::from(folds)) >> 64) as u8
+}
+
+/// A column in a form that the contract allows.
+fn passable(column: &ArrayRef, dictionary: bool) -> Result<ArrayRef> {
+    let DataType::Dictionary(_, values) = column.data_type() else { return Ok(column.clone()) };
+    let typed = column.as_dictionary_opt::<Int32Type>();
+    match typed {
+        Some(typed) if dictionary && typed.values().null_count() == 0 => compact(typed),
+        _ => cast(column, values).map_err(internal),
+    }
+}
+
+/// Leaves out values that no row has, where there are many: the dictionary crosses with every batch.
+fn compact(column: &DictionaryArray<Int32Type>) -> Result<ArrayRef> {
+    let values = column.values();
+    if values.len() <= column.len() / 2 {
+        return Ok(Arc::new(column.clone()));
+    }
+    let mut used = BooleanBufferBuilder::new(values.len());
+    used.append_n(values.len(), false);
+    column.keys().iter().flatten().for_each(|key| used.set_bit(key as usize, true));
+    let used = used.finish();
+    let kept: UInt32Array = used.set_indices().map(|index| Some(index as u32)).collect();
+    let mut renumbered = vec![0_i32; values.len()];
+    used.set_indices().zip(0..).for_each(|(old, new)| renumbered[old] = new);
+    // What stands in a null's place may point anywhere.
+    let renumber = |key: &i32| renumbered.get(*key as usize).copied().unwrap_or(0);
+    let keys = Int32Array::new(column.keys().values().iter().map(renumber).collect(), column.nulls().cloned());
+    let values = take(values, &kept, None).map_err(internal)?;
+    DictionaryArray::try_new(keys, values).map(|column| Arc::new(column) as ArrayRef).map_err(internal)
+}
+
+pub(super) fn internal(error: arrow_schema::ArrowError) -> Error {
+    Error::internal("a batch cannot be put together").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_of_equal_size() {
+        let mut counts = [0; 5];
+        (0..50_000_u64).for_each(|row| counts[fold(row.wrapping_mul(0x9e37_79b9_7f4a_7c15), 5) as usize] += 1);
+        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn compacting_a_dictionary_keeps_every_row() {
+        let values: Vec<_> = (0..1_000).map(|value| format!("v{value}")).collect();
+        let keys = Int32Array::from(vec![Some(999), None, Some(3), Some(999)]);
+        let column = DictionaryArray::new(keys, Arc::new(arrow_array::StringArray::from(values)));
+        let compacted = compact(&column).unwrap();
+        let compacted = compacted.as_dictionary::<Int32Type>();
+        assert_eq!(compacted.values().len(), 2);
+        let words: Vec<_> = compacted.downcast_dict::<arrow_array::StringArray>().unwrap().into_iter().collect();
+        assert_eq!(words, [Some("v999"), None, Some("v3"), Some("v999")]);
+    }
+}

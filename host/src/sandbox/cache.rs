@@ -1,0 +1,130 @@
+//! Compiled plugins on disk, since compiling one takes longer than running it over a small table.
+//!
+//! Loading compiled code is trusting it: the folder must belong to this user and be closed to all others.
+
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Error};
+
+/// A folder of compiled components, by the digest of their bytes and the engine's version and settings.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// In this folder, which is made where it is missing. Nothing where it cannot be trusted: then nothing is cached.
+    pub(super) fn open(folder: &Path) -> Option<Self> {
+        create_private(folder).ok()?;
+        is_private(folder).then(|| Self { folder: folder.to_owned() })
+    }
+
+    /// Where the cache is by default.
+    pub(super) fn default_folder() -> Option<PathBuf> {
+        let home = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let caches = home("XDG_CACHE_HOME").or_else(|| Some(home("HOME")?.join(".cache")))?;
+        Some(caches.join("wafermill").join("compiled"))
+    }
+
+    /// The compiled component: from the folder, or compiled now and stored there.
+    pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, Error> {
+        let path = self.folder.join(format!("{}.cwasm", key(engine, digest)));
+        if let Some(component) = load_checked(engine, &path) {
+            return Ok(component);
+        }
+        let component = Component::from_binary(engine, bytes)?;
+        // The cache is a convenience: where it cannot be written, the run goes on.
+        let _ = component.serialize().map(|compiled| self.store(&path, &compiled));
+        Ok(component)
+    }
+
+    /// The compiled code behind its own digest, by rename, so that no half-written file is ever found.
+    fn store(&self, path: &Path, compiled: &[u8]) -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(&Sha256::digest(compiled))?;
+        file.write_all(compiled)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+/// The digest finds damage by accident; against a hostile file it is the folder's owner and mode that protect.
+fn load_checked(engine: &Engine, path: &Path) -> Option<Component> {
+    let stored = fs::read(path).ok()?;
+    let (digest, compiled) = stored.split_at_checked(32)?;
+    if Sha256::digest(compiled).as_slice() != digest {
+        return None;
+    }
+    // SAFETY: the file was written by `store`, in a folder that only this user can write to (`is_private`), and is whole; that
+    // it fits this engine is checked by wasmtime.
+    unsafe { Component::deserialize(engine, compiled) }.ok()
+}
+
+fn key(engine: &Engine, digest: &str) -> String {
+    use std::hash::{Hash, Hasher};
+    let mut settings = xxhash_rust::xxh3::Xxh3::new();
+    engine.precompile_compatibility_hash().hash(&mut settings);
+    format!("{digest}-{:016x}", settings.finish())
+}
+
+#[cfg(unix)]
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(unix)]
+fn is_private(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
+    // A file made just now tells who this user is, without a call into libc.
+    let Ok(own) = tempfile::NamedTempFile::new_in(folder).and_then(|file| file.as_file().metadata()) else { return false };
+    metadata.is_dir() && metadata.mode() & 0o077 == 0 && metadata.uid() == own.uid()
+}
+
+#[cfg(not(unix))]
+fn create_private(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Whose folder it is can be told on Unix only; elsewhere nothing is cached.
+#[cfg(not(unix))]
+fn is_private(_: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn a_damaged_entry_is_compiled_again_and_an_open_folder_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&folder.path().join("compiled")).unwrap();
+        let engine = Engine::default();
+        cache.load(&engine, EMPTY, "digest").unwrap();
+        let entry = fs::read_dir(&cache.folder).unwrap().next().unwrap().unwrap().path();
+        let whole = fs::read(&entry).unwrap();
+        assert!(load_checked(&engine, &entry).is_some());
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        fs::write(&entry, &damaged).unwrap();
+        assert!(load_checked(&engine, &entry).is_none());
+        cache.load(&engine, EMPTY, "digest").unwrap();
+        assert_eq!(fs::read(&entry).unwrap(), whole);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_trusted() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Cache::open(folder.path()).is_none());
+    }
+}

@@ -1,0 +1,121 @@
+//! One instance of a plugin, and what becomes of calls that fail.
+
+use super::bindings::{self, PluginPre, wafermill::plugin::types};
+use super::engine::TICK;
+use super::limits::Limits;
+use super::store::State;
+use crate::{Error, Result, memory::format_size};
+use wasmtime::{Store, Trap};
+
+/// An instance with a memory of its own.
+pub(super) struct Instance {
+    store: Store<State>,
+    guest: bindings::Plugin,
+    name: String,
+    limits: Limits,
+    dead: bool,
+}
+
+/// What a call into the guest gives: a trap, the plugin's own error, or a value.
+pub(super) type Called<T> = wasmtime::Result<Result<T, types::Error>>;
+
+impl Instance {
+    pub(super) fn new(ready: &PluginPre<State>, name: &str, limits: &Limits) -> Result<Self> {
+        let mut store = Store::new(ready.engine(), State::new(limits));
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits.returned);
+        arm(&mut store, limits);
+        match ready.instantiate(&mut store) {
+            Ok(guest) => Ok(Self { store, guest, name: name.to_owned(), limits: limits.clone(), dead: false }),
+            Err(trap) => Err(explain(&trap, "its start", store.data(), limits).in_plugin(name)),
+        }
+    }
+
+    /// Bytes of linear memory.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory.bytes
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// An error of this plugin.
+    pub(super) fn error(&self, error: Error) -> Error {
+        let error = error.in_plugin(&self.name);
+        match self.store.data().log.text() {
+            Some(log) => error.log(log),
+            None => error,
+        }
+    }
+
+    /// Where the plugin returned what the contract forbids.
+    pub(super) fn broken(&self, export: &str, reason: impl std::fmt::Display) -> Error {
+        let error = Error::sandbox(format!("`{export}` returned what the contract forbids: {reason}"));
+        self.error(error.hint("this is a fault of the plugin; report it to its author"))
+    }
+
+    /// Calls an export under the call's deadline.
+    pub(super) fn call<T>(
+        &mut self,
+        export: &str,
+        call: impl FnOnce(&mut Store<State>, &bindings::exports::wafermill::plugin::guest::Guest) -> Called<T>,
+    ) -> Result<T> {
+        if self.dead {
+            return Err(self.error(Error::internal("an instance that trapped was called again")));
+        }
+        arm(&mut self.store, &self.limits);
+        match call(&mut self.store, self.guest.wafermill_plugin_guest()) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.error(refused(error))),
+            Err(trap) => {
+                self.dead = true;
+                Err(self.error(explain(&trap, export, self.store.data(), &self.limits)))
+            }
+        }
+    }
+}
+
+/// Sets the deadline of the next call.
+fn arm(store: &mut Store<State>, limits: &Limits) {
+    let ticks = limits.call.as_millis().div_ceil(TICK.as_millis()).max(1);
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
+}
+
+/// The plugin's own error. Its text is for people, and is kept to what a terminal can be shown.
+fn refused(error: types::Error) -> Error {
+    let clean = |text: String| -> String {
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect()
+    };
+    let mut refused = Error::plugin(clean(error.message)).rows(error.rows.into_iter().take(20));
+    if let Some(column) = error.column {
+        refused = refused.column(clean(column));
+    }
+    match error.hint {
+        Some(hint) => refused.hint(clean(hint)),
+        None => refused,
+    }
+}
+
+fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits) -> Error {
+    let memory = format_size(limits.memory as u64);
+    if state.memory.denied {
+        return Error::sandbox(format!("`{export}` needs more than the {memory} of memory that the plugin may have"))
+            .hint("raise the limit with `[limits] memory = \"1GiB\"` in the pipeline file");
+    }
+    match trap.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => {
+            let seconds = limits.call.as_secs();
+            Error::sandbox(format!("`{export}` took longer than the {seconds} s that a call may take"))
+                .hint("raise the limit with `[limits] call_seconds = 120` in the pipeline file")
+        }
+        Some(Trap::StackOverflow) => Error::sandbox(format!("`{export}` ran out of stack")),
+        Some(trap) => Error::sandbox(format!("`{export}` trapped: {trap}")),
+        // wasmtime has no type for it; the message is that of `Store::set_hostcall_fuel`.
+        None if trap.root_cause().to_string().contains("hostcall") => {
+            let returned = format_size(limits.returned as u64);
+            Error::sandbox(format!("`{export}` returned more than the {returned} that a call may return"))
+        }
+        None => Error::sandbox(format!("`{export}` failed")).because(trap.root_cause().to_string()),
+    }
+}

@@ -1,0 +1,20 @@
+//! The trust boundary: plugins run in here, and nothing that they return is believed before it was checked.
+//!
+//! Each fitter, finisher and transformer is an instance of its own. An instance that trapped is not called again.
+
+mod bindings;
+mod cache;
+mod convert;
+mod engine;
+mod instance;
+mod limits;
+mod log;
+mod plugin;
+mod steps;
+mod store;
+
+pub(crate) use convert::crosses_flat;
+pub use engine::Sandbox;
+pub use limits::Limits;
+pub use plugin::Plugin;
+pub use steps::{Finisher, Fitter, Outcome, Pass, TableBatch, Task, Transformer};

@@ -1,0 +1,70 @@
+//! A loaded plugin: what it is, what it plans, and instances of it.
+
+use super::bindings::PluginPre;
+use super::convert;
+use super::instance::Instance;
+use super::limits::Limits;
+use super::store::State;
+use crate::contract::{Description, Selection, StepPlan};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// A compiled plugin, from which any thread can make instances.
+pub struct Plugin {
+    ready: PluginPre<State>,
+    path: PathBuf,
+    digest: String,
+    limits: Limits,
+    description: Description,
+}
+
+impl Plugin {
+    pub(super) fn new(ready: PluginPre<State>, path: &Path, digest: String, limits: Limits) -> Result<Self> {
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let mut instance = Instance::new(&ready, &name, &limits)?;
+        let description = instance.call("describe", |store, guest| guest.call_describe(store).map(Ok))?;
+        let description = convert::description(description).map_err(|reason| instance.broken("describe", reason))?;
+        Ok(Self { ready, path: path.to_owned(), digest, limits, description })
+    }
+
+    /// What the plugin says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The file it was loaded from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `sha256:` and the digest of the component's bytes.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What its instances may take.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What a step with these parameters does with these columns.
+    ///
+    /// # Errors
+    /// Where the plugin refuses them, or its plan breaks the contract.
+    pub fn plan(&self, params: &str, selection: &Selection) -> Result<StepPlan> {
+        let mut instance = self.instance()?;
+        let columns = convert::selection(selection).map_err(|error| self.unspeakable(error))?;
+        let plan = instance.call("plan", |store, guest| guest.call_plan(store, params, &columns))?;
+        let plan = convert::step_plan(plan, &self.limits).map_err(|reason| instance.broken("plan", reason))?;
+        plan.check(&self.description, selection).map_err(|error| instance.error(error))?;
+        Ok(plan)
+    }
+
+    pub(super) fn instance(&self) -> Result<Instance> {
+        Instance::new(&self.ready, &self.description.name, &self.limits)
+    }
+
+    pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {
+        Error::internal("a schema cannot be passed to a plugin").because(cause).in_plugin(&self.description.name)
+    }
+}

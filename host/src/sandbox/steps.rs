@@ -1,0 +1,329 @@
+//! Fitters, finishers and transformers: instances with the batches that they take and give.
+
+use super::bindings::wafermill::plugin::types;
+use super::convert;
+use super::instance::Instance;
+use super::plugin::Plugin;
+use crate::contract::{Selection, StepPlan};
+use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
+use crate::{Error, Result};
+use arrow_array::{Array, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_schema::{DataType, SchemaRef};
+use std::sync::Arc;
+use wasmtime::component::ResourceAny;
+
+/// What a step works on.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The parameters, as JSON.
+    pub params: String,
+    /// The columns that the step was given.
+    pub selection: Selection,
+    /// What the plugin planned with them.
+    pub plan: Arc<StepPlan>,
+    /// The schema of the batches that it sees, with their dictionaries.
+    pub input: SchemaRef,
+}
+
+impl Task {
+    fn encode(&self, plugin: &Plugin) -> Result<types::Task> {
+        Ok(types::Task {
+            params: self.params.clone(),
+            selection: convert::selection(&self.selection).map_err(|error| plugin.unspeakable(error))?,
+            input: encode_schema(&self.input).map_err(|error| plugin.unspeakable(error))?,
+        })
+    }
+}
+
+/// Which pass over the training rows it is.
+#[derive(Clone, Debug, Default)]
+pub struct Pass {
+    /// Counted from zero.
+    pub number: u32,
+    /// What the pass before gave.
+    pub carry: Option<Vec<u8>>,
+}
+
+impl Pass {
+    fn encode(&self) -> types::Pass {
+        types::Pass { number: self.number, carry: self.carry.clone() }
+    }
+}
+
+/// Rows of a table of partials or of a model.
+#[derive(Clone, Debug)]
+pub struct TableBatch {
+    /// The table's position in the plan.
+    pub table: usize,
+    /// Its rows.
+    pub batch: RecordBatch,
+}
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The last rows of the model.
+    Model(Vec<TableBatch>),
+    /// Another pass, with this carry.
+    Again(Vec<u8>),
+}
+
+/// Cuts a batch to pieces that an instance can take in one call.
+fn pieces(batch: &RecordBatch, most: usize) -> impl Iterator<Item = RecordBatch> + '_ {
+    let bytes: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    let rows = batch.num_rows();
+    let count = bytes.div_ceil(most).clamp(1, rows.max(1));
+    let step = rows.div_ceil(count).max(1);
+    (0..rows.max(1)).step_by(step).map(move |start| batch.slice(start, step.min(rows - start)))
+}
+
+/// Reads rows that a plugin gave for one of its tables.
+fn table_batch(instance: &Instance, export: &str, tables: &[SchemaRef], rows: types::TableBatch) -> Result<TableBatch> {
+    let table = rows.table as usize;
+    let schema = tables.get(table).ok_or_else(|| instance.broken(export, format!("there is no table {table}")))?;
+    let batch = decode_batch(schema, Buffer::from_vec(rows.batch)).map_err(|error| instance.broken(export, error))?;
+    Ok(TableBatch { table, batch })
+}
+
+/// Learns from some of the training rows.
+pub struct Fitter {
+    input: SchemaRef,
+    instance: Instance,
+    resource: ResourceAny,
+    tables: Vec<SchemaRef>,
+    encoder: BatchEncoder,
+}
+
+impl Fitter {
+    /// A fitter in an instance of its own.
+    ///
+    /// # Errors
+    /// Where the plugin fails to open it.
+    pub fn open(plugin: &Plugin, task: &Task, pass: &Pass) -> Result<Self> {
+        let mut instance = plugin.instance()?;
+        let (arguments, pass) = (task.encode(plugin)?, pass.encode());
+        let resource =
+            instance.call("fitter.open", |store, guest| guest.fitter().call_open(store, &arguments, &pass))?;
+        let tables = task.plan.partials.iter().map(|table| table.schema().clone()).collect();
+        Ok(Self { input: task.input.clone(), instance, resource, tables, encoder: BatchEncoder::default() })
+    }
+
+    /// The schema of its batches.
+    pub fn input(&self) -> &SchemaRef {
+        &self.input
+    }
+
+    /// Learns from a batch with the task's input schema.
+    ///
+    /// # Errors
+    /// Where the plugin refuses the rows, traps or breaks a limit. Rows are counted from the batch's start.
+    pub fn update(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Self { instance, resource, encoder, .. } = self;
+        let mut start = 0;
+        for piece in pieces(batch, instance.limits().passed) {
+            let message = encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
+            instance
+                .call("fitter.update", |store, guest| guest.fitter().call_update(store, *resource, message))
+                .map_err(|error| error.offset_rows(start))?;
+            start += piece.num_rows() as u64;
+        }
+        Ok(())
+    }
+
+    /// Whether its memory has grown so far that it is to be drained and replaced.
+    pub fn is_full(&self) -> bool {
+        self.instance.memory() > self.instance.limits().drain
+    }
+
+    /// Hands all that was learned to `take`.
+    ///
+    /// # Errors
+    /// Where the plugin fails or returns what its plan did not announce, or `take` fails.
+    pub fn drain(&mut self, mut take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
+        let Self { instance, resource, tables, .. } = self;
+        while let Some(rows) =
+            instance.call("fitter.drain", |store, guest| guest.fitter().call_drain(store, *resource))?
+        {
+            let rows = table_batch(instance, "fitter.drain", tables, rows)?;
+            if rows.batch.num_rows() == 0 {
+                return Err(instance.broken("fitter.drain", "a batch without rows"));
+            }
+            take(rows).map_err(|error| instance.error(error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns combined partials into a model.
+pub struct Finisher {
+    instance: Instance,
+    resource: ResourceAny,
+    tables: Vec<SchemaRef>,
+    encoder: BatchEncoder,
+}
+
+impl Finisher {
+    /// A finisher in an instance of its own.
+    ///
+    /// # Errors
+    /// Where the plugin fails to open it.
+    pub fn open(plugin: &Plugin, task: &Task, pass: &Pass) -> Result<Self> {
+        let mut instance = plugin.instance()?;
+        let (arguments, pass) = (task.encode(plugin)?, pass.encode());
+        let resource =
+            instance.call("finisher.open", |store, guest| guest.finisher().call_open(store, &arguments, &pass))?;
+        let tables = task.plan.model.iter().map(|table| table.schema.clone()).collect();
+        Ok(Self { instance, resource, tables, encoder: BatchEncoder::default() })
+    }
+
+    /// Takes combined partials and gives rows of the model.
+    ///
+    /// # Errors
+    /// Where the plugin refuses them, traps, breaks a limit or returns what its plan did not announce.
+    pub fn push(&mut self, partials: &TableBatch) -> Result<Vec<TableBatch>> {
+        let mut model = Vec::new();
+        let Self { instance, resource, tables, encoder } = self;
+        for piece in pieces(&partials.batch, instance.limits().passed) {
+            let batch = encoder.encode(&piece).map_err(|error| Error::internal("partials cannot be encoded").because(error))?;
+            let rows = types::TableBatch { table: partials.table as u32, batch: batch.to_vec() };
+            let given =
+                instance.call("finisher.push", |store, guest| guest.finisher().call_push(store, *resource, &rows))?;
+            for rows in given {
+                model.push(table_batch(instance, "finisher.push", tables, rows)?);
+            }
+        }
+        Ok(model)
+    }
+
+    /// Ends the pass.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn finish(mut self) -> Result<Outcome> {
+        let Self { instance, resource, tables, .. } = &mut self;
+        let outcome = instance.call("finisher.finish", |store, guest| guest.finisher().call_finish(store, *resource))?;
+        match outcome {
+            types::Outcome::Again(carry) if carry.len() > instance.limits().carry => {
+                Err(instance.broken("finisher.finish", format!("a carry of {} bytes", carry.len())))
+            }
+            types::Outcome::Again(carry) => Ok(Outcome::Again(carry)),
+            types::Outcome::Model(rows) => {
+                let rows = rows.into_iter().map(|rows| table_batch(instance, "finisher.finish", tables, rows));
+                Ok(Outcome::Model(rows.collect::<Result<_>>()?))
+            }
+        }
+    }
+}
+
+/// Turns batches into batches.
+pub struct Transformer {
+    instance: Instance,
+    resource: ResourceAny,
+    encoder: BatchEncoder,
+    outputs: Option<SchemaRef>,
+}
+
+impl Transformer {
+    /// A transformer in an instance of its own, still without its model.
+    ///
+    /// # Errors
+    /// Where the plugin fails to open it.
+    pub fn open(plugin: &Plugin, task: &Task) -> Result<Self> {
+        let mut instance = plugin.instance()?;
+        let arguments = task.encode(plugin)?;
+        let resource = instance.call("transformer.open", |store, guest| guest.transformer().call_open(store, &arguments))?;
+        Ok(Self { instance, resource, encoder: BatchEncoder::default(), outputs: None })
+    }
+
+    /// Loads rows of the model; all of them, the tables in the plan's order, before anything else.
+    ///
+    /// # Errors
+    /// Where the plugin refuses them, traps or breaks a limit.
+    pub fn load(&mut self, model: &TableBatch) -> Result<()> {
+        let Self { instance, resource, encoder, .. } = self;
+        for piece in pieces(&model.batch, instance.limits().passed) {
+            let batch = encoder.encode(&piece).map_err(|error| Error::internal("a model cannot be encoded").because(error))?;
+            let rows = types::TableBatch { table: model.table as u32, batch: batch.to_vec() };
+            instance.call("transformer.load", |store, guest| guest.transformer().call_load(store, *resource, &rows))?;
+        }
+        Ok(())
+    }
+
+    /// The schema of what `apply` returns, checked against the plan: each write in its order, families spelt out.
+    ///
+    /// # Errors
+    /// Where the plugin fails, or announces something else than it planned.
+    pub fn outputs(&mut self, plan: &StepPlan) -> Result<SchemaRef> {
+        let Self { instance, resource, .. } = self;
+        let outputs = instance.call("transformer.outputs", |store, guest| guest.transformer().call_outputs(store, *resource))?;
+        let outputs =
+            convert::schema(&outputs, instance.limits()).map_err(|error| instance.broken("transformer.outputs", error))?;
+        check_outputs(plan, &outputs).map_err(|reason| instance.broken("transformer.outputs", reason))?;
+        self.outputs = Some(outputs.clone());
+        Ok(outputs)
+    }
+
+    /// As many rows as came in, with the schema that `outputs` gave.
+    ///
+    /// # Errors
+    /// Where the plugin refuses the rows, traps, breaks a limit or returns something else. Rows are counted from the batch's
+    /// start.
+    pub fn apply(&mut self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+        let Self { instance, resource, encoder, outputs } = self;
+        let outputs = outputs.as_ref().ok_or_else(|| Error::internal("`outputs` was not called before `apply`"))?;
+        let mut applied = Vec::with_capacity(1);
+        let mut start = 0;
+        for piece in pieces(batch, instance.limits().passed) {
+            let message = encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
+            let result = instance
+                .call("transformer.apply", |store, guest| guest.transformer().call_apply(store, *resource, message))
+                .map_err(|error| error.offset_rows(start))?;
+            let result = decode_batch(outputs, Buffer::from_vec(result))
+                .map_err(|error| instance.broken("transformer.apply", error))?;
+            if result.num_rows() != piece.num_rows() {
+                let reason = format!("{} rows for a batch of {}", result.num_rows(), piece.num_rows());
+                return Err(instance.broken("transformer.apply", reason));
+            }
+            start += piece.num_rows() as u64;
+            applied.push(result);
+        }
+        Ok(applied)
+    }
+}
+
+/// Walks the planned writes and the announced fields side by side.
+fn check_outputs(plan: &StepPlan, outputs: &SchemaRef) -> Result<(), String> {
+    let mut fields = outputs.fields().iter().peekable();
+    for write in &plan.writes {
+        let planned = &write.field;
+        let fits = |data_type: &DataType| {
+            data_type == planned.data_type() || (*planned.data_type() == DataType::Utf8 && convert::is_dictionary(data_type))
+        };
+        match write.family {
+            None => {
+                let field = fields.next().ok_or_else(|| format!("it lacks the column `{}`", planned.name()))?;
+                let nullable = planned.is_nullable() || !field.is_nullable();
+                if field.name() != planned.name() || !fits(field.data_type()) || !nullable {
+                    return Err(format!("it announces `{field}` where `{planned}` was planned"));
+                }
+            }
+            Some(most) => {
+                let belongs = |field: &&arrow_schema::FieldRef| {
+                    field.name().starts_with(planned.name()) && field.data_type() == planned.data_type()
+                };
+                let mut count = 0_u64;
+                while fields.next_if(belongs).is_some() {
+                    count += 1;
+                }
+                if count > u64::from(most) {
+                    return Err(format!("the family `{}*` has {count} columns, more than {most}", planned.name()));
+                }
+            }
+        }
+    }
+    match fields.next() {
+        None => Ok(()),
+        Some(field) => Err(format!("it announces `{}`, which was not planned", field.name())),
+    }
+}
