@@ -106,15 +106,20 @@ pub enum Context {
 }
 
 impl Context {
+    /// How many there are.
+    const COUNT: usize = 4;
+
     /// Its field in the batches that a plugin sees.
     pub fn field(self) -> Field {
+        // Rows of a table without a split have no part.
+        let nullable = self == Self::Part;
         let (name, data_type) = match self {
             Self::KeyHash => ("wafermill:key-hash", DataType::UInt64),
             Self::RowHash => ("wafermill:row-hash", DataType::UInt64),
             Self::Part => ("wafermill:part", DataType::UInt8),
             Self::Fold => ("wafermill:fold", DataType::UInt8),
         };
-        Field::new(name, data_type, false)
+        Field::new(name, data_type, nullable)
     }
 }
 
@@ -192,6 +197,9 @@ pub struct StepPlan {
     pub model: Vec<ModelTable>,
 }
 
+/// Tables of partials, and of a model, that a plan may have.
+const TABLES: usize = 64;
+
 impl StepPlan {
     /// Checks a plan against the plugin's description and the selection that it was made for.
     ///
@@ -213,11 +221,18 @@ impl StepPlan {
         for write in &self.writes {
             let name = write.field.name();
             ensure(names.insert(name), || format!("it writes `{name}` twice"))?;
-            ensure(!matches!(write.field.data_type(), DataType::Dictionary(_, _)), || {
-                format!("it announces `{name}` as a dictionary")
+            let family_named = write.family.is_none() || !name.is_empty();
+            ensure(family_named, || "it writes a family without a prefix".to_owned())?;
+            ensure(crate::sandbox::crosses_flat(write.field.data_type()), || {
+                format!("it announces `{name}` as {}, which no column of a table can be", write.field.data_type())
             })?;
         }
+        let lists = [self.reads.len(), self.drops.len(), self.writes.len()];
+        let columns = selection.schema.fields().len() + Context::COUNT;
+        ensure(lists[0] <= columns && lists[1] <= columns, || "it reads or drops more columns than it was given".to_owned())?;
+        ensure(self.partials.len() <= TABLES && self.model.len() <= TABLES, || format!("it has more than {TABLES} tables"))?;
         let Passes { least, most } = self.passes;
+        ensure(most <= crate::sandbox::PASSES, || format!("it asks for {most} passes, more than {}", crate::sandbox::PASSES))?;
         let within = least <= most && most <= description.passes.most && least >= description.passes.least;
         ensure(within, || "its passes are not those that `describe` announced".to_owned())?;
         let learns = self.passes.any();
@@ -229,6 +244,12 @@ impl StepPlan {
         for (kind, name) in partials.chain(self.model.iter().map(|table| ("model", table.name.as_str()))) {
             ensure(is_table_name(name), || format!("`{name}` is no name for a table"))?;
             ensure(tables.insert((kind, name)), || format!("it has two tables `{name}`"))?;
+        }
+        for table in &self.model {
+            let mut fields = table.schema.fields().iter();
+            let plain = !table.schema.fields().is_empty()
+                && fields.all(|field| !matches!(field.data_type(), DataType::Dictionary(_, _)));
+            ensure(plain, || format!("the model's table `{}` has no columns, or dictionaries", table.name))?;
         }
         self.check_role(description.role)
     }
@@ -274,6 +295,9 @@ impl StepPlan {
             Role::Split => {
                 let field = single.filter(|field| *field.data_type() == DataType::UInt8 && !field.is_nullable());
                 let field = field.ok_or_else(|| broken("a split writes one UInt8 column without nulls".to_owned()))?;
+                let alone = self.drops.is_empty() && self.writes.iter().all(|write| write.place.is_none());
+                ensure(alone, || "a split neither drops nor replaces columns".to_owned())?;
+                ensure(!self.reads.contains(&Read::Context(Context::Part)), || "a split asks for the part".to_owned())?;
                 parts(field).map(drop)
             }
             Role::Filter => ensure(single.is_some_and(|field| *field.data_type() == DataType::Boolean), || {

@@ -325,8 +325,8 @@ fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore) -
             Err(Error::sandbox(format!("the plugin asks for more than the {} passes that it planned", step.plan.passes.most)))
         }
         Outcome::Again(carry) => Ok(Finished::Again(carry)),
-        Outcome::Model(rows) => {
-            rows.iter().try_for_each(|rows| model.write(rows))?;
+        Outcome::Model => {
+            finisher.drain(|rows| model.write(&rows))?;
             Ok(Finished::Model { partial_rows, model_rows: model.finish()? })
         }
     }

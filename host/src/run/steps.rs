@@ -54,7 +54,7 @@ impl<'a> StepRunner<'a> {
         };
         if step.is_split() {
             let parts = written.column(0).as_primitive::<UInt8Type>();
-            let known = crate::contract::parts(written.schema_ref().field(0))?.len();
+            let known = crate::contract::parts(&step.plan.writes[0].field)?.len();
             if let Some(row) = parts.values().iter().position(|part| usize::from(*part) >= known) {
                 let message = format!("the split assigned a row to part {}, and there are {known}", parts.value(row));
                 return Err(Error::sandbox(message).rows([row as u64]));
@@ -74,6 +74,11 @@ fn open(step: &Step, input: SchemaRef, store: &ModelStore) -> Result<Open> {
         transformer.load(&rows?)?;
     }
     let outputs = transformer.outputs(&step.plan)?;
+    // The plan was made from what another instance said: this one must write the same columns, behind dictionaries or not.
+    let named = |outputs: &Outputs| -> Vec<_> { outputs.schema.fields().iter().map(|field| field.name().clone()).collect() };
+    if step.outputs.as_ref().is_some_and(|known| known.columns != outputs.columns || named(known) != named(&outputs)) {
+        return Err(Error::sandbox("`transformer.outputs` is not the same in two instances with one model"));
+    }
     Ok(Open { input, outputs, transformer })
 }
 
@@ -97,7 +102,7 @@ pub(super) fn plain_input(step: &Step) -> SchemaRef {
         Read::Context(context) => context.field(),
         Read::Column { name, .. } => {
             let field = step.selection.schema.field_with_name(name);
-            field.cloned().unwrap_or_else(|_| Field::new(name, DataType::Null, true))
+            field.map_or_else(|_| Field::new(name, DataType::Null, true), |it| Field::new(name, it.data_type().clone(), it.is_nullable()))
         }
     };
     Arc::new(Schema::new(step.plan.reads.iter().map(field).collect::<Vec<_>>()))

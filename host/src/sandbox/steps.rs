@@ -63,19 +63,21 @@ pub struct TableBatch {
 /// How a pass ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The last rows of the model.
-    Model(Vec<TableBatch>),
+    /// The model is complete; the rest of it is drained.
+    Model,
     /// Another pass, with this carry.
     Again(Vec<u8>),
 }
 
-/// Cuts a batch to pieces that an instance can take in one call.
-fn pieces(batch: &RecordBatch, most: usize) -> impl Iterator<Item = RecordBatch> + '_ {
-    let bytes: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+/// Cuts a batch to pieces that an instance can take in one call: halves, until they are small enough or one row.
+fn pieces(batch: &RecordBatch, most: usize) -> Vec<RecordBatch> {
     let rows = batch.num_rows();
-    let count = bytes.div_ceil(most).clamp(1, rows.max(1));
-    let step = rows.div_ceil(count).max(1);
-    (0..rows.max(1)).step_by(step).map(move |start| batch.slice(start, step.min(rows - start)))
+    let bytes: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    if bytes <= most || rows <= 1 {
+        return vec![batch.clone()];
+    }
+    let half = rows / 2;
+    [batch.slice(0, half), batch.slice(half, rows - half)].iter().flat_map(|half| pieces(half, most)).collect()
 }
 
 /// Reads rows that a plugin gave for one of its tables.
@@ -140,18 +142,11 @@ impl Fitter {
     ///
     /// # Errors
     /// Where the plugin fails or returns what its plan did not announce, or `take` fails.
-    pub fn drain(&mut self, mut take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
+    pub fn drain(&mut self, take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
         let Self { instance, resource, tables, .. } = self;
-        while let Some(rows) =
-            instance.call("fitter.drain", |store, guest| guest.fitter().call_drain(store, *resource))?
-        {
-            let rows = table_batch(instance, "fitter.drain", tables, rows)?;
-            if rows.batch.num_rows() == 0 {
-                return Err(instance.broken("fitter.drain", "a batch without rows"));
-            }
-            take(rows).map_err(|error| instance.error(error))?;
-        }
-        Ok(())
+        drain(instance, "fitter.drain", tables, take, |instance| {
+            instance.call("fitter.drain", |store, guest| guest.fitter().call_drain(store, *resource))
+        })
     }
 }
 
@@ -200,20 +195,52 @@ impl Finisher {
     ///
     /// # Errors
     /// As for [`push`](Self::push).
-    pub fn finish(mut self) -> Result<Outcome> {
-        let Self { instance, resource, tables, .. } = &mut self;
+    pub fn finish(&mut self) -> Result<Outcome> {
+        let Self { instance, resource, .. } = self;
         let outcome = instance.call("finisher.finish", |store, guest| guest.finisher().call_finish(store, *resource))?;
         match outcome {
             types::Outcome::Again(carry) if carry.len() > instance.limits().carry => {
                 Err(instance.broken("finisher.finish", format!("a carry of {} bytes", carry.len())))
             }
             types::Outcome::Again(carry) => Ok(Outcome::Again(carry)),
-            types::Outcome::Model(rows) => {
-                let rows = rows.into_iter().map(|rows| table_batch(instance, "finisher.finish", tables, rows));
-                Ok(Outcome::Model(rows.collect::<Result<_>>()?))
-            }
+            types::Outcome::Model => Ok(Outcome::Model),
         }
     }
+
+    /// Hands the rest of the model to `take`.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), or where `take` fails.
+    pub fn drain(&mut self, take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
+        let Self { instance, resource, tables, .. } = self;
+        drain(instance, "finisher.drain", tables, take, |instance| {
+            instance.call("finisher.drain", |store, guest| guest.finisher().call_drain(store, *resource))
+        })
+    }
+}
+
+/// Calls an export until it has nothing left to give.
+fn drain(
+    instance: &mut Instance,
+    export: &str,
+    tables: &[SchemaRef],
+    mut take: impl FnMut(TableBatch) -> Result<()>,
+    mut next: impl FnMut(&mut Instance) -> Result<Option<types::TableBatch>>,
+) -> Result<()> {
+    let mut bytes = 0;
+    while let Some(rows) = next(instance)? {
+        let rows = table_batch(instance, export, tables, rows)?;
+        if rows.batch.num_rows() == 0 {
+            return Err(instance.broken(export, "a batch without rows"));
+        }
+        // What it gives was in its memory: one that gives more than that will never end.
+        bytes += rows.batch.get_array_memory_size();
+        if bytes > instance.limits().drained() {
+            return Err(instance.broken(export, "more rows than its memory can have held"));
+        }
+        take(rows).map_err(|error| instance.error(error))?;
+    }
+    Ok(())
 }
 
 /// Turns batches into batches.

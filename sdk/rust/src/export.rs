@@ -8,6 +8,7 @@ use crate::plugin::{Finisher, Fit, Fitter, Outcome, Pass, Rows, Task, Transform}
 use crate::{Error, Input, Output, Result, Selection};
 use arrow_schema::Schema;
 use std::cell::{OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 /// The component of a plugin: what [`export!`](crate::export) exports.
@@ -26,6 +27,8 @@ pub struct FitterResource<P: Fit> {
 pub struct FinisherResource<P: Fit> {
     finisher: RefCell<Option<P::Finisher>>,
     partials: Vec<Input>,
+    /// What `finish` gave of the model and was not drained yet.
+    rest: RefCell<VecDeque<Rows>>,
 }
 
 /// The resource behind a transformer.
@@ -99,7 +102,7 @@ impl<P: Fit> FinisherResource<P> {
         let task = open_task::<P>(task)?;
         let partials = inputs(task.plan.partial_tables())?;
         let finisher = P::Finisher::open(task, Pass { number: pass.number, carry: pass.carry })?;
-        Ok(Self { finisher: RefCell::new(Some(finisher)), partials })
+        Ok(Self { finisher: RefCell::new(Some(finisher)), partials, rest: RefCell::default() })
     }
 }
 
@@ -142,9 +145,16 @@ impl<P: Fit> wit::GuestFinisher for FinisherResource<P> {
     fn finish(&self) -> Result<types::Outcome, types::Error> {
         let finisher = self.finisher.borrow_mut().take().ok_or_else(finished)?;
         Ok(match finisher.finish()? {
-            Outcome::Model(rows) => types::Outcome::Model(rows.into_iter().map(table_batch).collect()),
+            Outcome::Model(rows) => {
+                self.rest.replace(rows.into());
+                types::Outcome::Model
+            }
             Outcome::Again(carry) => types::Outcome::Again(carry),
         })
+    }
+
+    fn drain(&self) -> Result<Option<types::TableBatch>, types::Error> {
+        Ok(self.rest.borrow_mut().pop_front().map(table_batch))
     }
 }
 

@@ -95,7 +95,7 @@ impl<P: Fit> Harness<P> {
                 }
             }
             match self.finish(pass, &partials)? {
-                types::Outcome::Model(_) => return Ok(number + 1),
+                types::Outcome::Model => return Ok(number + 1),
                 types::Outcome::Again(next) => carry = Some(next),
             }
         }
@@ -112,8 +112,10 @@ impl<P: Fit> Harness<P> {
             }
         }
         let outcome = finisher.finish()?;
-        if let types::Outcome::Model(last) = &outcome {
-            model.extend(last.iter().cloned());
+        if matches!(outcome, types::Outcome::Model) {
+            while let Some(rows) = finisher.drain()? {
+                model.push(rows);
+            }
             model.sort_by_key(|rows| rows.table);
             self.model = model;
         }
