@@ -85,4 +85,4 @@ def table(columns):
 
 def rows_of(table, ids):
     """The rows of a table that have one of these ids, in the table's order."""
-    return table.filter(pa.compute.is_in(table["id"], value_set=pa.array(ids).combine_chunks()))
+    return table.filter(pa.compute.is_in(table["id"], value_set=ids.combine_chunks()))

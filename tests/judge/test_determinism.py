@@ -1,5 +1,7 @@
 """Bytes depend on the rows and their order, and on nothing that a machine or its load decides."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,10 +11,10 @@ from mill import KEY_SPLIT, step, write
 ROWS = 120_000
 
 STEPS = [
-    {"name": "fill", **step("impute", ["f*", "n"], strategy="median")},
+    {"name": "fill", **step("impute", ["x*", "n"], strategy="median")},
     {"name": "fill-words", **step("impute", ["few"], strategy="most_frequent")},
-    {"name": "standard", **step("scale", ["f0", "f1", "n"], method="standard")},
-    {"name": "robust", **step("scale", ["f2"], method="robust")},
+    {"name": "standard", **step("scale", ["x0", "x1", "n"], method="standard")},
+    {"name": "robust", **step("scale", ["x2"], method="robust")},
     {"name": "onehot", **step("encode", ["few"], method="onehot", unseen="ignore")},
     {"name": "ordinal", **step("encode", ["many"], method="ordinal", unseen="code")},
 ]
@@ -22,7 +24,7 @@ SMALL_FILES = {"row_group_rows": 7_000, "file_rows": 50_000}
 @pytest.fixture(scope="module")
 def table():
     rng = np.random.default_rng(8)
-    floats = {f"f{index}": tables.nullable(rng, rng.lognormal(0, index + 1, ROWS)) for index in range(4)}
+    floats = {f"x{index}": tables.nullable(rng, rng.lognormal(0, index + 1, ROWS)) for index in range(4)}
     keys = rng.integers(0, ROWS, ROWS)
     return tables.table(
         {
@@ -63,12 +65,19 @@ def wanted(mill, source):
         ("--batch-rows", "1000"),
         ("--batch-rows", "100000"),
         ("--workers", "7", "--batch-rows", "1000"),
-        ("--memory", "64MiB"),
+        ("--memory", "16MiB"),
     ],
     ids=" ".join,
 )
 def test_bytes_do_not_depend_on_workers_batches_or_memory(mill, source, wanted, arguments):
     assert digests(mill, source, arguments) == wanted
+
+
+def test_memory_is_short_enough_to_spill(mill, source):
+    dataset = mill.run(source, STEPS, split=KEY_SPLIT, output=SMALL_FILES, arguments=("--memory", "16MiB"))
+    report = json.loads((dataset.path / "report.json").read_text())
+    assert report["spilled_partials"] > 0
+    assert report["output"]["spilled_bytes"] > 0
 
 
 def one_row_group(table, folder):
@@ -134,7 +143,7 @@ def test_fit_and_run_write_the_same_model(mill, source, wanted):
 
 def test_arrow_outputs_are_the_same_bytes_too(mill, source):
     output = {"format": "arrow", **SMALL_FILES}
-    runs = [("--workers", "1", "--batch-rows", "1000"), ("--workers", "7"), ("--memory", "64MiB")]
+    runs = [("--workers", "1", "--batch-rows", "1000"), ("--workers", "7"), ("--memory", "16MiB")]
     first, *others = [
         mill.run(source, STEPS[:-1], split=KEY_SPLIT, output=output, arguments=it).digests() for it in runs
     ]
@@ -143,7 +152,7 @@ def test_arrow_outputs_are_the_same_bytes_too(mill, source):
 
 def test_the_model_of_csv_is_that_of_parquet(mill, table):
     # Types that CSV keeps.
-    rows = table.select(["id", "f0", "f1", "f2", "f3", "n", "few", "many"]).slice(0, 10_000)
+    rows = table.select(["id", "x0", "x1", "x2", "x3", "n", "few", "many"]).slice(0, 10_000)
     csv = write(rows, mill.folder() / "table.csv")
     assert mill.fit(csv, STEPS, split=KEY_SPLIT).digests() == mill.fit(rows, STEPS, split=KEY_SPLIT).digests()
     as_csv, as_parquet = (mill.run(it, STEPS, split=KEY_SPLIT) for it in (csv, rows))

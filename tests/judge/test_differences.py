@@ -1,4 +1,4 @@
-"""Where scikit-learn refuses or does something else. docs/scikit-learn.md has a table of these, with a test for each row."""
+"""Where scikit-learn refuses or does something else: docs/scikit-learn.md has a table, and each row of it a test here."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,14 @@ import pyarrow as pa
 import pytest
 from mill import step
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, OrdinalEncoder, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 
 pytestmark = [
     # scikit-learn warns of what it divides by.
@@ -112,17 +119,16 @@ def test_a_table_without_rows_has_no_parameters(mill):
     for estimator in (StandardScaler(), SimpleImputer(), OneHotEncoder()):
         with pytest.raises(ValueError, match="0 sample"):
             estimator.fit(np.zeros((0, 1)))
-    refused_by(mill, [], "scale", pa.float64(), method="standard")
-    refused_by(mill, [], "impute", pa.float64(), strategy="median")
-    made = made_by(mill, [], "encode", pa.float64(), method="onehot")
-    assert (made.num_rows, made.column_names) == (0, [])
+    for plugin in ("scale", "impute", "encode"):
+        message = mill.refused(table([], pa.float64()), [step(plugin, ["x"])])
+        assert "no rows to fit on" in message and "hint: the source is empty" in message
 
 
 def test_a_split_without_training_rows_has_no_parameters(mill):
     split = {"plugin": "split", "key": ["id"], "params": {"parts": {"train": 1e-9, "test": 1 - 1e-9}}}
     rows = pa.table({"id": [1, 2, 3], "x": [1.0, 2.0, 3.0]})
     message = mill.refused(rows, [step("scale", ["x"])], split=split)
-    assert "column `x`" in message and "training rows" in message
+    assert "no rows to fit on" in message and "hint: the first part of the split got none" in message
 
 
 @pytest.mark.parametrize("method", list(SCALERS))
@@ -158,13 +164,14 @@ def test_small_deviations_from_a_huge_mean_are_deviations(mill):
     assert 0.9 < scale < 1.1
 
 
-def test_variances_round_once(mill):
-    values = list(1e15 + np.random.default_rng(1).normal(0, 1e4, 1_000))
-    wanted = exact.square_root(exact.variance(values))
-    found = fitted_by(mill, values, "standard")
-    assert found["scale"] == wanted
-    [reference] = StandardScaler().fit(array(values)).scale_
-    assert reference != wanted and abs(reference - wanted) / wanted < 1e-3
+def test_deviations_round_once(mill):
+    columns = [1e3 + np.random.default_rng(seed).normal(0, 1, 100) for seed in range(20)]
+    wanted = [exact.square_root(exact.variance(values.tolist())) for values in columns]
+    rows = pa.table({f"x{number}": values for number, values in enumerate(columns)})
+    found = mill.fit(rows, [step("scale", ["x*"], method="standard")]).table("scaling")
+    assert found["scale"].to_pylist() == wanted
+    reference = StandardScaler().fit(np.column_stack(columns)).scale_
+    assert (reference != wanted).any() and np.allclose(reference, wanted, rtol=1e-15)
 
 
 def test_squares_past_the_largest_double_are_summed(mill):
@@ -272,13 +279,13 @@ def test_of_equally_frequent_categories_the_first_ones_are_kept(mill):
 
 def test_as_many_categories_as_allowed_are_all_kept(mill):
     values = list("abbccc")
-    assert rare_in(values, max_categories=3) == ["a", "b"]
+    assert rare_in(values, max_categories=3) == ["a"]
     assert kept_by(mill, values, max_categories=3) == ["a", "b", "c"]
 
 
 def test_nulls_are_neither_counted_among_the_categories_nor_ever_rare(mill):
     values = ["a", "a", "b", "b", "b", None]
-    assert rare_in(values, max_categories=3) == ["a", None]
+    assert rare_in(values, max_categories=2) == ["a", None]
     found = made_by(mill, values, "encode", max_categories=2)
     assert found.column_names == ["x_a", "x_b", "x__null"]
 
