@@ -14,6 +14,9 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 const PREFIX: usize = 8;
 
+/// Of bodies and buffers, as the format asks for it.
+const ALIGNMENT: usize = 8;
+
 /// Reads one message that holds a schema.
 ///
 /// # Errors
@@ -86,9 +89,6 @@ fn record_batch(
     check(schema, &header, body)?;
     let numbered = numbered(schema);
     let batch = read_record_batch(body, header, numbered, dictionaries, None, &message.version())?;
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        check_nulls(field, column)?;
-    }
     Ok(RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?)
 }
 
@@ -107,16 +107,6 @@ fn numbered(schema: &SchemaRef) -> SchemaRef {
         Arc::new(Field::new_dict(field.name(), field.data_type().clone(), field.is_nullable(), next - 1, false))
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-/// The announced null count is what kernels rely on, so it must be the true one.
-fn check_nulls(field: &Field, column: &ArrayRef) -> Result<(), Cause> {
-    let Some(nulls) = column.nulls() else { return Ok(()) };
-    let missing = nulls.len() - nulls.inner().count_set_bits();
-    if missing != nulls.null_count() {
-        return Err(format!("column `{}` announces {} nulls and has {missing}", field.name(), nulls.null_count()).into());
-    }
-    Ok(())
 }
 
 /// Checks a record batch's metadata against the schema and the body.
@@ -138,8 +128,8 @@ fn check(schema: &Schema, batch: &arrow_ipc::RecordBatch<'_>, body: &Buffer) -> 
         if start.checked_add(length).is_none_or(|end| end > body.len()) {
             return Err("a buffer reaches beyond its batch".into());
         }
-        if !length.is_multiple_of(unit) {
-            return Err("a buffer ends within an offset".into());
+        if !length.is_multiple_of(unit) || !start.is_multiple_of(ALIGNMENT) {
+            return Err("a buffer ends within a value, or does not begin at a multiple of 8".into());
         }
     }
     // Every row of a column takes a bit at least, so this also bounds what arrow-rs multiplies.
@@ -155,7 +145,7 @@ fn check(schema: &Schema, batch: &arrow_ipc::RecordBatch<'_>, body: &Buffer) -> 
     Ok(())
 }
 
-/// Of each buffer of a column, what its length is a multiple of: arrow-rs panics on a piece of an offset. Of each node its length.
+/// Of each buffer of a column, what its length is a multiple of: arrow-rs panics on a piece of an offset or of a key. Of each node its length.
 fn extent(data_type: &DataType, rows: i64, units: &mut Vec<usize>, lengths: &mut Vec<i64>) -> Result<(), Cause> {
     lengths.push(rows);
     match data_type {
@@ -166,6 +156,7 @@ fn extent(data_type: &DataType, rows: i64, units: &mut Vec<usize>, lengths: &mut
             let rows = rows.checked_mul(i64::from(*size)).ok_or("a list is too long")?;
             extent(item.data_type(), rows, units, lengths)?;
         }
+        DataType::Dictionary(_, _) => units.extend([1, 4]),
         _ => units.extend([1, 1]),
     }
     Ok(())
@@ -183,5 +174,103 @@ fn split(bytes: &[u8]) -> Result<(&[u8], usize), Cause> {
     }
     let length = usize::try_from(u32::from_le_bytes(length.try_into()?))?;
     let end = PREFIX.checked_add(length).ok_or("a message is too long")?;
+    if !end.is_multiple_of(ALIGNMENT) {
+        return Err("a body does not begin at a multiple of 8".into());
+    }
     Ok((bytes.get(PREFIX..end).ok_or("a message's metadata is cut short")?, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::{BatchEncoder, encode_schema};
+    use arrow_array::builder::{FixedSizeListBuilder, Int64Builder};
+    use arrow_array::types::Int32Type;
+    use arrow_array::{BooleanArray, DictionaryArray, Float64Array, StringArray};
+
+    fn batch() -> RecordBatch {
+        let mut lists = FixedSizeListBuilder::new(Int64Builder::new(), 2).with_field(Field::new("item", DataType::Int64, false));
+        for row in 0..4 {
+            lists.values().append_slice(&[row, -row]);
+            lists.append(true);
+        }
+        let words: DictionaryArray<Int32Type> = vec![Some("a"), None, Some("bc"), Some("a")].into_iter().collect();
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("number", Arc::new(Float64Array::from(vec![Some(1.5), None, Some(f64::NAN), Some(-0.0)]))),
+            ("flag", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None, Some(true)]))),
+            ("text", Arc::new(StringArray::from(vec![Some("é"), Some(""), None, Some("long enough")]))),
+            ("word", Arc::new(words)),
+            ("limbs", Arc::new(lists.finish())),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
+    }
+
+    fn message(batch: &RecordBatch) -> Vec<u8> {
+        BatchEncoder::default().encode(batch).unwrap().clone()
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_again_sliced_or_not() {
+        for batch in [batch(), batch().slice(1, 2), batch().slice(2, 0)] {
+            let decoded = decode_batch(&batch.schema(), Buffer::from_vec(message(&batch))).unwrap();
+            assert_eq!(format!("{decoded:?}"), format!("{batch:?}"));
+        }
+        let schema = batch().schema();
+        assert_eq!(decode_schema(&encode_schema(&schema).unwrap()).unwrap().fields().len(), schema.fields().len());
+    }
+
+    #[test]
+    fn damaged_messages_never_panic_and_cut_ones_are_refused() {
+        let (schema, whole) = (batch().schema(), message(&batch()));
+        for position in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[position] ^= 1 << bit;
+                // A flipped value is another value; all else must be an error.
+                if let Ok(decoded) = decode_batch(&schema, Buffer::from_vec(damaged)) {
+                    decoded.columns().iter().for_each(|column| column.to_data().validate_full().unwrap());
+                }
+            }
+            assert!(decode_batch(&schema, Buffer::from_vec(whole[..position].to_vec())).is_err(), "{position}");
+        }
+    }
+
+    #[test]
+    fn damaged_schemas_never_panic() {
+        let whole = encode_schema(&batch().schema()).unwrap();
+        for position in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[position] ^= 1 << bit;
+                let _ = decode_schema(&damaged);
+            }
+            let _ = decode_schema(&whole[..position]);
+        }
+    }
+
+    #[test]
+    fn messages_of_another_schema_are_refused() {
+        let batch = batch();
+        let other = Arc::new(Schema::new(vec![Field::new("number", DataType::Float64, true)]));
+        assert!(decode_batch(&other, Buffer::from_vec(message(&batch))).is_err());
+        let narrow = batch.project(&[0]).unwrap();
+        assert!(decode_batch(&batch.schema(), Buffer::from_vec(message(&narrow))).is_err());
+        let mut two = message(&narrow);
+        two.extend(message(&narrow));
+        assert!(decode_batch(&narrow.schema(), Buffer::from_vec(two)).is_err());
+    }
+
+    #[test]
+    fn a_false_count_of_nulls_is_refused() {
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(2.0)]));
+        let batch = RecordBatch::try_from_iter_with_nullable([("x", column, true)]).unwrap();
+        let whole = message(&batch);
+        // The field node is the pair (3 rows, 1 null) as two little-endian words.
+        let node = [3_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat();
+        let at = whole.windows(16).position(|window| window == node).unwrap();
+        let mut lying = whole;
+        lying[at + 8] = 2;
+        let error = decode_batch(&batch.schema(), Buffer::from_vec(lying)).unwrap_err();
+        assert!(error.to_string().contains("null_count value (2)"), "{error}");
+    }
 }
