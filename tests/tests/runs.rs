@@ -108,6 +108,20 @@ fn a_model_applied_to_its_own_table_gives_what_the_run_gave() {
 }
 
 #[test]
+fn a_csv_file_is_read_with_the_types_that_the_model_was_fitted_on() {
+    let place = Workplace::new();
+    place.pipeline("tables/people.csv", STEPS);
+    place.run("fit pipeline.toml --out model");
+    // By themselves these ages would be taken for integers, and for text.
+    for (name, ages) in [("whole", ["30", "31"]), ("none", ["", ""])] {
+        let csv = format!("id,age,city\n1,{},Oslo\n2,{},Lima\n", ages[0], ages[1]);
+        fs::write(place.path(&format!("{name}.csv")), csv).unwrap();
+        place.run(&format!("apply model {name}.csv --out {name}"));
+        assert_eq!(place.part(&format!("{name}/all")).rows.len(), 2);
+    }
+}
+
+#[test]
 fn fit_writes_the_model_of_a_run() {
     let place = Workplace::new();
     place.pipeline("tables/people.parquet", STEPS);

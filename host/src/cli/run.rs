@@ -49,8 +49,15 @@ fn open_source(document: &Document) -> Result<Box<dyn Source>> {
     let path = source_path(document);
     let path = path.to_str().ok_or_else(|| Error::usage("the source's path is no Unicode").at("/source/path"))?;
     let opened = source::open(path, section.format.map(Into::into), &section.csv.options()?);
-    // What the file states of a column is wrong; what is wrong with the data has its own place.
-    opened.map_err(|error| if error.kind() == ErrorKind::Usage { error.at("/source/csv") } else { error })
+    // What is wrong with the data has its own place; the rest is what the section states, of a column or of all.
+    opened.map_err(|error| match &error.place().column {
+        _ if error.kind() != ErrorKind::Usage => error,
+        Some(column) => {
+            let key = column.replace('~', "~0").replace('/', "~1");
+            error.at(format!("/source/csv/types/{key}"))
+        }
+        None => error.at("/source"),
+    })
 }
 
 fn source_path(document: &Document) -> PathBuf {
@@ -155,7 +162,8 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let store = model_store(&arguments.model);
     let manifest = Manifest::read(&store)?;
     let plugins = plugins(&arguments.plugins, &LimitsSection::default())?;
-    let source = source::open(&arguments.source, None, &source::CsvOptions::default())?;
+    let csv = source::CsvOptions { assumed: manifest.source_types(), ..source::CsvOptions::default() };
+    let source = source::open(&arguments.source, None, &csv)?;
     let definitions = manifest.definitions(&plugins)?;
     manifest.check_source(source.schema())?;
     let mut plan = Plan::new(source.schema().clone(), definitions)?;

@@ -5,10 +5,10 @@ use crate::contract::ColumnRole;
 use crate::ipc::Cause;
 use crate::pipeline::{Columns, Plan, Plugins, Selector, Step, StepDefinition, is_step_name};
 use crate::{Error, Result};
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 /// The manifest's file name; it also marks folders that wafermill may overwrite.
@@ -166,6 +166,13 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// The types of the columns that the steps were fitted on. A CSV file has none of its own, and what one would guess
+    /// depends on its values.
+    pub fn source_types(&self) -> BTreeMap<String, DataType> {
+        let parsed = self.source.iter().filter_map(|column| Some((column.name.clone(), column.data_type.parse().ok()?)));
+        parsed.collect()
     }
 
     /// Checks that a table has the columns that the steps were fitted on.

@@ -113,6 +113,7 @@ impl CsvSection {
             header: self.header.unwrap_or(defaults.header),
             nulls: self.nulls.clone().unwrap_or(defaults.nulls),
             types: self.types.clone(),
+            assumed: defaults.assumed,
             infer_rows: self.infer_rows.unwrap_or(defaults.infer_rows),
         })
     }

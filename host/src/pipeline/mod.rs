@@ -13,7 +13,7 @@ pub use document::{Document, load};
 pub use file::{
     AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection,
 };
-pub use layout::{Column, Entry, Layout, expand};
+pub use layout::{Column, Entry, Layout};
 pub(crate) use plan::is_step_name;
 pub use plan::{Plan, Step, StepDefinition};
 pub use plugins::Plugins;

@@ -4,7 +4,8 @@ use strsim::osa_distance;
 
 /// The known name that is nearest, if it is near enough to be a slip.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = name.chars().count().div_ceil(3);
+    let length = name.chars().count();
+    let allowed = length.div_ceil(3).min(length.saturating_sub(1));
     let distances = known.into_iter().map(|other| (osa_distance(name, other), other));
     distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
 }
@@ -29,6 +30,7 @@ mod tests {
     fn slips_are_near_and_other_words_are_not() {
         assert_eq!(nearest("aeg", ["id", "age"]), Some("age"));
         assert_eq!(nearest("standart", ["standard", "minmax"]), Some("standard"));
+        assert_eq!(nearest("x", ["y"]), None);
         assert_eq!(nearest("salary", ["id", "age"]), None);
     }
 

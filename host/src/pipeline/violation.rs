@@ -136,7 +136,7 @@ impl Expected {
         let implied = |other: &&String| words.is_some() && *other == "be a string";
         let others = self.others.iter().filter(|other| !implied(other));
         let all: Vec<&str> = words.iter().chain(others).map(String::as_str).collect();
-        (!all.is_empty()).then(|| all.join(" or "))
+        (!all.is_empty()).then(|| all.join(" or ").replace(" or be ", " or "))
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((text.as_str(), pointer.as_str()), ("unknown key `name`", "/columns/name"));
         assert_eq!(hint.as_deref(), Some("did you mean `names`?"));
         let (text, ..) = message(schema, json!({ "columns": "age" }));
-        assert_eq!(text, "`columns` must be a list or be a table, and it is \"age\"");
+        assert_eq!(text, "`columns` must be a list or a table, and it is \"age\"");
     }
 
     #[test]

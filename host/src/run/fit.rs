@@ -200,8 +200,10 @@ fn gather(
 fn no_rows(plan: &Plan) -> Error {
     let error = Error::source("there are no rows to fit on");
     match plan.steps().first() {
-        Some(step) if step.is_split() => error.hint("the first part of the split got none: check its shares, or the source"),
-        _ => error.hint("the source has none: check its path"),
+        Some(step) if step.is_split() => {
+            error.at("/split").hint("the first part of the split got none: check its shares, or the source")
+        }
+        _ => error.at("/source/path").hint("the source has none: check what it names"),
     }
 }
 
@@ -325,8 +327,8 @@ fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore) -
             Err(Error::sandbox(format!("the plugin asks for more than the {} passes that it planned", step.plan.passes.most)))
         }
         Outcome::Again(carry) => Ok(Finished::Again(carry)),
-        Outcome::Model(rows) => {
-            rows.iter().try_for_each(|rows| model.write(rows))?;
+        Outcome::Model => {
+            finisher.drain(|rows| model.write(&rows))?;
             Ok(Finished::Model { partial_rows, model_rows: model.finish()? })
         }
     }

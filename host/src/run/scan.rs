@@ -67,6 +67,8 @@ struct Feed<'a> {
     position: Position,
     sequence: usize,
     ended: bool,
+    /// Whether it ended before the source did.
+    given_up: bool,
 }
 
 impl Feed<'_> {
@@ -76,17 +78,22 @@ impl Feed<'_> {
             return None;
         }
         if self.scan.stop.load(Ordering::Relaxed) {
-            self.ended = true;
+            self.give_up();
             return Some((sequence, Err(Error::interrupted())));
         }
         self.sequence += 1;
         match self.pull() {
             Ok(batch) => Some((sequence, Ok(batch?))),
             Err(error) => {
-                self.ended = true;
+                self.give_up();
                 Some((sequence, Err(error.fragment(self.position.fragment))))
             }
         }
+    }
+
+    fn give_up(&mut self) {
+        self.ended = true;
+        self.given_up = true;
     }
 
     fn pull(&mut self) -> Result<Option<InputBatch>> {
@@ -126,7 +133,7 @@ impl Scan<'_> {
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
         let position = Position { fragment: 0, start: 0 };
-        let feed = Mutex::new(Feed { scan: self, reader: None, position, sequence: 0, ended: false });
+        let feed = Mutex::new(Feed { scan: self, reader: None, position, sequence: 0, ended: false, given_up: false });
         // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
         for _ in 0..self.workers * AHEAD {
@@ -144,7 +151,7 @@ impl Scan<'_> {
             let mut outcome = in_order(&incoming, &tickets, &mut take);
             if outcome.is_err() {
                 if let Ok(mut feed) = feed.lock() {
-                    feed.ended = true;
+                    feed.give_up();
                 }
                 // Workers that wait for a ticket or for room go on and end.
                 drop(tickets);
@@ -197,16 +204,20 @@ fn drive<W: Work>(
     results: &Sender<Message<W::Output>>,
 ) -> Result<()> {
     let mut work = work()?;
+    // Without a ticket the scan was given up, and what the worker holds is of no use.
     while tickets.recv().is_ok() {
-        let next = feed.lock().map_err(|_| panicked())?.next();
-        let Some((sequence, batch)) = next else { break };
+        let mut source = feed.lock().map_err(|_| panicked())?;
+        let Some((sequence, batch)) = source.next() else {
+            return if source.given_up { Ok(()) } else { work.end() };
+        };
+        drop(source);
         let result = batch.and_then(|batch| work.process(batch));
         let failed = result.is_err();
         if results.send((sequence, result)).is_err() || failed {
             return Ok(());
         }
     }
-    work.end()
+    Ok(())
 }
 
 /// Takes results in the order of their numbers; those that came early wait.
