@@ -35,6 +35,8 @@ pub struct Place {
     pub file: Option<PathBuf>,
     /// One-based line and column in `file`.
     pub position: Option<(usize, usize)>,
+    /// The place in the pipeline file, as a JSON pointer such as `/steps/1/columns`; it becomes `file` and `position`.
+    pub pointer: Option<String>,
     /// The pipeline step, by its name.
     pub step: Option<String>,
     /// The plugin, by its name.
@@ -141,6 +143,12 @@ impl Error {
     /// At a one-based line and column of the file.
     pub fn position(mut self, line: usize, column: usize) -> Self {
         self.0.place.position.get_or_insert((line, column));
+        self
+    }
+
+    /// At a value of the pipeline file, by its JSON pointer.
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.0.place.pointer.get_or_insert_with(|| pointer.into());
         self
     }
 

@@ -108,7 +108,7 @@ fn check(destination: &Path, marker: &str, overwrite: bool) -> Result<()> {
             .hint("pass `--overwrite` to replace it, or choose another destination")),
         Ok(true) if destination.join(marker).is_file() => Ok(()),
         Ok(true) => Err(Error::usage(format!(
-            "the destination has no `{marker}`, so wafermill did not write it and will not replace it"
+            "the destination has no `{marker}`, so it is not what this command writes and is not replaced"
         ))
         .file(destination)
         .hint("choose another destination, or remove this one yourself")),

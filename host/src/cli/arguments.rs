@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use wafermill::memory::parse_size;
 
 /// Turn a table of any size into training sets, through sandboxed transforms, in a fixed amount of memory.
 ///
@@ -74,8 +75,8 @@ pub(crate) struct Resources {
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Memory for what can spill to disk, such as `2GiB` [default: 70 % of what the machine or its cgroup has]
-    #[arg(long)]
-    pub(crate) memory: Option<String>,
+    #[arg(long, value_parser = parse_size)]
+    pub(crate) memory: Option<usize>,
     /// Threads that run plugins [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

@@ -1,7 +1,7 @@
 //! `inspect`: the columns and fragments of a table.
 
 use super::arguments::InspectArguments;
-use super::print::{columns, thousands};
+use super::print::{columns, print, print_json, thousands};
 use serde_json::json;
 use wafermill::Result;
 use wafermill::memory::format_size;
@@ -21,16 +21,15 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
         let fragments = source.fragments().iter();
         let fragments = fragments.map(|it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes }));
         let fragments: Vec<_> = fragments.collect();
-        println!("{:#}", json!({ "rows": rows, "bytes": bytes, "columns": fields.collect::<Vec<_>>(), "fragments": fragments }));
-        return Ok(());
+        let columns: Vec<_> = fields.collect();
+        return print_json(&json!({ "rows": rows, "bytes": bytes, "columns": columns, "fragments": fragments }));
     }
     let count = rows.map_or_else(|| "an unknown number of".to_owned(), thousands);
-    println!("{count} rows, {}, {} fragments\n", format_size(bytes), source.fragments().len());
+    let head = format!("{count} rows, {}, {} fragments\n\n", format_size(bytes), source.fragments().len());
     let mut table = vec![["column", "type", "nulls"].map(str::to_owned).to_vec()];
     for field in fields {
         let nulls = if field.is_nullable() { "possible" } else { "none" };
         table.push(vec![field.name().clone(), field.data_type().to_string(), nulls.to_owned()]);
     }
-    print!("{}", columns(&table));
-    Ok(())
+    print(&(head + &columns(&table)))
 }

@@ -23,7 +23,10 @@ pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     quiet_panics();
     let result = std::panic::catch_unwind(|| run(arguments.command));
-    let result = result.unwrap_or_else(|_| Err(Error::internal("wafermill panicked")));
+    let result = result.unwrap_or_else(|_| {
+        Err(Error::internal("wafermill panicked")
+            .hint("this is a bug: run again with RUST_BACKTRACE=1 and report what it prints"))
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! `model show`: what a model has learned.
 
 use super::arguments::ModelShowArguments;
-use super::print::thousands;
+use super::print::{print, print_json, thousands};
 use super::run::model_store;
 use arrow_cast::pretty::pretty_format_batches;
 use wafermill::ipc::open_table;
@@ -13,15 +13,13 @@ pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
     let store = model_store(&arguments.model);
     let manifest = Manifest::read(&store)?;
     if arguments.json {
-        let json = serde_json::to_string_pretty(&manifest).map_err(|error| Error::internal("no manifest").because(error))?;
-        println!("{json}");
-        return Ok(());
+        return print_json(&manifest);
     }
-    println!("model of wafermill {}, fitted on {} columns", manifest.wafermill, manifest.source.len());
+    print(&format!("model of wafermill {}, fitted on {} columns\n", manifest.wafermill, manifest.source.len()))?;
     for step in &manifest.steps {
-        println!("\n{}: {} {} {}", step.name, step.plugin, step.version, step.params);
+        print(&format!("\n{}: {} {} {}\n", step.name, step.plugin, step.version, step.params))?;
         for table in &step.model {
-            println!("{}, {} rows ({})", table.name, thousands(table.rows), table.file.display());
+            print(&format!("{}, {} rows ({})\n", table.name, thousands(table.rows), table.file.display()))?;
             let mut batches = Vec::new();
             let mut left = arguments.rows;
             for batch in open_table(&store.root().join(&table.file))? {
@@ -34,9 +32,10 @@ pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
                 }
             }
             let text = pretty_format_batches(&batches).map_err(|error| Error::internal("no table").because(error))?;
-            println!("{text}");
+            print(&format!("{text}\n"))?;
             if table.rows > arguments.rows as u64 {
-                println!("… {} more rows: `--rows` shows them", thousands(table.rows - arguments.rows as u64));
+                let more = thousands(table.rows - arguments.rows as u64);
+                print(&format!("… {more} more rows: `--rows` shows them\n"))?;
             }
         }
     }

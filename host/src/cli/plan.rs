@@ -1,7 +1,7 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
-use super::print::columns;
+use super::print::{columns, print, print_json};
 use super::run::{Ready, prepare};
 use serde_json::{Value, json};
 use wafermill::Result;
@@ -12,10 +12,9 @@ use wafermill::pipeline::{Entry, Plan, Step};
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
     let Ready { source, plan, .. } = prepare(&arguments.pipeline, &arguments.plugins)?;
     if arguments.json {
-        println!("{:#}", to_json(&plan));
-        return Ok(());
+        return print_json(&to_json(&plan));
     }
-    println!("source: {} fragments, {} columns\n", source.fragments().len(), plan.source().fields().len());
+    let head = format!("source: {} fragments, {} columns\n\n", source.fragments().len(), plan.source().fields().len());
     let waves = waves(&plan);
     let mut rows = vec![["step", "plugin", "wave", "passes", "reads", "writes"].map(str::to_owned).to_vec()];
     for (step, wave) in plan.steps().iter().zip(&waves) {
@@ -38,10 +37,8 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
         let known = "known once the steps before are fitted".to_owned();
         rows.push(vec![waiting.name.clone(), plugin, "?".to_owned(), "?".to_owned(), known]);
     }
-    print!("{}", columns(&rows));
     let out: Vec<String> = plan.layout().entries().iter().map(name).collect();
-    println!("\ncolumns: {}", out.join(", "));
-    Ok(())
+    print(&format!("{head}{}\ncolumns: {}\n", columns(&rows), out.join(", ")))
 }
 
 /// In which wave each step is fitted; nothing where it learns nothing. Steps of one wave see the rows in the same passes.

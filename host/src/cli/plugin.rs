@@ -1,7 +1,7 @@
 //! `plugin list` and `plugin info`.
 
 use super::arguments::{PluginInfoArguments, PluginListArguments};
-use super::print::{columns, error};
+use super::print::{columns, error, print, print_json};
 use super::run::plugins;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -31,30 +31,26 @@ pub(super) fn list(arguments: &PluginListArguments) -> Result<()> {
         return Err(Error::usage(format!("there are no plugins in {}", folders.join(", ")))
             .hint("build them with `cargo xtask plugins`, or name their folder with `--plugins`"));
     }
-    if arguments.json {
-        println!("{:#}", Value::Array(entries));
-    } else {
-        print!("{}", columns(&table));
-    }
-    Ok(())
+    if arguments.json { print_json(&entries) } else { print(&columns(&table)) }
 }
 
 /// Shows one plugin.
 pub(super) fn info(arguments: &PluginInfoArguments) -> Result<()> {
     let plugin = plugins(&arguments.plugins, &Default::default())?.get(&arguments.plugin, Path::new(""))?;
     if arguments.json {
-        println!("{:#}", to_json(&plugin));
-        return Ok(());
+        return print_json(&to_json(&plugin));
     }
     let it = plugin.description();
-    println!("{} {}: {}\n", it.name, it.version, it.summary);
-    println!("role    {}", it.role.name());
-    println!("passes  {} to {}", it.passes.least, it.passes.most);
-    println!("file    {}", plugin.path().display());
-    println!("digest  {}", plugin.digest());
-    println!("memory  {} at most", format_size(plugin.limits().memory as u64));
-    println!("\nparameters\n{}", parameters(&it.params_schema));
-    Ok(())
+    let facts = [
+        ("role", it.role.name().to_owned()),
+        ("passes", format!("{} to {}", it.passes.least, it.passes.most)),
+        ("file", plugin.path().display().to_string()),
+        ("digest", plugin.digest().to_owned()),
+        ("memory", format!("{} at most", format_size(plugin.limits().memory as u64))),
+    ];
+    let facts = columns(&facts.map(|(name, fact)| vec![name.to_owned(), fact]));
+    let head = format!("{} {}: {}", it.name, it.version, it.summary);
+    print(&format!("{head}\n\n{facts}\nparameters\n{}", parameters(&it.params_schema)))
 }
 
 fn to_json(plugin: &Plugin) -> Value {

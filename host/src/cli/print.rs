@@ -1,15 +1,69 @@
 //! What people read: errors, and numbers.
 
-use std::fmt::Write;
-use wafermill::{Error, Place};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use wafermill::{Error, Place, Result};
 
 /// Prints an error with its place, its causes, the plugin's log and the hint, to standard error.
 pub(super) fn error(error: &Error) {
-    eprint!("{}", render(error));
+    eprint!("{}", readable(&render(error)));
+}
+
+/// Prints for people to standard output.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn print(text: &str) -> Result<()> {
+    write(&readable(text))
+}
+
+/// Prints for programs to standard output.
+///
+/// # Errors
+/// As for [`print`].
+pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
+    let json = serde_json::to_string_pretty(value).map_err(|error| Error::internal("no JSON").because(error))?;
+    write(&(json + "\n"))
+}
+
+fn write(text: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        // A reader that has seen enough, such as `head`, is no error.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::output("standard output cannot be written").because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A text without what would steer a terminal or turn the direction of writing: names and values come from anywhere.
+pub(super) fn readable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if steers(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// One line of an error, however many lines and however long the text is.
+fn line(text: &str) -> String {
+    const MOST: usize = 1_000;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST) {
+        None => line,
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
 }
 
 fn render(error: &Error) -> String {
-    let mut text = format!("error: {error}\n");
+    let mut text = format!("error: {}\n", line(error.message()));
     let place = error.place();
     if let Some(file) = &place.file {
         let position = place.position.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
@@ -17,15 +71,13 @@ fn render(error: &Error) -> String {
     }
     let inside = inside(place);
     if !inside.is_empty() {
-        text += &format!("  in {}\n", inside.join(", "));
+        text += &format!("  in {}\n", line(&inside.join(", ")));
     }
     let mut cause = std::error::Error::source(error);
     while let Some(current) = cause {
-        // A line each, however the library lays out its message.
-        let message = current.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        text += &format!("  caused by: {message}\n");
+        text += &format!("  caused by: {}\n", line(&current.to_string()));
         if let Some(hint) = current.downcast_ref::<Error>().and_then(Error::hint_text) {
-            text += &format!("  hint: {hint}\n");
+            text += &format!("  hint: {}\n", line(hint));
         }
         cause = current.source();
     }
@@ -34,7 +86,7 @@ fn render(error: &Error) -> String {
         log.lines().for_each(|line| text += &format!("    {line}\n"));
     }
     if let Some(hint) = error.hint_text() {
-        text += &format!("hint: {hint}\n");
+        text += &format!("hint: {}\n", line(hint));
     }
     text
 }
@@ -86,6 +138,14 @@ pub(super) fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        let error = Error::usage("there is no column `\x1b[31mred\u{202e}`\nerror: another").hint("x".repeat(5_000));
+        let text = readable(&render(&error)).into_owned();
+        assert!(text.starts_with(r"error: there is no column `\u{1b}[31mred\u{202e}` error: another"), "{text}");
+        assert!(text.len() < 2_000);
+    }
 
     #[test]
     fn numbers_are_cut_into_thousands() {

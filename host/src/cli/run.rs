@@ -2,9 +2,11 @@
 
 use super::arguments::{ApplyArguments, PluginFolder, Resources, RunArguments};
 use super::interrupt;
-use super::print::{columns, thousands};
+use super::print::{columns, print, print_json, readable, thousands};
 use super::progress::Bar;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use wafermill::aggregate::{Concat, ConcatOptions, Format, List, ParquetOptions, Staging, Summary};
 use wafermill::memory::{default_budget, format_size, parse_size};
@@ -13,7 +15,7 @@ use wafermill::pipeline::{AggregateKind, Document, LimitsSection, Plan, Plugins,
 use wafermill::run::{self, Report, RunOptions, StepReport, Timing};
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::{self, Source};
-use wafermill::{Error, Result};
+use wafermill::{Error, ErrorKind, Result};
 
 /// The file that tells that wafermill wrote a dataset's folder.
 const REPORT: &str = "report.json";
@@ -34,27 +36,38 @@ pub(super) struct Ready {
 /// Loads a pipeline file, opens its source and plans its steps.
 pub(super) fn prepare(pipeline: &Path, folder: &PluginFolder) -> Result<Ready> {
     let document = load(pipeline)?;
-    let plugins = plugins(folder, &document.pipeline.limits).map_err(|error| document.locate(error, "/limits"))?;
-    let section = &document.pipeline.source;
-    let path = document.folder().join(&section.path);
-    let path = path.to_str().ok_or_else(|| Error::usage("the source's path is no Unicode"))?;
-    let source = source::open(path, section.format.map(Into::into), &section.csv.options())?;
+    let locate = |error: Error| document.locate(error);
+    let plugins = plugins(folder, &document.pipeline.limits).map_err(locate)?;
+    let source = open_source(&document).map_err(locate)?;
     let definitions = StepDefinition::of(&document, &plugins)?;
-    let pointers: Vec<_> = definitions.iter().map(|it| (it.name.clone(), it.pointer.clone())).collect();
-    let plan = Plan::new(source.schema().clone(), definitions).map_err(|error| {
-        let step = error.place().step.clone();
-        match pointers.iter().find(|(name, _)| Some(name) == step.as_ref()) {
-            Some((_, pointer)) => document.locate(error, pointer),
-            None => error,
-        }
-    })?;
+    let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
     Ok(Ready { document, source, plan })
+}
+
+fn open_source(document: &Document) -> Result<Box<dyn Source>> {
+    let section = &document.pipeline.source;
+    let path = source_path(document);
+    let path = path.to_str().ok_or_else(|| Error::usage("the source's path is no Unicode").at("/source/path"))?;
+    let opened = source::open(path, section.format.map(Into::into), &section.csv.options()?);
+    // What is wrong with the data has its own place; the rest is what the section states, of a column or of all.
+    opened.map_err(|error| match &error.place().column {
+        _ if error.kind() != ErrorKind::Usage => error,
+        Some(column) => {
+            let key = column.replace('~', "~0").replace('/', "~1");
+            error.at(format!("/source/csv/types/{key}"))
+        }
+        None => error.at("/source"),
+    })
+}
+
+fn source_path(document: &Document) -> PathBuf {
+    document.folder().join(&document.pipeline.source.path)
 }
 
 /// The plugins that can be loaded, with what they may take.
 pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<Plugins> {
     let mut allowed = match &limits.memory {
-        Some(memory) => Limits::with_memory(parse_size(memory)?),
+        Some(memory) => Limits::with_memory(parse_size(memory).map_err(|error| error.at("/limits/memory"))?),
         None => Limits::default(),
     };
     if let Some(seconds) = limits.call_seconds {
@@ -63,18 +76,15 @@ pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<P
     Ok(Plugins::new(Sandbox::new()?, folder.plugins.as_deref(), allowed))
 }
 
-fn options(resources: &Resources, folds: u8, staging: &Staging) -> Result<RunOptions> {
-    Ok(RunOptions {
+fn options(resources: &Resources, folds: u8, staging: &Staging, stop: Arc<AtomicBool>) -> RunOptions {
+    RunOptions {
         workers: resources.workers.map_or_else(cores, usize::from),
         batch_rows: resources.batch_rows.map_or(run::BATCH_ROWS, |rows| rows as usize),
-        memory: match &resources.memory {
-            Some(memory) => parse_size(memory)?,
-            None => default_budget(),
-        },
+        memory: resources.memory.unwrap_or_else(default_budget),
         scratch: staging.scratch().to_owned(),
         folds,
-        stop: interrupt::flag(),
-    })
+        stop,
+    }
 }
 
 fn cores() -> usize {
@@ -83,16 +93,22 @@ fn cores() -> usize {
 
 /// Fits a pipeline and writes its model and a dataset.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {
+    let Ready { document, source, plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
+    run_prepared(arguments, &document, source.as_ref(), plan).map_err(|error| document.locate(error))
+}
+
+fn run_prepared(arguments: &RunArguments, document: &Document, source: &dyn Source, mut plan: Plan) -> Result<()> {
     let start = Instant::now();
-    let Ready { document, source, mut plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
     let parts = part_names(&plan)?;
-    let destination = destination(&document, arguments.out.as_deref());
+    let destination = destination(document, arguments.out.as_deref());
+    spare(&destination, &[&source_path(document), document.path()])?;
+    let stop = interrupt::flag();
     let staging = Staging::create(&destination, REPORT, arguments.resources.overwrite)?;
     let store = ModelStore::new(make(&staging.path().join(MODEL))?);
-    let options = options(&arguments.resources, document.pipeline.folds, &staging)?;
+    let options = options(&arguments.resources, document.pipeline.folds, &staging, stop);
     let timing = Timing::new(plan.definitions().len());
     let bar = Bar::default();
-    let fit = run::fit(&mut plan, source.as_ref(), &store, &options, &timing, &bar)?;
+    let fit = run::fit(&mut plan, source, &store, &options, &timing, &bar)?;
     Manifest::of(&plan, options.folds, &fit.steps).write(&store)?;
     let output = &document.pipeline.output;
     let schema = plan.layout().schema();
@@ -100,12 +116,12 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let (rows, summary) = if list {
         let split = plan.steps().first().is_some_and(|step| step.is_split());
         let aggregate = List::start(std::io::stdout(), &schema, &parts, split)?;
-        run::apply(&plan, source.as_ref(), &store, &options, &timing, &bar, aggregate)?
+        run::apply(&plan, source, &store, &options, &timing, &bar, aggregate)?
     } else {
         let mut concat = concat_options(&options, output.aggregate_format());
         concat.file_rows = output.file_rows;
         let aggregate = Concat::create(&staging.path(), &schema, &parts, &concat)?;
-        run::apply(&plan, source.as_ref(), &store, &options, &timing, &bar, aggregate)?
+        run::apply(&plan, source, &store, &options, &timing, &bar, aggregate)?
     };
     let mut report = report(&plan, &timing, &fit.steps, rows, Some(summary), start);
     report.passes = fit.passes;
@@ -117,17 +133,23 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
 
 /// Fits a pipeline and writes its model.
 pub(super) fn fit(arguments: &RunArguments) -> Result<()> {
+    let Ready { document, source, plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
+    fit_prepared(arguments, &document, source.as_ref(), plan).map_err(|error| document.locate(error))
+}
+
+fn fit_prepared(arguments: &RunArguments, document: &Document, source: &dyn Source, mut plan: Plan) -> Result<()> {
     let start = Instant::now();
-    let Ready { document, source, mut plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
-    let destination = destination(&document, arguments.out.as_deref());
+    let destination = destination(document, arguments.out.as_deref());
+    spare(&destination, &[&source_path(document), document.path()])?;
+    let stop = interrupt::flag();
     let staging = Staging::create(&destination, MANIFEST, arguments.resources.overwrite)?;
     let store = ModelStore::new(staging.path());
-    let options = options(&arguments.resources, document.pipeline.folds, &staging)?;
+    let options = options(&arguments.resources, document.pipeline.folds, &staging, stop);
     let timing = Timing::new(plan.definitions().len());
-    let fit = run::fit(&mut plan, source.as_ref(), &store, &options, &timing, &Bar::default())?;
+    let fit = run::fit(&mut plan, source, &store, &options, &timing, &Bar::default())?;
     Manifest::of(&plan, options.folds, &fit.steps).write(&store)?;
     let mut report = report(&plan, &timing, &fit.steps, 0, None, start);
-    report.rows = run::known_rows(source.as_ref()).unwrap_or(0);
+    report.rows = run::known_rows(source).unwrap_or(0);
     report.passes = fit.passes;
     report.spilled_partials = fit.spilled;
     staging.publish()?;
@@ -140,11 +162,16 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let store = model_store(&arguments.model);
     let manifest = Manifest::read(&store)?;
     let plugins = plugins(&arguments.plugins, &LimitsSection::default())?;
-    let source = source::open(&arguments.source, None, &source::CsvOptions::default())?;
-    let mut plan = Plan::new(source.schema().clone(), manifest.definitions(&plugins)?)?;
+    let csv = source::CsvOptions { assumed: manifest.source_types(), ..source::CsvOptions::default() };
+    let source = source::open(&arguments.source, None, &csv)?;
+    let definitions = manifest.definitions(&plugins)?;
+    manifest.check_source(source.schema())?;
+    let mut plan = Plan::new(source.schema().clone(), definitions)?;
     run::restore(&mut plan, &store, |step| manifest.check_columns(step))?;
+    spare(&arguments.out, &[Path::new(&arguments.source), store.root()])?;
+    let stop = interrupt::flag();
     let staging = Staging::create(&arguments.out, REPORT, arguments.resources.overwrite)?;
-    let options = options(&arguments.resources, manifest.folds, &staging)?;
+    let options = options(&arguments.resources, manifest.folds, &staging, stop);
     let timing = Timing::new(plan.definitions().len());
     let format = match arguments.format.as_str() {
         "arrow" => Format::Arrow,
@@ -163,7 +190,11 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
 /// A model's folder, or that of a dataset which holds one.
 pub(super) fn model_store(folder: &Path) -> ModelStore {
     let within = folder.join(MODEL);
-    ModelStore::new(if !folder.join(MANIFEST).exists() && within.join(MANIFEST).exists() { within } else { folder.to_owned() })
+    ModelStore::new(if !folder.join(MANIFEST).exists() && within.join(MANIFEST).exists() {
+        within
+    } else {
+        folder.to_owned()
+    })
 }
 
 fn concat_options(options: &RunOptions, format: Format) -> ConcatOptions {
@@ -178,7 +209,12 @@ fn part_names(plan: &Plan) -> Result<Vec<String>> {
     let names = wafermill::contract::parts(&split.plan.writes[0].field)?;
     match names.iter().find(|name| [MODEL, REPORT].contains(&name.as_str())) {
         None => Ok(names),
-        Some(name) => Err(Error::usage(format!("no part can have the name `{name}`")).step(&split.name)),
+        Some(name) => {
+            let error = Error::usage(format!("no part can have the name `{name}`")).step(&split.name);
+            Err(error
+                .at("/split/params/parts")
+                .hint("it is wafermill's own in the folder of a dataset; choose another name"))
+        }
     }
 }
 
@@ -193,13 +229,35 @@ fn destination(document: &Document, out: Option<&Path>) -> PathBuf {
     }
 }
 
+/// Refuses to replace what is read.
+fn spare(destination: &Path, inputs: &[&Path]) -> Result<()> {
+    // Where there is nothing yet, nothing is replaced.
+    let Ok(destination) = destination.canonicalize() else { return Ok(()) };
+    // A glob has no place of its own, but the folder before its first sign has.
+    let existing = |input: &Path| input.ancestors().find_map(|path| path.canonicalize().ok());
+    match inputs.iter().find(|input| existing(input).is_some_and(|input| input.starts_with(&destination))) {
+        None => Ok(()),
+        Some(input) => {
+            let error = Error::usage(format!("the destination holds `{}`, which is read", input.display()));
+            Err(error.file(&destination).hint("choose another destination"))
+        }
+    }
+}
+
 fn make(folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)
         .map_err(|error| Error::output("a folder cannot be made").file(folder).because(error))?;
     Ok(folder.to_owned())
 }
 
-fn report(plan: &Plan, timing: &Timing, fitted: &[Fitted], rows: u64, output: Option<Summary>, start: Instant) -> Report {
+fn report(
+    plan: &Plan,
+    timing: &Timing,
+    fitted: &[Fitted],
+    rows: u64,
+    output: Option<Summary>,
+    start: Instant,
+) -> Report {
     let passes = |index: usize| fitted.get(index).map_or(0, |fitted| fitted.passes);
     Report {
         rows,
@@ -222,14 +280,21 @@ fn write_report(staging: &Staging, report: &Report) -> Result<()> {
 }
 
 fn print_report(report: &Report, destination: &Path, model: Option<&str>, json: bool, to_stderr: bool) -> Result<()> {
-    let text = if json {
-        serde_json::to_string_pretty(report).map_err(|error| Error::internal("no report").because(error))? + "\n"
-    } else {
-        render(report, destination, model)
-    };
-    // The stream of `list` has standard output for itself.
-    if to_stderr { eprint!("{text}") } else { print!("{text}") }
-    Ok(())
+    match (json, to_stderr) {
+        (true, false) => print_json(report),
+        (false, false) => print(&render(report, destination, model)),
+        // The stream of `list` has standard output for itself.
+        (true, true) => {
+            let json =
+                serde_json::to_string_pretty(report).map_err(|error| Error::internal("no report").because(error))?;
+            eprintln!("{json}");
+            Ok(())
+        }
+        (false, true) => {
+            eprint!("{}", readable(&render(report, destination, model)));
+            Ok(())
+        }
+    }
 }
 
 fn render(report: &Report, destination: &Path, model: Option<&str>) -> String {

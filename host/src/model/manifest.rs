@@ -2,11 +2,14 @@
 
 use super::ModelStore;
 use crate::contract::ColumnRole;
-use crate::pipeline::{Columns, Plan, Plugins, Selector, Step, StepDefinition};
+use crate::ipc::Cause;
+use crate::pipeline::{Columns, Plan, Plugins, Selector, Step, StepDefinition, is_step_name};
 use crate::{Error, Result};
+use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Component, Path, PathBuf};
 
 /// The manifest's file name; it also marks folders that wafermill may overwrite.
 pub const MANIFEST: &str = "manifest.json";
@@ -115,7 +118,8 @@ impl Manifest {
     pub fn write(&self, store: &ModelStore) -> Result<()> {
         let path = store.root().join(MANIFEST);
         let json = serde_json::to_string_pretty(self).map_err(|error| Error::internal("no manifest").because(error))?;
-        std::fs::write(&path, json + "\n").map_err(|error| Error::output("the manifest cannot be written").file(&path).because(error))
+        std::fs::write(&path, json + "\n")
+            .map_err(|error| Error::output("the manifest cannot be written").file(&path).because(error))
     }
 
     /// Reads it from a model's folder.
@@ -125,17 +129,73 @@ impl Manifest {
     pub fn read(store: &ModelStore) -> Result<Self> {
         let path = store.root().join(MANIFEST);
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Error::model("the folder holds no model").file(&path).because(error).hint("name a folder that `wafermill fit` wrote")
-        })?;
-        let damaged = |error: serde_json::Error| Error::model("the manifest is damaged").file(&path).because(error);
-        let value: Value = serde_json::from_str(&text).map_err(damaged)?;
-        match value.get("format").and_then(Value::as_u64) {
-            Some(format) if format == u64::from(FORMAT) => serde_json::from_value(value).map_err(damaged),
-            Some(format) => Err(Error::model(format!("the model has the format {format}, and this host reads {FORMAT}"))
+            Error::model("the folder holds no model")
                 .file(&path)
-                .hint("use the version of wafermill that wrote it, or fit it again")),
-            None => Err(Error::model("the manifest names no format").file(&path)),
+                .because(error)
+                .hint("name a folder that `wafermill fit` wrote")
+        })?;
+        let hint = "fit the model again, or restore this file from a copy";
+        let damaged = |error: Cause| Error::model("the manifest is damaged").file(&path).because(error).hint(hint);
+        let value: Value = serde_json::from_str(&text).map_err(|error| damaged(error.into()))?;
+        match value.get("format").and_then(Value::as_u64) {
+            Some(format) if format == u64::from(FORMAT) => {
+                let manifest: Self = serde_json::from_value(value).map_err(|error| damaged(error.into()))?;
+                manifest.check_names().map_err(damaged)?;
+                Ok(manifest)
+            }
+            Some(format) => {
+                Err(Error::model(format!("the model has the format {format}, and this host reads {FORMAT}"))
+                    .file(&path)
+                    .hint("use the version of wafermill that wrote it, or fit it again"))
+            }
+            None => Err(damaged("it names no format".into())),
         }
+    }
+
+    /// A model may come from anywhere: what it names is looked for in its own folder only.
+    fn check_names(&self) -> Result<(), Cause> {
+        let inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        for step in &self.steps {
+            if !is_step_name(&step.name) || !is_step_name(&step.plugin) {
+                return Err(
+                    format!("a step cannot have the name `{}` and the plugin `{}`", step.name, step.plugin).into()
+                );
+            }
+            if let Some(table) = step.model.iter().chain(&step.partials).find(|table| !inside(&table.file)) {
+                return Err(format!("the table `{}` is outside of the model", table.file.display()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The types of the columns that the steps were fitted on. A CSV file has none of its own, and what one would guess
+    /// depends on its values.
+    pub fn source_types(&self) -> BTreeMap<String, DataType> {
+        let parsed = self.source.iter().filter_map(|column| Some((column.name.clone(), column.data_type.parse().ok()?)));
+        parsed.collect()
+    }
+
+    /// Checks that a table has the columns that the steps were fitted on.
+    ///
+    /// # Errors
+    /// Where one is missing or has another type.
+    pub fn check_source(&self, schema: &Schema) -> Result<()> {
+        let steps = self.steps.iter().filter(|step| step.ordinal > 0);
+        let used: HashSet<_> = steps.flat_map(|step| &step.columns).map(|column| &column.name).collect();
+        for known in self.source.iter().filter(|column| used.contains(&column.name)) {
+            let (name, data_type) = (&known.name, &known.data_type);
+            let message = match schema.field_with_name(name) {
+                Ok(field) if field.data_type().to_string() == *data_type => continue,
+                Ok(field) => {
+                    format!("`{name}` is of type {}, and the model was fitted on {data_type}", field.data_type())
+                }
+                Err(_) => format!("the table lacks the column `{name}`, which the model was fitted on"),
+            };
+            return Err(Error::model(message)
+                .column(name)
+                .hint("apply the model to a table like that which it was fitted on"));
+        }
+        Ok(())
     }
 
     /// The steps again, with the plugins that they were fitted with. The split is left out: a table to apply a model to is one part.
@@ -147,7 +207,12 @@ impl Manifest {
         for step in &self.steps {
             let plugin = plugins.get(&step.plugin, Path::new("")).map_err(|error| error.step(&step.name))?;
             if plugin.digest() != step.digest {
-                let message = format!("the model was fitted with {} {}, and {} is installed", step.plugin, step.digest, plugin.digest());
+                let message = format!(
+                    "the model was fitted with {} {}, and {} is installed",
+                    step.plugin,
+                    step.digest,
+                    plugin.digest()
+                );
                 return Err(Error::model(message)
                     .step(&step.name)
                     .in_plugin(&step.plugin)
@@ -171,7 +236,10 @@ impl Manifest {
         for ((field, role), known) in fields.zip(known) {
             let found = column(field, Some(*role));
             if found != *known {
-                let message = format!("the step was fitted on `{}` of type {}, and it is {} here", known.name, known.data_type, found.data_type);
+                let message = format!(
+                    "the step was fitted on `{}` of type {}, and it is {} here",
+                    known.name, known.data_type, found.data_type
+                );
                 return Err(Error::model(message).step(&step.name).column(field.name()));
             }
         }

@@ -1,6 +1,7 @@
 //! Reading a pipeline file so that every error tells its line and column.
 
 use super::file::PipelineFile;
+use super::violation::{Violation, first_violation};
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,16 @@ pub struct Document {
 /// # Errors
 /// Where it cannot be read, is no TOML, or does not keep to the schema of pipeline files.
 pub fn load(path: &Path) -> Result<Document> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::usage("the pipeline file cannot be read").file(path).because(error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let error = Error::usage("the pipeline file cannot be read").file(path).because(error);
+        error.hint("check the path; a pipeline is a TOML file in UTF-8")
+    })?;
     let value = parse(&text, path)?;
     let schema = schemars::schema_for!(PipelineFile).to_value();
     let document = |pipeline| Document { pipeline, text: text.clone(), path: path.to_owned() };
-    if let Some((message, pointer)) = first_violation(&schema, &value)? {
-        return Err(locate(Error::usage(message), &text, path, &pointer).hint(HINT));
+    if let Some(Violation { message, pointer, hint }) = first_violation(&schema, &value)? {
+        let hint = hint.unwrap_or_else(|| HINT.to_owned());
+        return Err(locate(Error::usage(message), &text, path, &pointer).hint(hint));
     }
     let pipeline = serde_json::from_value(value)
         .map_err(|error| Error::usage(format!("the pipeline file is wrong: {error}")).file(path).hint(HINT))?;
@@ -47,9 +51,21 @@ impl Document {
         &self.path
     }
 
-    /// Places an error at the value that a JSON pointer such as `/steps/1/params` names, or at what holds it.
-    pub fn locate(&self, error: Error, pointer: &str) -> Error {
-        locate(error, &self.text, &self.path, pointer)
+    /// Places an error at the value of the file that it points at, or at its step; one that has another place keeps that.
+    pub fn locate(&self, error: Error) -> Error {
+        let place = error.place();
+        if place.file.is_some() {
+            return error;
+        }
+        let pointer = match (&place.pointer, &place.step) {
+            (Some(pointer), _) => Some(pointer.clone()),
+            (None, Some(step)) => self.pipeline.pointer_of(step),
+            (None, None) => None,
+        };
+        match pointer {
+            Some(pointer) => locate(error, &self.text, &self.path, &pointer),
+            None => error,
+        }
     }
 
     /// Checks parameters against a plugin's schema; `pointer` names where they stand in the file.
@@ -57,24 +73,13 @@ impl Document {
     /// # Errors
     /// Where they do not keep to it.
     pub fn check_params(&self, schema: &Value, params: &Value, pointer: &str) -> Result<()> {
-        match first_violation(schema, params)? {
-            None => Ok(()),
-            Some((message, within)) => Err(self.locate(Error::usage(message), &format!("{pointer}{within}"))),
-        }
+        let Some(violation) = first_violation(schema, params)? else { return Ok(()) };
+        let error = self.locate(Error::usage(violation.message).at(format!("{pointer}{}", violation.pointer)));
+        Err(match violation.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        })
     }
-}
-
-/// The first thing in `value` that `schema` forbids: a message and the JSON pointer of the place.
-fn first_violation(schema: &Value, value: &Value) -> Result<Option<(String, String)>> {
-    let validator = jsonschema::validator_for(schema).map_err(|error| {
-        Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
-    })?;
-    // The deepest violation says the most: an `anyOf` fails as a whole because of it.
-    let deepest = validator.iter_errors(value).max_by_key(|error| error.instance_path().to_string().matches('/').count());
-    Ok(deepest.map(|error| {
-        let quoted = error.to_string().replace('"', "`");
-        (quoted, error.instance_path().to_string())
-    }))
 }
 
 /// TOML as JSON values.
@@ -90,12 +95,14 @@ fn parse(text: &str, path: &Path) -> Result<Value> {
 }
 
 fn to_json(value: &DeValue<'_>) -> Result<Value, (String, usize)> {
-    let child = |value: &Spanned<DeValue<'_>>| to_json(value.get_ref()).map_err(|(message, at)| {
-        (message, if at == 0 { value.span().start } else { at })
-    });
+    let child = |value: &Spanned<DeValue<'_>>| {
+        to_json(value.get_ref()).map_err(|(message, at)| (message, if at == 0 { value.span().start } else { at }))
+    };
     Ok(match value {
         DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(number) => integer(number).ok_or((format!("`{}` is too large", number.as_str()), 0))?,
+        DeValue::Integer(number) => {
+            integer(number).ok_or((format!("`{}` does not fit into 64 bits", number.as_str()), 0))?
+        }
         DeValue::Float(number) => {
             let parsed: f64 = number.as_str().parse().unwrap_or(f64::NAN);
             let number = serde_json::Number::from_f64(parsed);

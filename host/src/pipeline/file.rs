@@ -2,10 +2,11 @@
 
 use super::select::Columns;
 use crate::aggregate::{Compression, Format};
-use crate::source;
+use crate::{Error, Result, source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A pipeline: where rows come from, how they are divided, what is done to them, and where they go.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -33,6 +34,19 @@ pub struct PipelineFile {
 fn default_folds() -> u8 {
     5
 }
+
+impl PipelineFile {
+    /// The JSON pointer of the step with a name.
+    pub(super) fn pointer_of(&self, step: &str) -> Option<String> {
+        if step == SPLIT {
+            return Some("/split".to_owned());
+        }
+        self.steps.iter().position(|section| section.name() == step).map(|index| format!("/steps/{index}"))
+    }
+}
+
+/// The name of the split among the steps.
+pub(super) const SPLIT: &str = "split";
 
 /// Where rows come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -75,7 +89,6 @@ impl From<FormatName> for source::Format {
 #[serde(deny_unknown_fields)]
 pub struct CsvSection {
     /// The byte between fields.
-    #[schemars(length(min = 1, max = 1))]
     pub delimiter: Option<String>,
     /// Whether the first row names the columns.
     pub header: Option<bool>,
@@ -90,15 +103,28 @@ pub struct CsvSection {
 
 impl CsvSection {
     /// With the defaults filled in.
-    pub fn options(&self) -> source::CsvOptions {
+    ///
+    /// # Errors
+    /// Where the delimiter is not one byte.
+    pub fn options(&self) -> Result<source::CsvOptions> {
         let defaults = source::CsvOptions::default();
-        source::CsvOptions {
-            delimiter: self.delimiter.as_ref().and_then(|text| text.bytes().next()),
+        Ok(source::CsvOptions {
+            delimiter: self.delimiter.as_deref().map(delimiter).transpose()?,
             header: self.header.unwrap_or(defaults.header),
             nulls: self.nulls.clone().unwrap_or(defaults.nulls),
             types: self.types.clone(),
+            assumed: defaults.assumed,
             infer_rows: self.infer_rows.unwrap_or(defaults.infer_rows),
-        }
+        })
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(Error::usage(format!("`delimiter` must be one byte, and `{text}` has {}", text.len()))
+            .at("/source/csv/delimiter")
+            .hint("use `,`, `;`, `|` or `\\t`")),
     }
 }
 
@@ -121,7 +147,7 @@ pub struct SplitSection {
 }
 
 fn default_split() -> String {
-    "split".to_owned()
+    SPLIT.to_owned()
 }
 
 /// One step.
@@ -147,6 +173,17 @@ pub struct StepSection {
     /// The plugin's parameters.
     #[serde(default)]
     pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+impl StepSection {
+    /// Its name, or else that of its plugin.
+    pub fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| {
+            Path::new(&self.plugin)
+                .file_stem()
+                .map_or_else(|| self.plugin.clone(), |stem| stem.to_string_lossy().into_owned())
+        })
+    }
 }
 
 /// How the aggregator collects.

@@ -6,10 +6,15 @@ mod layout;
 mod plan;
 mod plugins;
 mod select;
+mod suggest;
+mod violation;
 
 pub use document::{Document, load};
-pub use file::{AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection};
+pub use file::{
+    AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection,
+};
 pub use layout::{Column, Entry, Layout};
+pub(crate) use plan::is_step_name;
 pub use plan::{Plan, Step, StepDefinition};
 pub use plugins::Plugins;
 pub use select::{Columns, Selector, TypeClass};

@@ -1,6 +1,7 @@
 //! The plan of a pipeline: each step with its columns, as far as they are known before anything was fitted.
 
 use super::document::Document;
+use super::file::SPLIT;
 use super::layout::Layout;
 use super::plugins::Plugins;
 use super::select::{Columns, Selected};
@@ -10,7 +11,6 @@ use crate::{Error, Result};
 use arrow_schema::{Schema, SchemaRef};
 use serde_json::Value;
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A step as the pipeline file has it, with its plugin loaded.
@@ -146,21 +146,25 @@ fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step
     let mut writers = Vec::new();
     let mut known = HashSet::new();
     for (role, selector) in &definition.columns {
-        let selected = match selector.resolve(layout)? {
+        let pointer = format!("{}/{}", definition.pointer, key(*role));
+        let selected = match selector.resolve(layout).map_err(|error| error.at(&pointer))? {
             Selected::Waits(_) => return Ok(None),
             Selected::Columns(selected) => selected,
         };
         if selected.is_empty() && !selector.is_empty() {
-            return Err(Error::usage("the step's selection leaves no columns").hint("`wafermill inspect` shows the types"));
+            let error = Error::usage("the step's selection leaves no columns").at(pointer);
+            return Err(error.hint("`wafermill inspect` shows the columns with their types"));
         }
         for index in selected {
             let column = columns[index];
             if !known.insert(index) {
-                return Err(Error::usage("a column has two roles in one step").column(column.field.name()));
+                let error = Error::usage("a column has two roles in one step").at(pointer).column(column.field.name());
+                return Err(error.hint("name it once"));
             }
             if !crate::sandbox::crosses_flat(column.field.data_type()) {
                 let message = format!("columns of type {} cannot be passed to plugins", column.field.data_type());
-                return Err(Error::usage(message).column(column.field.name()).hint("leave the column out of the step"));
+                let error = Error::usage(message).at(pointer).column(column.field.name());
+                return Err(error.hint("leave the column out of the step"));
             }
             writers.push(column.writer);
             fields.push(column.field.clone());
@@ -169,7 +173,10 @@ fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step
     }
     let selection = Selection { schema: Arc::new(Schema::new(fields)), roles };
     let params = definition.params.to_string();
-    let plan = definition.plugin.plan(&params, &selection)?;
+    let plan = definition.plugin.plan(&params, &selection).map_err(|error| {
+        let about = if error.place().column.is_some() { "columns" } else { "params" };
+        error.at(format!("{}/{about}", definition.pointer))
+    })?;
     if plan.reads.iter().any(|read| matches!(read, Read::Context(crate::contract::Context::KeyHash)))
         && !selection.roles.contains(&ColumnRole::Key)
     {
@@ -187,6 +194,16 @@ fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step
     }))
 }
 
+/// The key of a step under which columns with a role stand.
+fn key(role: ColumnRole) -> &'static str {
+    match role {
+        ColumnRole::Feature => "columns",
+        ColumnRole::Target => "target",
+        ColumnRole::Key => "key",
+        ColumnRole::Weight => "weight",
+    }
+}
+
 impl StepDefinition {
     /// The steps of a pipeline file, the split first, with their parameters checked.
     ///
@@ -198,22 +215,27 @@ impl StepDefinition {
         if let Some(split) = &pipeline.split {
             let columns = vec![(ColumnRole::Key, split.key.clone()), (ColumnRole::Feature, split.columns.clone())];
             let params = Value::Object(split.params.clone());
-            let plugin = find(document, plugins, "split", &split.plugin, Role::Split, &params, "/split")?;
-            let (name, pointer) = ("split".to_owned(), "/split".to_owned());
+            let plugin = find(document, plugins, SPLIT, &split.plugin, Role::Split, &params, "/split")?;
+            let (name, pointer) = (SPLIT.to_owned(), "/split".to_owned());
             definitions.push(Self { name, ordinal: 0, plugin, columns, params, pointer });
         }
-        let mut names = HashSet::from(["split".to_owned()]);
+        let mut names = HashSet::from([SPLIT.to_owned()]);
         for (index, step) in pipeline.steps.iter().enumerate() {
             let pointer = format!("/steps/{index}");
-            let name = step.name.clone().unwrap_or_else(|| default_name(&step.plugin));
+            let name = step.name();
+            let refused = |message: String, hint| {
+                let error = Error::usage(message).hint(hint).at(format!("{pointer}/name"));
+                Err(document.locate(error))
+            };
             if !is_step_name(&name) {
-                let error = Error::usage(format!("`{name}` cannot name a step"));
-                let error = error.hint("use letters, digits, `-` and `_`, at most 64 of them");
-                return Err(document.locate(error, &format!("{pointer}/name")));
+                let hint = "use letters, digits, `-` and `_`, at most 64 of them";
+                return refused(format!("`{name}` cannot name a step"), hint);
             }
+            let params = Value::Object(step.params.clone());
+            let plugin = find(document, plugins, &name, &step.plugin, Role::Transform, &params, &pointer)?;
             if !names.insert(name.clone()) {
-                let error = Error::usage(format!("two steps have the name `{name}`")).hint("give one of them another `name`");
-                return Err(document.locate(error, &format!("{pointer}/name")));
+                let hint = "give one of them another `name`; `split` is that of the split";
+                return refused(format!("two steps have the name `{name}`"), hint);
             }
             let columns = vec![
                 (ColumnRole::Feature, step.columns.clone()),
@@ -221,8 +243,6 @@ impl StepDefinition {
                 (ColumnRole::Key, step.key.clone()),
                 (ColumnRole::Weight, step.weight.clone()),
             ];
-            let params = Value::Object(step.params.clone());
-            let plugin = find(document, plugins, &name, &step.plugin, Role::Transform, &params, &pointer)?;
             definitions.push(Self { name, ordinal: index + 1, plugin, columns, params, pointer });
         }
         Ok(definitions)
@@ -239,25 +259,31 @@ fn find(
     params: &Value,
     pointer: &str,
 ) -> Result<Arc<Plugin>> {
-    let locate = |error: Error| document.locate(error.step(step), &format!("{pointer}/plugin"));
+    let locate = |error: Error| document.locate(error.step(step).at(format!("{pointer}/plugin")));
     let plugin = plugins.get(plugin, document.folder()).map_err(locate)?;
     let description = plugin.description();
     if description.role != role {
-        let message = format!("the plugin `{}` is a {}, not a {}", description.name, description.role.name(), role.name());
-        return Err(locate(Error::usage(message)));
+        let message =
+            format!("the plugin `{}` is a {}, not a {}", description.name, description.role.name(), role.name());
+        let error = Error::usage(message);
+        return Err(locate(match description.role {
+            Role::Split => error.hint("a split stands in the section `[split]`"),
+            Role::Transform => error.hint("a transform stands in a section `[[steps]]`"),
+            Role::Filter | Role::Aggregate => error,
+        }));
     }
     document.check_params(&description.params_schema, params, &format!("{pointer}/params")).map_err(|error| {
-        let hint = format!("`wafermill plugin info {}` lists its parameters", description.name);
-        error.step(step).in_plugin(&description.name).hint(hint)
+        let error = error.step(step).in_plugin(&description.name);
+        match error.hint_text() {
+            Some(_) => error,
+            None => error.hint(format!("`wafermill plugin info {}` lists its parameters", description.name)),
+        }
     })?;
     Ok(plugin)
 }
 
-fn default_name(plugin: &str) -> String {
-    Path::new(plugin).file_stem().map_or_else(|| plugin.to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-fn is_step_name(name: &str) -> bool {
+/// Whether a step can have this name, which also names its folder in a model.
+pub(crate) fn is_step_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
 }

@@ -1,5 +1,6 @@
 //! Finding plugins by name.
 
+use super::suggest::{list, nearest};
 use crate::sandbox::{Limits, Plugin, Sandbox};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -36,7 +37,8 @@ impl Plugins {
     /// Where there is none, or it is no plugin.
     pub fn get(&self, name: &str, base: &Path) -> Result<Arc<Plugin>> {
         let path = self.find(name, base)?;
-        let mut loaded = self.loaded.lock().map_err(|_| Error::internal("a thread panicked while it loaded a plugin"))?;
+        let mut loaded =
+            self.loaded.lock().map_err(|_| Error::internal("a thread panicked while it loaded a plugin"))?;
         if let Some(plugin) = loaded.get(&path) {
             return Ok(plugin.clone());
         }
@@ -60,7 +62,11 @@ impl Plugins {
                     folders.join(", ")
                 ));
             }
-            error.hint(format!("installed are {}; a path to a component works too", known.join(", ")))
+            let known = || known.iter().map(String::as_str);
+            match nearest(name, known()) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("installed are {}; a path to a component works too", list(known(), "and"))),
+            }
         })
     }
 

@@ -1,12 +1,12 @@
 //! Which columns a step is given: names, globs and types.
 
 use super::layout::{Column, Entry, Layout};
+use super::suggest::{list, nearest};
 use crate::{Error, Result};
 use arrow_schema::DataType;
 use glob::Pattern;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strsim::levenshtein;
 
 /// Columns: a list of names and globs, or names, types and exceptions.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -119,7 +119,8 @@ impl Columns {
             }
             chosen.extend(matches);
         }
-        let by_type = |column: &Column| !column.in_family && types.iter().any(|class| class.has(column.field.data_type()));
+        let by_type =
+            |column: &Column| !column.in_family && types.iter().any(|class| class.has(column.field.data_type()));
         chosen.extend(columns.iter().enumerate().filter(|(_, column)| by_type(column)).map(|(index, _)| index));
         for name in &except {
             let left_out = matching(name, &columns)?;
@@ -143,7 +144,9 @@ fn matching(name: &str, columns: &[&Column]) -> Result<Vec<usize>> {
 
 fn pattern(name: &str) -> Result<Pattern> {
     Pattern::new(name).map_err(|error| {
-        Error::usage(format!("`{name}` is no column and no glob")).because(error).hint("write `[*]` for the sign `*` itself")
+        Error::usage(format!("`{name}` is no column and no glob"))
+            .because(error)
+            .hint("write `[*]` for the sign `*` itself")
     })
 }
 
@@ -164,18 +167,10 @@ fn family_of(name: &str, layout: &Layout) -> Result<Option<usize>> {
 
 fn unknown(name: &str, columns: &[&Column]) -> Error {
     let error = Error::usage(format!("there is no column `{name}`"));
-    let near = columns.iter().map(|column| column.field.name()).min_by_key(|known| levenshtein(known, name));
-    match near {
-        Some(near) if levenshtein(near, name) <= name.chars().count().div_ceil(3) => {
-            error.hint(format!("did you mean `{near}`?"))
-        }
-        _ => {
-            let mut known: Vec<&str> = columns.iter().take(20).map(|column| column.field.name().as_str()).collect();
-            if columns.len() > known.len() {
-                known.push("…");
-            }
-            error.hint(format!("the columns here are {}", known.join(", ")))
-        }
+    let known = || columns.iter().map(|column| column.field.name().as_str());
+    match nearest(name, known()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("the columns here are {}", list(known(), "and"))),
     }
 }
 

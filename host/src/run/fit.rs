@@ -200,8 +200,10 @@ fn gather(
 fn no_rows(plan: &Plan) -> Error {
     let error = Error::source("there are no rows to fit on");
     match plan.steps().first() {
-        Some(step) if step.is_split() => error.hint("the first part of the split got none: check its shares, or the source"),
-        _ => error.hint("the source is empty"),
+        Some(step) if step.is_split() => {
+            error.at("/split").hint("the first part of the split got none: check its shares, or the source")
+        }
+        _ => error.at("/source/path").hint("the source has none: check what it names"),
     }
 }
 

@@ -162,6 +162,16 @@ impl Scan<'_> {
             }
             outcome
         })
+        .map_err(|error| self.name_fragment(error))
+    }
+
+    /// Says in which file an error arose, where that is not said: fragments are numbers to nobody but wafermill.
+    fn name_fragment(&self, error: Error) -> Error {
+        let fragment = error.place().fragment.and_then(|index| self.source.fragments().get(index));
+        match fragment {
+            Some(fragment) => error.file(&fragment.name),
+            None => error,
+        }
     }
 }
 
@@ -274,7 +284,9 @@ mod tests {
             let schema = self.schema.clone();
             let batches: Vec<_> = numbers
                 .chunks(batch_rows)
-                .map(|rows| Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(rows.to_vec()))]).unwrap()))
+                .map(|rows| {
+                    Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(rows.to_vec()))]).unwrap())
+                })
                 .collect();
             Ok(Box::new(batches.into_iter()))
         }
@@ -298,10 +310,13 @@ mod tests {
         let (source, stop) = (Numbers::new(60), AtomicBool::new(false));
         let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers, stop: &stop };
         let mut all = Vec::new();
-        scan.run(|| Ok(Check(check)), |numbers| {
-            all.extend(numbers);
-            Ok(())
-        })?;
+        scan.run(
+            || Ok(Check(check)),
+            |numbers| {
+                all.extend(numbers);
+                Ok(())
+            },
+        )?;
         Ok(all)
     }
 
@@ -315,8 +330,12 @@ mod tests {
     #[test]
     fn the_first_error_in_the_order_of_the_rows_is_told_with_its_place() {
         for workers in [1, 2, 7] {
-            let error = scan(workers, |n| if n >= 100 { Err(Error::plugin(n.to_string())) } else { Ok(()) }).unwrap_err();
-            assert_eq!((error.message(), error.place().fragment, error.place().rows.as_slice()), ("100", Some(14), &[9][..]));
+            let error =
+                scan(workers, |n| if n >= 100 { Err(Error::plugin(n.to_string())) } else { Ok(()) }).unwrap_err();
+            assert_eq!(
+                (error.message(), error.place().fragment, error.place().rows.as_slice()),
+                ("100", Some(14), &[9][..])
+            );
         }
     }
 

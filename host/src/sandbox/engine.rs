@@ -64,7 +64,10 @@ impl Sandbox {
     /// # Errors
     /// Where the file cannot be read, is no plugin, or imports what plugins may not.
     pub fn load(&self, path: &Path, limits: &Limits) -> Result<Arc<Plugin>> {
-        let failed = |error: std::io::Error| Error::usage("a plugin cannot be read").file(path).because(error);
+        let failed = |error: std::io::Error| {
+            let error = Error::usage("the plugin cannot be read").file(path).because(error);
+            error.hint("name an installed plugin, or the path of a component, relative to the pipeline file")
+        };
         let size = std::fs::metadata(path).map_err(failed)?.len();
         if size > limits.component {
             return Err(Error::sandbox(format!("a plugin of {size} bytes is larger than the limit of {}", limits.component))

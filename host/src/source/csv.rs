@@ -27,13 +27,15 @@ pub struct CsvOptions {
     pub nulls: Vec<String>,
     /// Types by column name, such as `int32`, `decimal(10, 2)` or `timestamp[us]`; those of other columns are guessed.
     pub types: BTreeMap<String, String>,
+    /// Types by column name instead of guesses, of columns that may be there or not: those of a table seen before.
+    pub assumed: BTreeMap<String, DataType>,
     /// From how many rows types are guessed.
     pub infer_rows: usize,
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { delimiter: None, header: true, nulls: vec![String::new()], types: BTreeMap::new(), infer_rows: 10_000 }
+        Self { delimiter: None, header: true, nulls: vec![String::new()], types: BTreeMap::new(), assumed: BTreeMap::new(), infer_rows: 10_000 }
     }
 }
 

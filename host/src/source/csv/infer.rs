@@ -21,11 +21,12 @@ pub(super) fn schema(files: &[InputFile], layout: &Layout, options: &CsvOptions)
     }
     let mut fields = Vec::with_capacity(guesses.len());
     for (field, guess) in untyped.fields().iter().zip(guesses) {
-        let data_type = match options.types.get(field.name()) {
-            Some(stated) => types::parse(stated).map_err(|error| error.column(field.name()))?,
+        let data_type = match (options.types.get(field.name()), options.assumed.get(field.name())) {
+            (Some(stated), _) => types::parse(stated).map_err(|error| error.column(field.name()))?,
+            (None, Some(assumed)) => assumed.clone(),
             // No value was seen. Text can hold whatever comes later; `Null` would drop it.
-            None if guess == DataType::Null => DataType::Utf8,
-            None => guess,
+            (None, None) if guess == DataType::Null => DataType::Utf8,
+            (None, None) => guess,
         };
         fields.push(Field::new(field.name(), data_type, true));
     }
