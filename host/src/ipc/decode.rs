@@ -1,7 +1,7 @@
 //! Messages from plugins and files, which are not trusted: all that arrow-rs would panic on is checked first, and its own
 //! validation of offsets, UTF-8 and dictionary keys stays on.
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::read_record_batch;
@@ -186,7 +186,7 @@ mod tests {
     use crate::ipc::{BatchEncoder, encode_schema};
     use arrow_array::builder::{FixedSizeListBuilder, Int64Builder};
     use arrow_array::types::Int32Type;
-    use arrow_array::{BooleanArray, DictionaryArray, Float64Array, StringArray};
+    use arrow_array::{Array, BooleanArray, DictionaryArray, Float64Array, StringArray};
 
     fn batch() -> RecordBatch {
         let mut lists = FixedSizeListBuilder::new(Int64Builder::new(), 2).with_field(Field::new("item", DataType::Int64, false));
