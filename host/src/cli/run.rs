@@ -77,7 +77,7 @@ fn options(resources: &Resources, folds: u8, staging: &Staging) -> Result<RunOpt
     })
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

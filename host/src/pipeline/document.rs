@@ -65,7 +65,7 @@ impl Document {
 }
 
 /// The first thing in `value` that `schema` forbids: a message and the JSON pointer of the place.
-fn first_violation(schema: &Value, value: &Value) -> Result<Option<(String, String)>> {
+pub(crate) fn first_violation(schema: &Value, value: &Value) -> Result<Option<(String, String)>> {
     let validator = jsonschema::validator_for(schema).map_err(|error| {
         Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
     })?;

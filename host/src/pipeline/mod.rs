@@ -7,6 +7,7 @@ mod plan;
 mod plugins;
 mod select;
 
+pub(crate) use document::first_violation;
 pub use document::{Document, load};
 pub use file::{AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection};
 pub use layout::{Column, Entry, Layout, expand};
