@@ -2,7 +2,7 @@
 
 use crate::partials::PartialTable;
 use crate::{Error, Result};
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -106,15 +106,20 @@ pub enum Context {
 }
 
 impl Context {
+    /// How many there are.
+    const COUNT: usize = 4;
+
     /// Its field in the batches that a plugin sees.
     pub fn field(self) -> Field {
+        // Rows of a table without a split have no part.
+        let nullable = self == Self::Part;
         let (name, data_type) = match self {
             Self::KeyHash => ("wafermill:key-hash", DataType::UInt64),
             Self::RowHash => ("wafermill:row-hash", DataType::UInt64),
             Self::Part => ("wafermill:part", DataType::UInt8),
             Self::Fold => ("wafermill:fold", DataType::UInt8),
         };
-        Field::new(name, data_type, false)
+        Field::new(name, data_type, nullable)
     }
 }
 
@@ -143,6 +148,20 @@ pub struct Write {
     pub family: Option<u32>,
 }
 
+impl Write {
+    /// Whether a field is one that this write may make.
+    fn allows(&self, field: &Field) -> bool {
+        let planned = &self.field;
+        let named = match self.family {
+            None => field.name() == planned.name(),
+            Some(_) => field.name().starts_with(planned.name()),
+        };
+        let dictionary = matches!(field.data_type(), DataType::Dictionary(_, _));
+        let typed = field.data_type() == planned.data_type() || (dictionary && *planned.data_type() == DataType::Utf8);
+        named && typed && (planned.is_nullable() || !field.is_nullable())
+    }
+}
+
 /// A table of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelTable {
@@ -150,6 +169,15 @@ pub struct ModelTable {
     pub name: String,
     /// Its columns.
     pub schema: SchemaRef,
+}
+
+/// What a fitted step writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outputs {
+    /// Its columns, families spelt out.
+    pub schema: SchemaRef,
+    /// For each write of the plan, how many of them it made.
+    pub columns: Vec<usize>,
 }
 
 /// What a step will do.
@@ -168,6 +196,9 @@ pub struct StepPlan {
     /// Its model.
     pub model: Vec<ModelTable>,
 }
+
+/// Tables of partials, and of a model, that a plan may have.
+const TABLES: usize = 64;
 
 impl StepPlan {
     /// Checks a plan against the plugin's description and the selection that it was made for.
@@ -190,11 +221,18 @@ impl StepPlan {
         for write in &self.writes {
             let name = write.field.name();
             ensure(names.insert(name), || format!("it writes `{name}` twice"))?;
-            ensure(!matches!(write.field.data_type(), DataType::Dictionary(_, _)), || {
-                format!("it announces `{name}` as a dictionary")
+            let family_named = write.family.is_none() || !name.is_empty();
+            ensure(family_named, || "it writes a family without a prefix".to_owned())?;
+            ensure(crate::sandbox::crosses_flat(write.field.data_type()), || {
+                format!("it announces `{name}` as {}, which no column of a table can be", write.field.data_type())
             })?;
         }
+        let lists = [self.reads.len(), self.drops.len(), self.writes.len()];
+        let columns = selection.schema.fields().len() + Context::COUNT;
+        ensure(lists[0] <= columns && lists[1] <= columns, || "it reads or drops more columns than it was given".to_owned())?;
+        ensure(self.partials.len() <= TABLES && self.model.len() <= TABLES, || format!("it has more than {TABLES} tables"))?;
         let Passes { least, most } = self.passes;
+        ensure(most <= crate::sandbox::PASSES, || format!("it asks for {most} passes, more than {}", crate::sandbox::PASSES))?;
         let within = least <= most && most <= description.passes.most && least >= description.passes.least;
         ensure(within, || "its passes are not those that `describe` announced".to_owned())?;
         let learns = self.passes.any();
@@ -207,7 +245,44 @@ impl StepPlan {
             ensure(is_table_name(name), || format!("`{name}` is no name for a table"))?;
             ensure(tables.insert((kind, name)), || format!("it has two tables `{name}`"))?;
         }
+        for table in &self.model {
+            let mut fields = table.schema.fields().iter();
+            let plain = !table.schema.fields().is_empty()
+                && fields.all(|field| !matches!(field.data_type(), DataType::Dictionary(_, _)));
+            ensure(plain, || format!("the model's table `{}` has no columns, or dictionaries", table.name))?;
+        }
         self.check_role(description.role)
+    }
+
+    /// What the step writes, where the plan alone tells.
+    pub fn known_outputs(&self) -> Option<Outputs> {
+        if self.writes.iter().any(|write| write.family.is_some()) {
+            return None;
+        }
+        let fields: Vec<Field> = self.writes.iter().map(|write| write.field.clone()).collect();
+        Some(Outputs { columns: vec![1; fields.len()], schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// Checks what a step says it writes against its plan.
+    ///
+    /// # Errors
+    /// The contract's rule that it breaks.
+    pub fn check_outputs(&self, outputs: &Outputs) -> Result<(), String> {
+        let total: usize = outputs.columns.iter().sum();
+        if outputs.columns.len() != self.writes.len() || total != outputs.schema.fields().len() {
+            return Err("its numbers of columns are not those of its writes and its schema".to_owned());
+        }
+        let mut fields = outputs.schema.fields().iter();
+        for (write, count) in self.writes.iter().zip(&outputs.columns) {
+            if *count > write.family.map_or(1, |most| most as usize) || (write.family.is_none() && *count != 1) {
+                return Err(format!("`{}` makes {count} columns, which was not planned", write.field.name()));
+            }
+            match fields.by_ref().take(*count).find(|field| !write.allows(field)) {
+                Some(field) => return Err(format!("it announces `{field}` where `{}` was planned", write.field)),
+                None => continue,
+            }
+        }
+        Ok(())
     }
 
     fn check_role(&self, role: Role) -> Result<()> {
@@ -220,6 +295,9 @@ impl StepPlan {
             Role::Split => {
                 let field = single.filter(|field| *field.data_type() == DataType::UInt8 && !field.is_nullable());
                 let field = field.ok_or_else(|| broken("a split writes one UInt8 column without nulls".to_owned()))?;
+                let alone = self.drops.is_empty() && self.writes.iter().all(|write| write.place.is_none());
+                ensure(alone, || "a split neither drops nor replaces columns".to_owned())?;
+                ensure(!self.reads.contains(&Read::Context(Context::Part)), || "a split asks for the part".to_owned())?;
                 parts(field).map(drop)
             }
             Role::Filter => ensure(single.is_some_and(|field| *field.data_type() == DataType::Boolean), || {

@@ -11,15 +11,19 @@ use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, wafermill: &Path, plugins: &Path) -> Result<()> {
     let tests = workspace.root.join("tests/judge");
-    let python = environment(&workspace.target.join("judge"), &tests.join("requirements.txt"))?;
     process::run(
-        Command::new(python)
+        Command::new(interpreter(workspace)?)
             .args(["-m", "pytest", "-p", "no:cacheprovider"])
             .arg(&tests)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("WAFERMILL", wafermill)
             .env("WAFERMILL_PLUGINS", plugins),
     )
+}
+
+/// The Python that has what the judge requires.
+pub(crate) fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
+    environment(&workspace.target.join("judge"), &workspace.root.join("tests/judge/requirements.txt"))
 }
 
 /// Makes a virtual environment with what is required, unless there is one already, and returns its interpreter.

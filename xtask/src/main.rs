@@ -1,9 +1,10 @@
-//! `cargo xtask plugins | demo | test`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | soak`: each does all that a fresh clone needs.
 
 mod demo;
 mod judge;
 mod plugins;
 mod process;
+mod soak;
 mod sysroot;
 mod test;
 mod workspace;
@@ -19,7 +20,8 @@ usage: cargo xtask COMMAND
 
   plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
-  test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`";
+  test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
+  soak                 fits on 20 million distinct keys, and prints time and memory (minutes)";
 
 fn main() -> ExitCode {
     match run() {
@@ -38,6 +40,7 @@ fn run() -> Result<()> {
     match arguments.as_slice() {
         ["plugins"] => plugins::build(&workspace).map(drop),
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
+        ["soak"] => soak::run(&workspace),
         ["demo"] => demo::run(&workspace),
         ["test"] => test::run(&workspace, &[]),
         ["test", "--", rest @ ..] => test::run(&workspace, rest),

@@ -8,9 +8,9 @@ use super::random::Random;
 use super::refusal::{Settled, disagreement, settle};
 use super::report::Report;
 use crate::Result;
+use crate::contract::Outputs;
 use crate::sandbox::{TableBatch, Transformer};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ const ALONE: usize = 4;
 /// A transformer with its model, and what it announced.
 struct Applier<'a> {
     transformer: Transformer,
-    outputs: SchemaRef,
+    outputs: Outputs,
     calls: &'a Calls,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Applier<'a> {
 
     fn apply(&mut self, batch: &RecordBatch) -> Result<Settled<RecordBatch>> {
         self.calls.add(1);
-        let whole = |pieces: Vec<RecordBatch>| concat_batches(&self.outputs, &pieces).map_err(unmade);
+        let whole = |pieces: Vec<RecordBatch>| concat_batches(&self.outputs.schema, &pieces).map_err(unmade);
         match settle(self.transformer.apply(batch))? {
             Ok(pieces) => whole(pieces).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
@@ -136,9 +136,9 @@ fn cut(
     Ok(None)
 }
 
-fn different_outputs(one: &SchemaRef, two: &SchemaRef) -> Option<String> {
-    let (fields, others) = (one.fields(), two.fields());
-    if fields.len() != others.len() {
+fn different_outputs(one: &Outputs, two: &Outputs) -> Option<String> {
+    let (fields, others) = (one.schema.fields(), two.schema.fields());
+    if one.columns != two.columns {
         return Some(format!("{} columns and {} columns", fields.len(), others.len()));
     }
     let differs = fields.iter().zip(others).find(|(one, two)| one != two);

@@ -88,7 +88,7 @@ fn table(selection: &Selection, plan: &StepPlan, name: &TableName, rows: usize, 
     for (position, read) in plan.reads.iter().enumerate() {
         let random = &mut Random::new(&[name.seed, name.flavour as u64, position as u64, salt]);
         let (field, made) = match read {
-            Read::Context(context) => (context.field(), computed(*context, rows, random)),
+            Read::Context(context) => (context.field(), computed(*context, rows, salt == 0, random)),
             Read::Column { name: read, .. } => {
                 let field = selection.schema.field_with_name(read).map_err(unmade)?.clone();
                 let made = column(field.data_type(), name.flavour, rows, random).map_err(unmade)?;
@@ -101,13 +101,13 @@ fn table(selection: &Selection, plan: &StepPlan, name: &TableName, rows: usize, 
     record_batch(fields, columns, rows)
 }
 
-/// Hashes are as good as random.
-fn computed(context: Context, rows: usize, random: &mut Random) -> ArrayRef {
+/// Hashes are as good as random. Rows that are not learned from may have no part.
+fn computed(context: Context, rows: usize, training: bool, random: &mut Random) -> ArrayRef {
     match context {
         Context::KeyHash | Context::RowHash => {
             Arc::new(UInt64Array::from_iter_values((0..rows).map(|_| random.bits())))
         }
-        Context::Part => Arc::new(UInt8Array::from(vec![0; rows])),
+        Context::Part => Arc::new(UInt8Array::from(vec![training.then_some(0); rows])),
         Context::Fold => Arc::new(UInt8Array::from_iter_values((0..rows).map(|_| random.below(5) as u8))),
     }
 }

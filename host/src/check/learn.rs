@@ -76,8 +76,12 @@ pub(super) fn learn<'i>(
                 });
                 pass = Pass { number: pass.number + 1, carry: Some(carry) };
             }
-            Outcome::Model(rest) => {
-                model.extend(rest);
+            Outcome::Model => {
+                finisher.drain(|rows| {
+                    calls.add(1);
+                    model.push(rows);
+                    Ok(())
+                })?;
                 model.sort_by_key(|rows| rows.table);
                 for rows in &model {
                     let name = format!("model table `{}`", case.plan.model[rows.table].name);

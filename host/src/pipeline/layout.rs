@@ -1,6 +1,6 @@
 //! The columns of the table between two steps.
 
-use crate::contract::StepPlan;
+use crate::contract::{Outputs, StepPlan};
 use crate::{Error, Result};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::HashSet;
@@ -76,15 +76,18 @@ impl Layout {
         self.0.push(entry);
     }
 
-    /// The columns after a step: what it drops and replaces is gone, what it writes stands where its plan says.
+    /// The columns after a step: what it drops and replaces of its selected columns is gone, what it writes stands where its plan
+    /// says.
     ///
     /// # Errors
     /// Where two columns would have one name.
-    pub fn after(&self, step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Result<Self> {
+    pub fn after(&self, step: usize, selected: &Schema, plan: &StepPlan, outputs: Option<&Outputs>) -> Result<Self> {
         let written = written(step, plan, outputs);
         let replaced = |name: &str| {
-            let exact = plan.writes.iter().filter(|write| write.family.is_none());
-            plan.drops.iter().any(|drop| drop == name) || exact.clone().any(|write| write.field.name() == name)
+            let mut exact = plan.writes.iter().filter(|write| write.family.is_none());
+            // A column that was not selected is not the step's to replace: one that is written with its name clashes with it.
+            selected.index_of(name).is_ok()
+                && (plan.drops.iter().any(|drop| drop == name) || exact.any(|write| write.field.name() == name))
         };
         let mut entries = Vec::with_capacity(self.0.len() + written.len());
         let at = |place: Option<&str>| -> Vec<Entry> {
@@ -96,7 +99,6 @@ impl Layout {
                 entries.push(entry.clone());
                 continue;
             };
-            // Only what was selected can be dropped or replaced; a plan that names other columns was refused before.
             if !replaced(column.field.name()) {
                 entries.push(entry.clone());
             }
@@ -113,22 +115,7 @@ impl Layout {
     }
 }
 
-/// The fields that each write of a plan makes, told from the step's outputs.
-pub fn expand(plan: &StepPlan, outputs: &Schema) -> Vec<Vec<Field>> {
-    let mut fields = outputs.fields().iter().map(AsRef::as_ref).peekable();
-    let expanded = plan.writes.iter().map(|write| match write.family {
-        None => fields.next().cloned().into_iter().collect(),
-        Some(_) => {
-            let belongs = |field: &&Field| {
-                field.name().starts_with(write.field.name()) && field.data_type() == write.field.data_type()
-            };
-            std::iter::from_fn(|| fields.next_if(belongs)).cloned().collect()
-        }
-    });
-    expanded.collect()
-}
-
-fn written(step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Vec<Vec<Entry>> {
+fn written(step: usize, plan: &StepPlan, outputs: Option<&Outputs>) -> Vec<Vec<Entry>> {
     let column = |field: Field, in_family| Entry::Column(Column { field, writer: Some(step), in_family });
     let Some(outputs) = outputs else {
         let entry = |write: &crate::contract::Write| match write.family {
@@ -142,11 +129,57 @@ fn written(step: usize, plan: &StepPlan, outputs: Option<&Schema>) -> Vec<Vec<En
         };
         return plan.writes.iter().map(|write| vec![entry(write)]).collect();
     };
-    let expanded = expand(plan, outputs).into_iter().zip(&plan.writes);
-    let entries = expanded.map(|(fields, write)| match write.family {
-        // A dictionary is a matter of passing a batch: the column is what was planned.
-        None => vec![column(write.field.clone(), false)],
-        Some(_) => fields.into_iter().map(|field| column(field, true)).collect(),
+    let mut fields = outputs.schema.fields().iter();
+    let entries = plan.writes.iter().zip(&outputs.columns).map(|(write, count)| {
+        let fields = fields.by_ref().take(*count);
+        // A dictionary is a matter of passing a batch: a column that is known by name is what was planned.
+        let entry = |field: &Arc<Field>| match write.family {
+            None => column(write.field.clone(), false),
+            Some(_) => column(field.as_ref().clone(), true),
+        };
+        fields.map(entry).collect()
     });
     entries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Passes, Write};
+
+    fn schema(names: &[&str]) -> Schema {
+        Schema::new(names.iter().map(|name| Field::new(*name, DataType::Float64, true)).collect::<Vec<_>>())
+    }
+
+    fn write(place: Option<&str>, name: &str, family: Option<u32>) -> Write {
+        Write { place: place.map(str::to_owned), field: Field::new(name, DataType::UInt8, false), family }
+    }
+
+    fn plan(drops: &[&str], writes: Vec<Write>) -> StepPlan {
+        let drops = drops.iter().map(|name| (*name).to_owned()).collect();
+        let passes = Passes { least: 0, most: 0 };
+        StepPlan { passes, reads: Vec::new(), drops, writes, partials: Vec::new(), model: Vec::new() }
+    }
+
+    fn names(layout: &Layout) -> Vec<&str> {
+        layout.columns().map(|column| column.field.name().as_str()).collect()
+    }
+
+    #[test]
+    fn written_columns_stand_where_the_plan_says() {
+        let layout = Layout::of_source(&schema(&["a", "b", "c"]));
+        let writes = vec![write(Some("a"), "a", None), write(Some("a"), "a2", None), write(None, "z", None)];
+        let after = layout.after(0, &schema(&["a", "b"]), &plan(&["b"], writes), None).unwrap();
+        assert_eq!(names(&after), ["a", "a2", "c", "z"]);
+        assert_eq!(after.column("a").unwrap().writer, Some(0));
+        assert_eq!(after.column("c").unwrap().writer, None);
+    }
+
+    #[test]
+    fn a_column_that_was_not_selected_is_never_replaced() {
+        let layout = Layout::of_source(&schema(&["x", "x_missing"]));
+        let plan = plan(&[], vec![write(Some("x"), "x_missing", None)]);
+        let error = layout.after(0, &schema(&["x"]), &plan, None).unwrap_err();
+        assert_eq!(error.message(), "the step writes a column `x_missing`, which the table has already");
+    }
 }

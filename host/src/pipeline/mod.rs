@@ -10,7 +10,7 @@ mod select;
 pub(crate) use document::first_violation;
 pub use document::{Document, load};
 pub use file::{AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection};
-pub use layout::{Column, Entry, Layout, expand};
+pub use layout::{Column, Entry, Layout};
 pub use plan::{Plan, Step, StepDefinition};
 pub use plugins::Plugins;
 pub use select::{Columns, Selector, TypeClass};

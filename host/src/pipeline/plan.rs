@@ -4,7 +4,7 @@ use super::document::Document;
 use super::layout::Layout;
 use super::plugins::Plugins;
 use super::select::{Columns, Selected};
-use crate::contract::{ColumnRole, Read, Role, Selection, StepPlan};
+use crate::contract::{ColumnRole, Outputs, Read, Role, Selection, StepPlan};
 use crate::sandbox::Plugin;
 use crate::{Error, Result};
 use arrow_schema::{Schema, SchemaRef};
@@ -48,7 +48,7 @@ pub struct Step {
     /// For each column that it was given, the step that wrote it; the source where there is none.
     pub writers: Vec<Option<usize>>,
     /// What it writes, families spelt out; known once it was fitted.
-    pub outputs: Option<SchemaRef>,
+    pub outputs: Option<Outputs>,
 }
 
 impl Step {
@@ -108,7 +108,7 @@ impl Plan {
     ///
     /// # Errors
     /// Where a step's columns clash, or one that waited cannot be planned.
-    pub fn resolve(&mut self, step: usize, outputs: SchemaRef) -> Result<()> {
+    pub fn resolve(&mut self, step: usize, outputs: Outputs) -> Result<()> {
         self.steps[step].outputs = Some(outputs);
         self.layout = Layout::of_source(&self.source);
         for (index, step) in self.steps.iter().enumerate() {
@@ -133,8 +133,8 @@ fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
     if step.is_split() {
         return Ok(layout.clone());
     }
-    let outputs = step.outputs.as_deref();
-    let next = layout.after(index, &step.plan, outputs);
+    let outputs = step.outputs.as_ref();
+    let next = layout.after(index, &step.selection.schema, &step.plan, outputs);
     next.map_err(|error| error.step(&step.name).in_plugin(&step.plugin.description().name))
 }
 

@@ -2,7 +2,7 @@
 
 use super::report::{PassReport, seconds};
 use super::scan::{InputBatch, Scan, Work};
-use super::steps::{StepRunner, outputs, task};
+use super::steps::{StepRunner, outputs, plain_input, task};
 use super::table::Table;
 use super::{Progress, RunOptions, Timing};
 use crate::contract::{Context, Read};
@@ -61,7 +61,7 @@ pub fn fit(
             fit.spilled += tables.iter().map(|table| table.statistics().spilled_bytes).sum::<u64>();
             let finished = {
                 let _clock = timing.fit(index);
-                finish(step, pass, tables, store, plan)
+                finish(step, pass, tables, store)
             };
             let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
             match finished.map_err(placed)? {
@@ -224,7 +224,6 @@ impl Work for FitWork<'_> {
 
     fn process(&mut self, input: InputBatch) -> Result<u64> {
         let rows = input.batch.num_rows() as u64;
-        let place = InputBatch { batch: input.batch.slice(0, 0), ..input };
         let mut table = Table::new(input.batch, self.folds);
         let mut kept = None;
         for (index, step) in self.plan.steps().iter().enumerate() {
@@ -235,7 +234,7 @@ impl Work for FitWork<'_> {
             } else {
                 Ok(())
             };
-            result.map_err(|error| place.place(unfiltered(error, kept.as_deref())))?;
+            result.map_err(|error| input.position.place(unfiltered(error, kept.as_deref())))?;
             if step.is_split() && self.needed.contains(&index) {
                 kept = table.keep_training_rows()?;
             }
@@ -299,10 +298,8 @@ enum Finished {
 }
 
 /// Hands the combined partials to a finisher, and keeps them and the model.
-fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore, plan: &Plan) -> Result<Finished> {
-    let input = super::steps::plain_input(step);
-    debug_assert!(plan.steps().iter().any(|it| it.ordinal == step.ordinal));
-    let mut finisher = Finisher::open(&step.plugin, &task(step, input), pass)?;
+fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore) -> Result<Finished> {
+    let mut finisher = Finisher::open(&step.plugin, &task(step, plain_input(step)), pass)?;
     let mut model = store.begin(step)?;
     let mut model_batches = 0;
     let mut partial_rows = Vec::new();
@@ -328,8 +325,8 @@ fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore, p
             Err(Error::sandbox(format!("the plugin asks for more than the {} passes that it planned", step.plan.passes.most)))
         }
         Outcome::Again(carry) => Ok(Finished::Again(carry)),
-        Outcome::Model(rows) => {
-            rows.iter().try_for_each(|rows| model.write(rows))?;
+        Outcome::Model => {
+            finisher.drain(|rows| model.write(&rows))?;
             Ok(Finished::Model { partial_rows, model_rows: model.finish()? })
         }
     }

@@ -27,15 +27,21 @@ pub(super) struct Scan<'a> {
 
 /// A batch with its place in the source.
 pub(super) struct InputBatch {
-    pub(super) fragment: usize,
-    /// Rows of the fragment before it.
-    pub(super) start: u64,
+    pub(super) position: Position,
     pub(super) batch: RecordBatch,
 }
 
-impl InputBatch {
+/// Where a batch begins.
+#[derive(Clone, Copy)]
+pub(super) struct Position {
+    fragment: usize,
+    /// Rows of the fragment before it.
+    start: u64,
+}
+
+impl Position {
     /// Places an error, whose rows are counted from the start of the batch.
-    pub(super) fn place(&self, error: Error) -> Error {
+    pub(super) fn place(self, error: Error) -> Error {
         error.offset_rows(self.start).fragment(self.fragment)
     }
 }
@@ -57,11 +63,12 @@ pub(super) trait Work {
 /// Hands out batches one after the other.
 struct Feed<'a> {
     scan: &'a Scan<'a>,
-    fragment: usize,
     reader: Option<BatchReader>,
-    start: u64,
+    position: Position,
     sequence: usize,
     ended: bool,
+    /// Whether it ended before the source did.
+    given_up: bool,
 }
 
 impl Feed<'_> {
@@ -71,17 +78,22 @@ impl Feed<'_> {
             return None;
         }
         if self.scan.stop.load(Ordering::Relaxed) {
-            self.ended = true;
+            self.give_up();
             return Some((sequence, Err(Error::interrupted())));
         }
         self.sequence += 1;
         match self.pull() {
             Ok(batch) => Some((sequence, Ok(batch?))),
             Err(error) => {
-                self.ended = true;
-                Some((sequence, Err(error.fragment(self.fragment))))
+                self.give_up();
+                Some((sequence, Err(error.fragment(self.position.fragment))))
             }
         }
+    }
+
+    fn give_up(&mut self) {
+        self.ended = true;
+        self.given_up = true;
     }
 
     fn pull(&mut self) -> Result<Option<InputBatch>> {
@@ -89,22 +101,21 @@ impl Feed<'_> {
         loop {
             let reader = match &mut self.reader {
                 Some(reader) => reader,
-                None if self.fragment == source.fragments().len() => {
+                None if self.position.fragment == source.fragments().len() => {
                     self.ended = true;
                     return Ok(None);
                 }
-                None => self.reader.insert(source.read(self.fragment, columns, *batch_rows)?),
+                None => self.reader.insert(source.read(self.position.fragment, columns, *batch_rows)?),
             };
             match reader.next().transpose()? {
                 Some(batch) => {
-                    let start = self.start;
-                    self.start += batch.num_rows() as u64;
-                    return Ok(Some(InputBatch { fragment: self.fragment, start, batch }));
+                    let position = self.position;
+                    self.position.start += batch.num_rows() as u64;
+                    return Ok(Some(InputBatch { position, batch }));
                 }
                 None => {
                     self.reader = None;
-                    self.fragment += 1;
-                    self.start = 0;
+                    self.position = Position { fragment: self.position.fragment + 1, start: 0 };
                 }
             }
         }
@@ -121,7 +132,8 @@ impl Scan<'_> {
         work: impl Fn() -> Result<W> + Sync,
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
-        let feed = Mutex::new(Feed { scan: self, fragment: 0, reader: None, start: 0, sequence: 0, ended: false });
+        let position = Position { fragment: 0, start: 0 };
+        let feed = Mutex::new(Feed { scan: self, reader: None, position, sequence: 0, ended: false, given_up: false });
         // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
         for _ in 0..self.workers * AHEAD {
@@ -132,22 +144,21 @@ impl Scan<'_> {
             let workers: Vec<_> = (0..self.workers)
                 .map(|_| {
                     let (results, free_tickets, feed, work) = (results.clone(), free_tickets.clone(), &feed, &work);
-                    scope.spawn(move || drive(work, feed, &free_tickets, &results))
+                    scope.spawn(move || guarded(work, feed, &free_tickets, &results))
                 })
                 .collect();
             drop(results);
             let mut outcome = in_order(&incoming, &tickets, &mut take);
             if outcome.is_err() {
                 if let Ok(mut feed) = feed.lock() {
-                    feed.ended = true;
+                    feed.give_up();
                 }
                 // Workers that wait for a ticket or for room go on and end.
                 drop(tickets);
                 incoming.iter().for_each(drop);
             }
             for worker in workers {
-                let ended = worker.join().unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
-                outcome = outcome.and(ended);
+                outcome = outcome.and(worker.join().unwrap_or_else(|_| Err(panicked())));
             }
             outcome
         })
@@ -156,6 +167,26 @@ impl Scan<'_> {
 
 type Message<T> = (usize, Result<T>);
 
+/// The number of a result that is due at once: its worker panicked, so that others may never become due.
+const AT_ONCE: usize = usize::MAX;
+
+fn panicked() -> Error {
+    Error::internal("a worker panicked").hint("run again with RUST_BACKTRACE=1 and report what it prints")
+}
+
+fn guarded<W: Work>(
+    work: &(impl Fn() -> Result<W> + Sync),
+    feed: &Mutex<Feed<'_>>,
+    tickets: &Receiver<()>,
+    results: &Sender<Message<W::Output>>,
+) -> Result<()> {
+    let driven = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drive(work, feed, tickets, results)));
+    driven.unwrap_or_else(|_| {
+        let _ = results.send((AT_ONCE, Err(panicked())));
+        Ok(())
+    })
+}
+
 fn drive<W: Work>(
     work: &(impl Fn() -> Result<W> + Sync),
     feed: &Mutex<Feed<'_>>,
@@ -163,16 +194,20 @@ fn drive<W: Work>(
     results: &Sender<Message<W::Output>>,
 ) -> Result<()> {
     let mut work = work()?;
+    // Without a ticket the scan was given up, and what the worker holds is of no use.
     while tickets.recv().is_ok() {
-        let next = feed.lock().map_err(|_| Error::internal("a worker panicked"))?.next();
-        let Some((sequence, batch)) = next else { break };
+        let mut source = feed.lock().map_err(|_| panicked())?;
+        let Some((sequence, batch)) = source.next() else {
+            return if source.given_up { Ok(()) } else { work.end() };
+        };
+        drop(source);
         let result = batch.and_then(|batch| work.process(batch));
         let failed = result.is_err();
         if results.send((sequence, result)).is_err() || failed {
             return Ok(());
         }
     }
-    work.end()
+    Ok(())
 }
 
 /// Takes results in the order of their numbers; those that came early wait.
@@ -184,6 +219,10 @@ fn in_order<T>(
     let mut early = BTreeMap::new();
     let mut next = 0;
     for (sequence, result) in incoming {
+        if sequence == AT_ONCE {
+            result?;
+            continue;
+        }
         early.insert(sequence, result);
         while let Some(result) = early.remove(&next) {
             next += 1;
@@ -195,5 +234,105 @@ fn in_order<T>(
     match early.into_values().find_map(Result::err) {
         Some(error) => Err(error),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Fragment;
+    use arrow_array::{Int64Array, cast::AsArray, types::Int64Type};
+    use arrow_schema::{DataType, Field, Schema, SchemaRef};
+    use std::sync::Arc;
+
+    /// Fragments of 0, 1, 2 … rows, numbered through.
+    struct Numbers {
+        schema: SchemaRef,
+        fragments: Vec<Fragment>,
+    }
+
+    impl Numbers {
+        fn new(fragments: u64) -> Self {
+            let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+            let fragment = |rows: u64| Fragment { name: rows.to_string(), rows: Some(rows), bytes: 8 * rows };
+            Self { schema, fragments: (0..fragments).map(fragment).collect() }
+        }
+    }
+
+    impl Source for Numbers {
+        fn schema(&self) -> &SchemaRef {
+            &self.schema
+        }
+
+        fn fragments(&self) -> &[Fragment] {
+            &self.fragments
+        }
+
+        fn read(&self, fragment: usize, _: &[usize], batch_rows: usize) -> Result<BatchReader> {
+            let first = (0..fragment as i64).sum::<i64>();
+            let numbers: Vec<i64> = (first..first + fragment as i64).collect();
+            let schema = self.schema.clone();
+            let batches: Vec<_> = numbers
+                .chunks(batch_rows)
+                .map(|rows| Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(rows.to_vec()))]).unwrap()))
+                .collect();
+            Ok(Box::new(batches.into_iter()))
+        }
+    }
+
+    struct Check(fn(i64) -> Result<()>);
+
+    impl Work for Check {
+        type Output = Vec<i64>;
+
+        fn process(&mut self, input: InputBatch) -> Result<Vec<i64>> {
+            let numbers = input.batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+            for (row, number) in numbers.iter().enumerate() {
+                (self.0)(*number).map_err(|error| input.position.place(error.rows([row as u64])))?;
+            }
+            Ok(numbers)
+        }
+    }
+
+    fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
+        let (source, stop) = (Numbers::new(60), AtomicBool::new(false));
+        let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers, stop: &stop };
+        let mut all = Vec::new();
+        scan.run(|| Ok(Check(check)), |numbers| {
+            all.extend(numbers);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_rows_from_any_number_of_workers() {
+        for workers in [1, 2, 7] {
+            assert_eq!(scan(workers, |_| Ok(())).unwrap(), (0..60 * 59 / 2).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_first_error_in_the_order_of_the_rows_is_told_with_its_place() {
+        for workers in [1, 2, 7] {
+            let error = scan(workers, |n| if n >= 100 { Err(Error::plugin(n.to_string())) } else { Ok(()) }).unwrap_err();
+            assert_eq!((error.message(), error.place().fragment, error.place().rows.as_slice()), ("100", Some(14), &[9][..]));
+        }
+    }
+
+    #[test]
+    fn a_worker_that_panics_ends_the_scan_with_an_error() {
+        for workers in [1, 2, 7] {
+            let error = scan(workers, |n| if n == 900 { panic!("on purpose") } else { Ok(()) }).unwrap_err();
+            assert_eq!(error.message(), "a worker panicked");
+        }
+    }
+
+    #[test]
+    fn a_scan_that_is_stopped_says_so() {
+        let (source, stop) = (Numbers::new(3), AtomicBool::new(true));
+        let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers: 2, stop: &stop };
+        let error = scan.run(|| Ok(Check(|_| Ok(()))), |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Interrupted);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Timing;
 use super::table::{Table, internal};
-use crate::contract::Read;
+use crate::contract::{Outputs, Read};
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Task, Transformer};
@@ -23,7 +23,7 @@ pub(super) struct StepRunner<'a> {
 
 struct Open {
     input: SchemaRef,
-    outputs: SchemaRef,
+    outputs: Outputs,
     transformer: Transformer,
 }
 
@@ -50,11 +50,11 @@ impl<'a> StepRunner<'a> {
         let pieces = open.transformer.apply(&input)?;
         let written = match pieces.as_slice() {
             [whole] => whole.clone(),
-            _ => concat_batches(&open.outputs, &pieces).map_err(internal)?,
+            _ => concat_batches(&open.outputs.schema, &pieces).map_err(internal)?,
         };
         if step.is_split() {
             let parts = written.column(0).as_primitive::<UInt8Type>();
-            let known = crate::contract::parts(written.schema_ref().field(0))?.len();
+            let known = crate::contract::parts(&step.plan.writes[0].field)?.len();
             if let Some(row) = parts.values().iter().position(|part| usize::from(*part) >= known) {
                 let message = format!("the split assigned a row to part {}, and there are {known}", parts.value(row));
                 return Err(Error::sandbox(message).rows([row as u64]));
@@ -74,6 +74,11 @@ fn open(step: &Step, input: SchemaRef, store: &ModelStore) -> Result<Open> {
         transformer.load(&rows?)?;
     }
     let outputs = transformer.outputs(&step.plan)?;
+    // The plan was made from what another instance said: this one must write the same columns, behind dictionaries or not.
+    let named = |outputs: &Outputs| -> Vec<_> { outputs.schema.fields().iter().map(|field| field.name().clone()).collect() };
+    if step.outputs.as_ref().is_some_and(|known| known.columns != outputs.columns || named(known) != named(&outputs)) {
+        return Err(Error::sandbox("`transformer.outputs` is not the same in two instances with one model"));
+    }
     Ok(Open { input, outputs, transformer })
 }
 
@@ -82,8 +87,11 @@ pub(super) fn task(step: &Step, input: SchemaRef) -> Task {
     Task { params: step.params.clone(), selection: step.selection.clone(), plan: step.plan.clone(), input }
 }
 
-/// What a fitted step writes, told by its plugin from the model.
-pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<SchemaRef> {
+/// What a fitted step writes. Its plugin is asked only where the plan leaves it open: loading a model can take long.
+pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<Outputs> {
+    if let Some(outputs) = step.plan.known_outputs() {
+        return Ok(outputs);
+    }
     let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
     Ok(open(step, plain_input(step), store).map_err(placed)?.outputs)
 }
@@ -94,7 +102,7 @@ pub(super) fn plain_input(step: &Step) -> SchemaRef {
         Read::Context(context) => context.field(),
         Read::Column { name, .. } => {
             let field = step.selection.schema.field_with_name(name);
-            field.cloned().unwrap_or_else(|_| Field::new(name, DataType::Null, true))
+            field.map_or_else(|_| Field::new(name, DataType::Null, true), |it| Field::new(name, it.data_type().clone(), it.is_nullable()))
         }
     };
     Arc::new(Schema::new(step.plan.reads.iter().map(field).collect::<Vec<_>>()))

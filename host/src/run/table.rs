@@ -107,7 +107,7 @@ impl Table {
             Context::RowHash => Arc::new(self.row_hash()?),
             Context::Part => match &self.parts {
                 Some(parts) => Arc::new(parts.clone()),
-                None => Arc::new(UInt8Array::from(vec![0; self.rows])),
+                None => Arc::new(UInt8Array::new_null(self.rows)),
             },
             Context::Fold => {
                 let keyed = step.selection.roles.contains(&ColumnRole::Key);

@@ -3,8 +3,8 @@
 //! Loading compiled code is trusting it: the folder must belong to this user and be closed to all others.
 
 use sha2::{Digest, Sha256};
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File, Metadata};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Error};
@@ -31,35 +31,46 @@ impl Cache {
 
     /// The compiled component: from the folder, or compiled now and stored there.
     pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, Error> {
-        let path = self.folder.join(format!("{}.cwasm", key(engine, digest)));
-        if let Some(component) = load_checked(engine, &path) {
+        let key = key(engine, digest);
+        let path = self.folder.join(format!("{key}.cwasm"));
+        if let Some(component) = load_checked(engine, &path, &key) {
             return Ok(component);
         }
         let component = Component::from_binary(engine, bytes)?;
         // The cache is a convenience: where it cannot be written, the run goes on.
-        let _ = component.serialize().map(|compiled| self.store(&path, &compiled));
+        let _ = component.serialize().map(|compiled| self.store(&path, &key, &compiled));
         Ok(component)
     }
 
-    /// The compiled code behind its own digest, by rename, so that no half-written file is ever found.
-    fn store(&self, path: &Path, compiled: &[u8]) -> std::io::Result<()> {
+    /// The compiled code behind a digest of it and its key, by rename, so that no half-written file is ever found.
+    fn store(&self, path: &Path, key: &str, compiled: &[u8]) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&Sha256::digest(compiled))?;
+        file.write_all(&seal(key, compiled))?;
         file.write_all(compiled)?;
         file.persist(path)?;
         Ok(())
     }
 }
 
-/// The digest finds damage by accident; against a hostile file it is the folder's owner and mode that protect.
-fn load_checked(engine: &Engine, path: &Path) -> Option<Component> {
-    let stored = fs::read(path).ok()?;
-    let (digest, compiled) = stored.split_at_checked(32)?;
-    if Sha256::digest(compiled).as_slice() != digest {
+/// Tells damage, and an entry that was renamed; against a hostile file it is its owner and mode that protect.
+fn seal(key: &str, compiled: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(compiled).finalize().into()
+}
+
+fn load_checked(engine: &Engine, path: &Path, key: &str) -> Option<Component> {
+    let mut file = File::open(path).ok()?;
+    // The file that is open is asked, not the path: what stands there may be another one by now.
+    if !is_own(&file.metadata().ok()?, path.parent()?) {
         return None;
     }
-    // SAFETY: the file was written by `store`, in a folder that only this user can write to (`is_private`), and is whole; that
-    // it fits this engine is checked by wasmtime.
+    let mut stored = Vec::new();
+    file.read_to_end(&mut stored).ok()?;
+    let (digest, compiled) = stored.split_at_checked(32)?;
+    if seal(key, compiled) != digest {
+        return None;
+    }
+    // SAFETY: the file belongs to this user and nobody else can write to it (`is_own`), so that it was written by `store` or by
+    // somebody who may run code as this user anyway; it is whole, and that it fits this engine is checked by wasmtime.
     unsafe { Component::deserialize(engine, compiled) }.ok()
 }
 
@@ -80,9 +91,23 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
 fn is_private(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
-    // A file made just now tells who this user is, without a call into libc.
-    let Ok(own) = tempfile::NamedTempFile::new_in(folder).and_then(|file| file.as_file().metadata()) else { return false };
-    metadata.is_dir() && metadata.mode() & 0o077 == 0 && metadata.uid() == own.uid()
+    folder.is_absolute() && metadata.is_dir() && metadata.mode() & 0o077 == 0 && Some(metadata.uid()) == own_uid(folder)
+}
+
+/// Whether a file is a plain one of this user, with no other name, that nobody else can write to.
+#[cfg(unix)]
+fn is_own(metadata: &Metadata, folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let alone = metadata.is_file() && metadata.nlink() == 1 && metadata.mode() & 0o022 == 0;
+    alone && Some(metadata.uid()) == own_uid(folder)
+}
+
+/// A file made just now tells who this user is, without a call into libc.
+#[cfg(unix)]
+fn own_uid(folder: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let file = tempfile::tempfile_in(folder).ok()?;
+    Some(file.metadata().ok()?.uid())
 }
 
 #[cfg(not(unix))]
@@ -93,6 +118,11 @@ fn create_private(_: &Path) -> std::io::Result<()> {
 /// Whose folder it is can be told on Unix only; elsewhere nothing is cached.
 #[cfg(not(unix))]
 fn is_private(_: &Path) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &Metadata, _: &Path) -> bool {
     false
 }
 
@@ -110,11 +140,13 @@ mod tests {
         cache.load(&engine, EMPTY, "digest").unwrap();
         let entry = fs::read_dir(&cache.folder).unwrap().next().unwrap().unwrap().path();
         let whole = fs::read(&entry).unwrap();
-        assert!(load_checked(&engine, &entry).is_some());
+        let key = key(&engine, "digest");
+        assert!(load_checked(&engine, &entry, &key).is_some());
+        assert!(load_checked(&engine, &entry, "another").is_none());
         let mut damaged = whole.clone();
         damaged[whole.len() / 2] ^= 1;
         fs::write(&entry, &damaged).unwrap();
-        assert!(load_checked(&engine, &entry).is_none());
+        assert!(load_checked(&engine, &entry, &key).is_none());
         cache.load(&engine, EMPTY, "digest").unwrap();
         assert_eq!(fs::read(&entry).unwrap(), whole);
     }

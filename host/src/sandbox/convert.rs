@@ -129,8 +129,3 @@ pub(crate) fn crosses_flat(data_type: &DataType) -> bool {
             | T::Time64(_) | T::Timestamp(_, _) | T::Duration(_) | T::Decimal128(_, _)
     )
 }
-
-/// Whether strings of this type stand behind a dictionary.
-pub(super) fn is_dictionary(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Dictionary(_, _)) && crosses(data_type)
-}

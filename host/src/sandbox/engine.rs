@@ -26,7 +26,7 @@ pub struct Sandbox {
     engine: Engine,
     linker: Linker<State>,
     cache: Option<Cache>,
-    clock: Option<Clock>,
+    clock: Arc<Clock>,
 }
 
 impl Sandbox {
@@ -50,11 +50,12 @@ impl Sandbox {
         config.max_wasm_stack(STACK);
         // Results must not depend on the machine.
         config.wasm_relaxed_simd(false);
+        config.cranelift_nan_canonicalization(true);
         let engine = Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
             .map_err(failed)?;
-        let clock = Some(Clock::start(engine.clone()));
+        let clock = Arc::new(Clock::start(engine.clone()));
         Ok(Self { engine, linker, cache: folder.and_then(Cache::open), clock })
     }
 
@@ -88,7 +89,7 @@ impl Sandbox {
                 .because(error)
                 .hint("a plugin exports `wafermill:plugin/guest@0.1.0`; see wit/plugin.wit")
         })?;
-        Plugin::new(ready, path, format!("sha256:{digest}"), limits.clone()).map(Arc::new)
+        Plugin::new(ready, self.clock.clone(), path, format!("sha256:{digest}"), limits.clone()).map(Arc::new)
     }
 
     fn check_imports(&self, component: &Component) -> Result<()> {
@@ -103,14 +104,8 @@ impl Sandbox {
     }
 }
 
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        drop(self.clock.take());
-    }
-}
-
-/// Moves the engine's epoch on, so that calls past their deadline are interrupted.
-struct Clock {
+/// Moves the engine's epoch on, so that calls past their deadline are interrupted. Every plugin holds on to it.
+pub(super) struct Clock {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }

@@ -80,6 +80,7 @@ impl Instance {
 fn arm(store: &mut Store<State>, limits: &Limits) {
     let ticks = limits.call.as_millis().div_ceil(TICK.as_millis()).max(1);
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
+    store.data_mut().memory.denied = false;
 }
 
 /// The plugin's own error. Its text is for people, and is kept to what a terminal can be shown.
@@ -101,11 +102,6 @@ fn refused(error: types::Error) -> Error {
 }
 
 fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits) -> Error {
-    let memory = format_size(limits.memory as u64);
-    if state.memory.denied {
-        return Error::sandbox(format!("`{export}` needs more than the {memory} of memory that the plugin may have"))
-            .hint("raise the limit with `[limits] memory = \"1GiB\"` in the pipeline file");
-    }
     match trap.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => {
             let seconds = limits.call.as_secs();
@@ -113,6 +109,12 @@ fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits)
                 .hint("raise the limit with `[limits] call_seconds = 120` in the pipeline file")
         }
         Some(Trap::StackOverflow) => Error::sandbox(format!("`{export}` ran out of stack")),
+        // What traps after a growth was denied is an allocator that gave up.
+        _ if state.memory.denied => {
+            let memory = format_size(limits.memory as u64);
+            Error::sandbox(format!("`{export}` needs more than the {memory} of memory that the plugin may have"))
+                .hint("raise the limit with `[limits] memory = \"1GiB\"` in the pipeline file")
+        }
         Some(trap) => Error::sandbox(format!("`{export}` trapped: {trap}")),
         // wasmtime has no type for it; the message is that of `Store::set_hostcall_fuel`.
         None if trap.root_cause().to_string().contains("hostcall") => {

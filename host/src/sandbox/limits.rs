@@ -25,6 +25,16 @@ pub struct Limits {
     pub component: u64,
 }
 
+impl Limits {
+    /// Bytes that one fitter may give away: what its memory can have held, laid out for Arrow.
+    pub(crate) fn drained(&self) -> usize {
+        self.memory.saturating_mul(16)
+    }
+}
+
+/// Passes over the rows that a plan may ask for, since each of them costs the user a reading of the table.
+pub(crate) const PASSES: u32 = 64;
+
 /// Bytes of stack, the same for all plugins since it belongs to the engine. Twice what wasmtime gives by default.
 pub(crate) const STACK: usize = 1 << 20;
 

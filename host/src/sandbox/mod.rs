@@ -16,5 +16,6 @@ mod store;
 pub(crate) use convert::crosses_flat;
 pub use engine::Sandbox;
 pub use limits::Limits;
+pub(crate) use limits::PASSES;
 pub use plugin::Plugin;
 pub use steps::{Finisher, Fitter, Outcome, Pass, TableBatch, Task, Transformer};

@@ -2,16 +2,20 @@
 
 use super::bindings::PluginPre;
 use super::convert;
+use super::engine::Clock;
 use super::instance::Instance;
 use super::limits::Limits;
 use super::store::State;
 use crate::contract::{Description, Selection, StepPlan};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A compiled plugin, from which any thread can make instances.
 pub struct Plugin {
     ready: PluginPre<State>,
+    /// Without it no call would ever be late.
+    _clock: Arc<Clock>,
     path: PathBuf,
     digest: String,
     limits: Limits,
@@ -19,10 +23,13 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    pub(super) fn new(ready: PluginPre<State>, path: &Path, digest: String, limits: Limits) -> Result<Self> {
+    pub(super) fn new(
+        ready: PluginPre<State>,
+        clock: Arc<Clock>,
+        path: &Path, digest: String, limits: Limits) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let description = describe(Instance::new(&ready, &name, &limits)?)?;
-        Ok(Self { ready, path: path.to_owned(), digest, limits, description })
+        Ok(Self { ready, _clock: clock, path: path.to_owned(), digest, limits, description })
     }
 
     /// What the plugin says of itself.

@@ -4,12 +4,12 @@ use super::bindings::wafermill::plugin::types;
 use super::convert;
 use super::instance::Instance;
 use super::plugin::Plugin;
-use crate::contract::{Selection, StepPlan};
+use crate::contract::{Outputs, Selection, StepPlan};
 use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
 use crate::{Error, Result};
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 use std::sync::Arc;
 use wasmtime::component::ResourceAny;
 
@@ -63,19 +63,21 @@ pub struct TableBatch {
 /// How a pass ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The last rows of the model.
-    Model(Vec<TableBatch>),
+    /// The model is complete; the rest of it is drained.
+    Model,
     /// Another pass, with this carry.
     Again(Vec<u8>),
 }
 
-/// Cuts a batch to pieces that an instance can take in one call.
-fn pieces(batch: &RecordBatch, most: usize) -> impl Iterator<Item = RecordBatch> + '_ {
-    let bytes: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+/// Cuts a batch to pieces that an instance can take in one call: halves, until they are small enough or one row.
+fn pieces(batch: &RecordBatch, most: usize) -> Vec<RecordBatch> {
     let rows = batch.num_rows();
-    let count = bytes.div_ceil(most).clamp(1, rows.max(1));
-    let step = rows.div_ceil(count).max(1);
-    (0..rows.max(1)).step_by(step).map(move |start| batch.slice(start, step.min(rows - start)))
+    let bytes: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    if bytes <= most || rows <= 1 {
+        return vec![batch.clone()];
+    }
+    let half = rows / 2;
+    [batch.slice(0, half), batch.slice(half, rows - half)].iter().flat_map(|half| pieces(half, most)).collect()
 }
 
 /// Reads rows that a plugin gave for one of its tables.
@@ -140,18 +142,11 @@ impl Fitter {
     ///
     /// # Errors
     /// Where the plugin fails or returns what its plan did not announce, or `take` fails.
-    pub fn drain(&mut self, mut take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
+    pub fn drain(&mut self, take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
         let Self { instance, resource, tables, .. } = self;
-        while let Some(rows) =
-            instance.call("fitter.drain", |store, guest| guest.fitter().call_drain(store, *resource))?
-        {
-            let rows = table_batch(instance, "fitter.drain", tables, rows)?;
-            if rows.batch.num_rows() == 0 {
-                return Err(instance.broken("fitter.drain", "a batch without rows"));
-            }
-            take(rows).map_err(|error| instance.error(error))?;
-        }
-        Ok(())
+        drain(instance, "fitter.drain", tables, take, |instance| {
+            instance.call("fitter.drain", |store, guest| guest.fitter().call_drain(store, *resource))
+        })
     }
 }
 
@@ -200,20 +195,52 @@ impl Finisher {
     ///
     /// # Errors
     /// As for [`push`](Self::push).
-    pub fn finish(mut self) -> Result<Outcome> {
-        let Self { instance, resource, tables, .. } = &mut self;
+    pub fn finish(&mut self) -> Result<Outcome> {
+        let Self { instance, resource, .. } = self;
         let outcome = instance.call("finisher.finish", |store, guest| guest.finisher().call_finish(store, *resource))?;
         match outcome {
             types::Outcome::Again(carry) if carry.len() > instance.limits().carry => {
                 Err(instance.broken("finisher.finish", format!("a carry of {} bytes", carry.len())))
             }
             types::Outcome::Again(carry) => Ok(Outcome::Again(carry)),
-            types::Outcome::Model(rows) => {
-                let rows = rows.into_iter().map(|rows| table_batch(instance, "finisher.finish", tables, rows));
-                Ok(Outcome::Model(rows.collect::<Result<_>>()?))
-            }
+            types::Outcome::Model => Ok(Outcome::Model),
         }
     }
+
+    /// Hands the rest of the model to `take`.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), or where `take` fails.
+    pub fn drain(&mut self, take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
+        let Self { instance, resource, tables, .. } = self;
+        drain(instance, "finisher.drain", tables, take, |instance| {
+            instance.call("finisher.drain", |store, guest| guest.finisher().call_drain(store, *resource))
+        })
+    }
+}
+
+/// Calls an export until it has nothing left to give.
+fn drain(
+    instance: &mut Instance,
+    export: &str,
+    tables: &[SchemaRef],
+    mut take: impl FnMut(TableBatch) -> Result<()>,
+    mut next: impl FnMut(&mut Instance) -> Result<Option<types::TableBatch>>,
+) -> Result<()> {
+    let mut bytes = 0;
+    while let Some(rows) = next(instance)? {
+        let rows = table_batch(instance, export, tables, rows)?;
+        if rows.batch.num_rows() == 0 {
+            return Err(instance.broken(export, "a batch without rows"));
+        }
+        // What it gives was in its memory: one that gives more than that will never end.
+        bytes += rows.batch.get_array_memory_size();
+        if bytes > instance.limits().drained() {
+            return Err(instance.broken(export, "more rows than its memory can have held"));
+        }
+        take(rows).map_err(|error| instance.error(error))?;
+    }
+    Ok(())
 }
 
 /// Turns batches into batches.
@@ -250,17 +277,18 @@ impl Transformer {
         Ok(())
     }
 
-    /// The schema of what `apply` returns, checked against the plan: each write in its order, families spelt out.
+    /// What `apply` returns, checked against the plan.
     ///
     /// # Errors
     /// Where the plugin fails, or announces something else than it planned.
-    pub fn outputs(&mut self, plan: &StepPlan) -> Result<SchemaRef> {
+    pub fn outputs(&mut self, plan: &StepPlan) -> Result<Outputs> {
         let Self { instance, resource, .. } = self;
         let outputs = instance.call("transformer.outputs", |store, guest| guest.transformer().call_outputs(store, *resource))?;
-        let outputs =
-            convert::schema(&outputs, instance.limits()).map_err(|error| instance.broken("transformer.outputs", error))?;
-        check_outputs(plan, &outputs).map_err(|reason| instance.broken("transformer.outputs", reason))?;
-        self.outputs = Some(outputs.clone());
+        let schema = convert::schema(&outputs.schema, instance.limits())
+            .map_err(|error| instance.broken("transformer.outputs", error))?;
+        let outputs = Outputs { schema, columns: outputs.columns.into_iter().map(|count| count as usize).collect() };
+        plan.check_outputs(&outputs).map_err(|reason| instance.broken("transformer.outputs", reason))?;
+        self.outputs = Some(outputs.schema.clone());
         Ok(outputs)
     }
 
@@ -289,41 +317,5 @@ impl Transformer {
             applied.push(result);
         }
         Ok(applied)
-    }
-}
-
-/// Walks the planned writes and the announced fields side by side.
-fn check_outputs(plan: &StepPlan, outputs: &SchemaRef) -> Result<(), String> {
-    let mut fields = outputs.fields().iter().peekable();
-    for write in &plan.writes {
-        let planned = &write.field;
-        let fits = |data_type: &DataType| {
-            data_type == planned.data_type() || (*planned.data_type() == DataType::Utf8 && convert::is_dictionary(data_type))
-        };
-        match write.family {
-            None => {
-                let field = fields.next().ok_or_else(|| format!("it lacks the column `{}`", planned.name()))?;
-                let nullable = planned.is_nullable() || !field.is_nullable();
-                if field.name() != planned.name() || !fits(field.data_type()) || !nullable {
-                    return Err(format!("it announces `{field}` where `{planned}` was planned"));
-                }
-            }
-            Some(most) => {
-                let belongs = |field: &&arrow_schema::FieldRef| {
-                    field.name().starts_with(planned.name()) && field.data_type() == planned.data_type()
-                };
-                let mut count = 0_u64;
-                while fields.next_if(belongs).is_some() {
-                    count += 1;
-                }
-                if count > u64::from(most) {
-                    return Err(format!("the family `{}*` has {count} columns, more than {most}", planned.name()));
-                }
-            }
-        }
-    }
-    match fields.next() {
-        None => Ok(()),
-        Some(field) => Err(format!("it announces `{}`, which was not planned", field.name())),
     }
 }

@@ -12,34 +12,56 @@ pub(super) struct State {
     pub(super) memory: Memory,
 }
 
-/// How much linear memory an instance has and may have.
+/// How much memory an instance has and may have: its linear memories and its tables.
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
-    /// Bytes of all linear memories.
     pub(super) bytes: usize,
+    /// What the last growth added, to be taken back should it fail.
+    growth: usize,
     /// Whether more was asked for than the limit.
     pub(super) denied: bool,
 }
 
+/// Bytes of an element of a table.
+const ELEMENT: usize = size_of::<usize>();
+
 impl State {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { log: Log::default(), memory: Memory { limit: limits.memory, bytes: 0, denied: false } }
+        Self { log: Log::default(), memory: Memory { limit: limits.memory, bytes: 0, growth: 0, denied: false } }
+    }
+}
+
+impl Memory {
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.denied = self.bytes.saturating_add(bytes) > self.limit;
+        self.growth = if self.denied { 0 } else { bytes };
+        self.bytes += self.growth;
+        !self.denied
+    }
+
+    fn shrink(&mut self) {
+        self.bytes -= std::mem::take(&mut self.growth);
     }
 }
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.bytes.saturating_add(desired.saturating_sub(current));
-        self.denied = total > self.limit;
-        if !self.denied {
-            self.bytes = total;
-        }
-        Ok(!self.denied)
+        Ok(self.grow(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.shrink();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS && self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.shrink();
+        Ok(())
     }
 
     fn instances(&self) -> usize {

@@ -4,27 +4,8 @@ use crate::Params;
 use crate::model::{Coded, Summary, write_coded, write_columns};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use wafermill_sdk::stats::{Category, Counts, CountsReader, KeyClass};
-use wafermill_sdk::{Batch, Error, Finisher, Fitter, Outcome, Pass, Result, Rows, Task};
-
-/// Counts the values of some of the rows.
-#[derive(Debug)]
-pub struct Learn(Counts);
-
-impl Fitter<Params> for Learn {
-    fn open(task: Task<Params>, _: Pass) -> Result<Self> {
-        let fields: Vec<_> = task.input.fields().collect();
-        Ok(Self(Counts::new(fields)?))
-    }
-
-    fn update(&mut self, batch: &Batch) -> Result<()> {
-        self.0.update(batch)
-    }
-
-    fn drain(&mut self) -> Result<Option<Rows>> {
-        self.0.drain(0)
-    }
-}
+use wafermill_sdk::stats::{Category, CountsReader, KeyClass};
+use wafermill_sdk::{Batch, Error, Finisher, Outcome, Pass, Result, Rows, Task};
 
 /// Gives codes to categories: at once, or at the end where only the most frequent ones get one.
 #[derive(Debug)]

@@ -13,9 +13,11 @@ use model::{columns_table, load_categories, load_columns, model_tables};
 use names::column_names;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use wafermill_sdk::stats::{Counts, KeyClass};
 use wafermill_sdk::{
-    Batch, DataType, Error, Field, Fit, NullBuffer, Output, Passes, Plan, Result, Selection, Task, Transform, export,
+    Batch, DataType, Error, Field, Fit, Float, NullBuffer, Output, Passes, Plan, Result, Selection, Task, Transform,
+    export,
 };
 
 /// How categories are encoded.
@@ -85,17 +87,6 @@ pub enum Nulls {
     Ignore,
 }
 
-/// A type of floating-point numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Float {
-    /// 32 bits.
-    Float32,
-    /// 64 bits.
-    #[default]
-    Float64,
-}
-
 /// No more columns than this are made of one column.
 const MOST_COLUMNS: u32 = 10_000;
 
@@ -114,6 +105,9 @@ fn check(params: &Params) -> Result<()> {
     let hashed = params.method == Method::Hash;
     if params.buckets.is_some() != hashed {
         return Err(Error::invalid_params("`buckets` goes with the method `hash`, and only with it"));
+    }
+    if params.buckets.is_some_and(|buckets| buckets == 0 || buckets >= i32::MAX as u32) {
+        return Err(Error::invalid_params("`buckets` must be from 1 to 2147483646"));
     }
     if hashed && grouped {
         return Err(Error::invalid_params("`min_frequency` and `max_categories` do not go with the method `hash`"));
@@ -145,17 +139,12 @@ impl Transform for Encode {
             plan = plan.read(field, true);
             plan = match params.method {
                 Method::Onehot => {
-                    let most = params.max_categories.map_or(MOST_COLUMNS, |most| most + 2).min(MOST_COLUMNS);
+                    let most =
+                        params.max_categories.map_or(MOST_COLUMNS, |most| most.saturating_add(2)).min(MOST_COLUMNS);
                     plan.drop(field).add_family(field, &format!("{}_", field.name()), DataType::UInt8, most)
                 }
                 Method::Ordinal | Method::Hash => plan.replace(field, with_type(DataType::Int32)),
-                Method::Frequency => plan.replace(
-                    field,
-                    with_type(match params.output {
-                        Float::Float32 => DataType::Float32,
-                        Float::Float64 => DataType::Float64,
-                    }),
-                ),
+                Method::Frequency => plan.replace(field, with_type(params.output.data_type())),
             };
         }
         Ok(plan)
@@ -171,26 +160,35 @@ impl Transform for Encode {
         if table == columns_table() {
             return load_columns(rows, &mut self.columns);
         }
-        let class = self.classes.get(table - 1).ok_or_else(|| Error::invalid_model("a table of no known class"))?;
+        let class = table.checked_sub(columns_table() + 1).and_then(|index| self.classes.get(index));
+        let class = class.ok_or_else(|| Error::invalid_model("a table of no known class"))?;
         load_categories(*class, rows, &mut self.columns)
     }
 
-    fn outputs(&mut self) -> Result<Vec<Field>> {
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
         let mut outputs = Vec::new();
-        for ((codes, field), planned) in self.columns.iter_mut().zip(self.task.input.fields()).zip(self.task.plan.outputs()) {
+        let mut known = BTreeSet::new();
+        for ((codes, field), planned) in self.columns.iter_mut().zip(self.task.input.fields()).zip(planned) {
             codes.complete(&self.task.params)?;
             match self.task.params.method {
                 Method::Onehot => {
                     let names = column_names(field, codes, &self.task.params)?;
                     if names.len() as u64 > u64::from(MOST_COLUMNS) {
-                        let message = format!("its {} categories would make more than {MOST_COLUMNS} columns", names.len());
+                        let message =
+                            format!("its {} categories would make more than {MOST_COLUMNS} columns", names.len());
                         return Err(Error::invalid_data(message)
                             .column(field.name())
                             .hint("set `max_categories` or `min_frequency`, or use the method `ordinal`"));
                     }
-                    outputs.extend(names.into_iter().map(|name| Field::new(name, DataType::UInt8, false)));
+                    // Of another column's family too: `a` with `b_c`, and `a_b` with `c`.
+                    if let Some(name) = names.iter().find(|name| !known.insert((*name).clone())) {
+                        return Err(Error::invalid_data(format!("two categories would make a column `{name}`"))
+                            .column(field.name())
+                            .hint("use the method `ordinal`, encode the columns in two steps, or rename the value"));
+                    }
+                    outputs.push(names.into_iter().map(|name| Field::new(name, DataType::UInt8, false)).collect());
                 }
-                _ => outputs.push(planned.clone()),
+                _ => outputs.push(vec![planned.clone()]),
             }
         }
         Ok(outputs)
@@ -205,7 +203,7 @@ impl Transform for Encode {
                     let nulls = nothing(&encoded);
                     output.primitive::<i32>(nulls.as_ref())?.copy_from_slice(&encoded);
                 }
-                Method::Frequency => write_frequency(&encoded, codes, self.task.params.output, output)?,
+                Method::Frequency => write_frequency(&encoded, codes, output)?,
             }
         }
         Ok(())
@@ -225,23 +223,14 @@ fn write_onehot(encoded: &[i32], codes: &Codes, params: &Params, output: &mut Ou
     Ok(())
 }
 
-fn write_frequency(encoded: &[i32], codes: &Codes, float: Float, output: &mut Output<'_>) -> Result<()> {
-    let nulls = nothing(encoded);
-    let shares = encoded.iter().map(|code| codes.share(*code));
-    match float {
-        Float::Float64 => {
-            let target = output.primitive::<f64>(nulls.as_ref())?;
-            target.iter_mut().zip(shares).for_each(|(slot, share)| *slot = share);
-        }
-        Float::Float32 => {
-            let target = output.primitive::<f32>(nulls.as_ref())?;
-            target.iter_mut().zip(shares).for_each(|(slot, share)| *slot = share as f32);
-        }
-    }
-    Ok(())
+fn write_frequency(encoded: &[i32], codes: &Codes, output: &mut Output<'_>) -> Result<()> {
+    output.floats(nothing(encoded).as_ref(), encoded.iter().map(|code| codes.share(*code)))
 }
 
 impl Fit for Encode {
-    type Fitter = learn::Learn;
+    type Fitter = Counts;
     type Finisher = learn::Finish;
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,8 @@ fn categories_fields(class: KeyClass) -> [Field; 4] {
 
 /// `columns`, and `categories-CLASS` for each class.
 pub(crate) fn model_tables(classes: &[KeyClass]) -> Vec<Table> {
-    let categories = |class: &KeyClass| Table::model(&format!("categories-{}", class.name()), categories_fields(*class));
+    let categories =
+        |class: &KeyClass| Table::model(&format!("categories-{}", class.name()), categories_fields(*class));
     let columns = Table::model("columns", columns_fields());
     std::iter::once(columns).chain(classes.iter().map(categories)).collect()
 }
@@ -92,7 +93,8 @@ pub(crate) fn load_columns(rows: &Batch, columns: &mut [Codes]) -> Result<()> {
     let number = |index: usize| rows.column(index).to_i64().ok_or_else(malformed);
     let (counts, nulls, categories, infrequent) = (number(1)?, number(2)?, number(3)?, number(4)?);
     for row in 0..rows.rows() {
-        let codes = columns.iter_mut().find(|codes| codes.column().as_bytes() == names.get(row)).ok_or_else(malformed)?;
+        let codes =
+            columns.iter_mut().find(|codes| codes.column().as_bytes() == names.get(row)).ok_or_else(malformed)?;
         codes.summarize(Summary {
             rows: counts[row],
             nulls: nulls[row],

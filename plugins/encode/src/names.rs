@@ -2,7 +2,8 @@
 
 use crate::codes::Codes;
 use crate::{Params, Unseen};
-use std::collections::HashSet;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
 use wafermill_sdk::stats::Category;
 use wafermill_sdk::{DataType, Error, Field, Result};
 
@@ -25,13 +26,14 @@ pub(crate) fn column_names(field: &Field, codes: &Codes, params: &Params) -> Res
             .hint("use the method `ordinal`"));
     }
     let names: Vec<String> = endings.into_iter().map(|ending| format!("{}_{ending}", field.name())).collect();
-    let mut known = HashSet::new();
-    match names.iter().find(|name| !known.insert(name.as_str())) {
-        None => Ok(names),
-        Some(name) => Err(Error::invalid_data(format!("two of its categories would make a column `{name}`"))
+    let mut known = HashSet::with_hasher(FixedState::default());
+    if let Some(name) = names.iter().find(|name| !known.insert(name.as_str())) {
+        return Err(Error::invalid_data(format!("two of its categories would make a column `{name}`"))
             .column(field.name())
-            .hint("use the method `ordinal`, or rename the value")),
+            .hint("use the method `ordinal`, or rename the value"));
     }
+    drop(known);
+    Ok(names)
 }
 
 fn display(value: &Category, data_type: &DataType) -> String {
@@ -40,6 +42,7 @@ fn display(value: &Category, data_type: &DataType) -> String {
         (Category::Signed(days), DataType::Date32) => date(*days),
         (Category::Signed(value), _) => value.to_string(),
         (Category::Unsigned(value), _) => value.to_string(),
+        (Category::Float(value), DataType::Float32) => (*value as f32).to_string(),
         (Category::Float(value), _) => value.to_string(),
         (Category::Text(text), _) => text.clone(),
         (Category::Binary(bytes), _) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -14,9 +14,11 @@ pub(crate) fn parse(value: &Value, field: &Field) -> Result<Fill> {
     let category = match KeyClass::of(data_type) {
         Some(KeyClass::Text) => value.as_str().map(|text| Category::Text(text.to_owned())),
         Some(KeyClass::Binary) => value.as_str().map(|text| Category::Binary(text.as_bytes().to_vec())),
-        Some(KeyClass::Float) => value.as_f64().map(Category::Float),
+        Some(KeyClass::Float) => value.as_f64().filter(|value| float_fits(*value, data_type)).map(Category::Float),
         Some(KeyClass::Unsigned) => value.as_u64().map(Category::Unsigned),
-        Some(KeyClass::Signed) => signed(value, data_type).filter(|value| fits(*value, data_type)).map(Category::Signed),
+        Some(KeyClass::Signed) => {
+            signed(value, data_type).filter(|value| fits(*value, data_type)).map(Category::Signed)
+        }
         None => None,
     };
     category.map(Fill::from).ok_or_else(|| {
@@ -39,6 +41,10 @@ fn signed(value: &Value, data_type: &DataType) -> Option<i64> {
         }),
         _ => value.as_i64(),
     }
+}
+
+fn float_fits(value: f64, data_type: &DataType) -> bool {
+    *data_type != DataType::Float32 || (value as f32).is_finite()
 }
 
 fn fits(value: i64, data_type: &DataType) -> bool {
@@ -105,5 +111,6 @@ mod tests {
         assert!(parse(json!("a"), DataType::Float64).is_err());
         assert!(parse(json!(1), DataType::Utf8).is_err());
         assert!(parse(json!(1.5), DataType::Int64).is_err());
+        assert!(parse(json!(1e300), DataType::Float32).is_err());
     }
 }

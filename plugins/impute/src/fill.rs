@@ -2,8 +2,8 @@
 
 use crate::{Nan, Strategy};
 use wafermill_sdk::stats::{Category, KeyClass, read_category, write_categories};
-use wafermill_sdk::{Bytes, Column, DataType, Error, Field, Native, NullBuffer, Output, Result, Rows, Table, Values};
 use wafermill_sdk::{Batch, BooleanBuffer, Dictionary};
+use wafermill_sdk::{Bytes, Column, DataType, Error, Field, Native, NullBuffer, Output, Result, Rows, Table, Values};
 
 /// What missing values of one column become.
 #[derive(Clone, Debug)]

@@ -2,7 +2,9 @@
 
 use crate::fill::{fill_classes, write_fills};
 use crate::{Params, Strategy};
-use wafermill_sdk::stats::{Category, Counts, CountsReader, KeyClass, Moments, MomentsReader, Quantiles, QuantilesReader, Refined};
+use wafermill_sdk::stats::{
+    Category, Counts, CountsReader, KeyClass, Moments, MomentsReader, Quantiles, QuantilesReader, Refined,
+};
 use wafermill_sdk::{Batch, Error, Finisher, Fitter, Outcome, Pass, Result, Rows, Task};
 
 /// Learns from some of the rows.
@@ -103,7 +105,9 @@ impl Finisher<Params> for Finish {
         let fills: Vec<Option<Category>> = match reader {
             Reader::Mean(reader) => {
                 let columns = reader.finish().into_iter();
-                columns.map(|it| if it.infinities > 0 { Some(f64::NAN) } else { it.mean() }.map(Category::Float)).collect()
+                columns
+                    .map(|it| if it.infinities > 0 { Some(f64::NAN) } else { it.mean() }.map(Category::Float))
+                    .collect()
             }
             Reader::Median(reader) => match reader.finish()? {
                 Refined::Again(carry) => return Ok(Outcome::Again(carry)),
@@ -123,9 +127,11 @@ impl Finisher<Params> for Finish {
                     .hint("use the strategy `constant`, or leave the column out of the step")
             })?;
             if matches!(fill, Category::Float(number) if !number.is_finite()) {
-                return Err(Error::invalid_data("the training rows hold infinities, so that the filling is not finite")
-                    .column(field.name())
-                    .hint("drop or replace them before this step, or use the strategy `constant`"));
+                return Err(Error::invalid_data(
+                    "the training rows hold infinities, so that the filling is not finite",
+                )
+                .column(field.name())
+                .hint("drop or replace them before this step, or use the strategy `constant`"));
             }
             let class = match fill {
                 Category::Float(_) => KeyClass::Float,

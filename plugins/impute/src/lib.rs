@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wafermill_sdk::stats::{Counts, KeyClass, Moments, Quantiles};
 use wafermill_sdk::{
-    Batch, DataType, Error, Field, Fit, Output, Passes, Plan, Result, Selection, Table, Task, Transform, export, serde_json,
+    Batch, DataType, Error, Field, Fit, Float, Output, Passes, Plan, Result, Selection, Table, Task, Transform, export,
+    serde_json,
 };
 
 /// How missing values are filled.
@@ -59,16 +60,6 @@ pub enum Nan {
     Keep,
 }
 
-/// A type of floating-point numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Float {
-    /// 32 bits.
-    Float32,
-    /// 64 bits.
-    Float64,
-}
-
 /// The plugin.
 #[derive(Debug)]
 pub struct Impute {
@@ -107,8 +98,7 @@ fn filled(field: &Field, params: &Params) -> Result<Field> {
         Some(_) if !learned_number => {
             return Err(Error::invalid_params("`output` goes with the strategies `mean` and `median` only"));
         }
-        Some(Float::Float32) => DataType::Float32,
-        Some(Float::Float64) => DataType::Float64,
+        Some(float) => float.data_type(),
         None if learned_number && !is_float(data_type) => DataType::Float64,
         None => data_type.clone(),
     };
@@ -127,19 +117,27 @@ impl Transform for Impute {
             return Err(Error::invalid_params("`value` goes with the strategy `constant`, and only with it"));
         }
         let features = selection.features()?;
+        let outputs = features.iter().map(|field| filled(field, params)).collect::<Result<Vec<_>>>()?;
         let classes = KeyClass::of_all(features.iter().copied())?;
         let (passes, partials) = learns(params.strategy, &classes);
         let mut plan = Plan::default().passes(passes).partials(partials);
         for table in model_tables(params.strategy, &classes) {
             plan = plan.model(table);
         }
-        for field in features {
+        for (field, output) in features.into_iter().zip(outputs) {
             if let Some(value) = &params.value {
                 constant::parse(value, field)?;
             }
-            plan = plan.read(field, true).replace(field, filled(field, params)?);
+            plan = plan.read(field, true).replace(field, output);
             if params.indicator {
                 let name = format!("{}_missing", field.name());
+                if selection.field(&name).is_some() {
+                    return Err(Error::invalid_params(format!(
+                        "the indicator `{name}` would replace the column of that name"
+                    ))
+                    .column(field.name())
+                    .hint("leave that column out of the step, or rename it"));
+                }
                 plan = plan.add(Some(field), Field::new(name, DataType::UInt8, false));
             }
         }
@@ -160,14 +158,15 @@ impl Transform for Impute {
         let name = tables.get(table).map_or("", |table| table.name.as_str());
         for (column, fill) in read_fills(name, rows)? {
             let index = self.task.input.fields().position(|field| *field.name() == column);
-            let index = index.ok_or_else(|| Error::invalid_model(format!("the model has an unknown column `{column}`")))?;
+            let index =
+                index.ok_or_else(|| Error::invalid_model(format!("the model has an unknown column `{column}`")))?;
             self.fills[index] = Some(fill);
         }
         Ok(())
     }
 
-    fn outputs(&mut self) -> Result<Vec<Field>> {
-        let mut outputs = self.task.plan.outputs().to_vec();
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
+        let mut outputs = planned.to_vec();
         for (field, fill) in self.task.input.fields().zip(&self.fills) {
             if fill.is_none() {
                 return Err(Error::invalid_model("the model has no filling for a column").column(field.name()));
@@ -179,7 +178,7 @@ impl Transform for Impute {
                 }
             }
         }
-        Ok(outputs)
+        Ok(outputs.into_iter().map(|field| vec![field]).collect())
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {
@@ -202,3 +201,6 @@ impl Fit for Impute {
     type Fitter = learn::Learn;
     type Finisher = learn::Finish;
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,10 @@
 use schemars::{JsonSchema, Schema as JsonSchemaObject, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use wafermill_sdk::{
-    Batch, ColumnRole, ContextColumn, DataType, Error, Field, Output, Plan, PluginRole, Result, Selection, Task, Transform,
-    Values, export, serde_json,
+    Batch, ColumnRole, ContextColumn, DataType, Error, Field, Output, Plan, PluginRole, Result, Selection, Task,
+    Transform, Values, export, serde_json,
 };
 
 /// The metadata key under which a split names its parts.
@@ -79,8 +79,13 @@ impl Parts {
         if parts.is_empty() || parts.len() > 255 {
             return Err(Error::invalid_params(format!("a split makes 1 to 255 parts, not {}", parts.len())));
         }
-        if let Some((name, share)) = parts.iter().find(|(_, share)| !(*share > 0.0)) {
+        if let Some((name, share)) = parts.iter().find(|(_, share)| share.is_nan() || *share <= 0.0) {
             return Err(Error::invalid_params(format!("part `{name}` has the share {share}, which is not above 0")));
+        }
+        let repeats =
+            |(index, (name, _)): &(usize, &(String, f64))| parts[..*index].iter().any(|(other, _)| other == name);
+        if let Some((_, (name, _))) = parts.iter().enumerate().find(repeats) {
+            return Err(Error::invalid_params(format!("there are two parts `{name}`")));
         }
         if (total - 1.0).abs() > 1e-9 {
             return Err(Error::invalid_params(format!("the shares of the parts add up to {total}, not to 1")));
@@ -107,7 +112,6 @@ fn mix(hash: u64, seed: u64) -> u64 {
 pub struct Split {
     bounds: Vec<u64>,
     seed: u64,
-    output: Vec<Field>,
 }
 
 export!(Split);
@@ -123,7 +127,7 @@ impl Transform for Split {
         params.parts.bounds()?;
         let names: Vec<_> = params.parts.0.iter().map(|(name, _)| name).collect();
         let names = serde_json::to_string(&names).map_err(|error| Error::internal(error.to_string()))?;
-        let field = Field::new("part", DataType::UInt8, false).with_metadata(HashMap::from([(PARTS.to_owned(), names)]));
+        let field = Field::new("part", DataType::UInt8, false).with_metadata([(PARTS, names)]);
         let keyed = selection.with_role(ColumnRole::Key).next().is_some();
         let hash = if keyed { ContextColumn::KeyHash } else { ContextColumn::RowHash };
         Ok(Plan::default().read_context(hash).add(None, field))
@@ -131,11 +135,7 @@ impl Transform for Split {
 
     fn open(task: Task<Params>) -> Result<Self> {
         let bounds = task.params.parts.bounds()?;
-        Ok(Self { bounds, seed: task.params.seed, output: task.plan.outputs().to_vec() })
-    }
-
-    fn outputs(&mut self) -> Result<Vec<Field>> {
-        Ok(self.output.clone())
+        Ok(Self { bounds, seed: task.params.seed })
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {
@@ -153,35 +153,4 @@ impl Transform for Split {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parts(parts: &[(&str, f64)]) -> Parts {
-        Parts(parts.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect())
-    }
-
-    #[test]
-    fn bounds_divide_all_hashes_by_the_shares() {
-        let bounds = parts(&[("train", 0.5), ("val", 0.25), ("test", 0.25)]).bounds().unwrap();
-        assert_eq!(bounds, [1 << 63, 3 << 62, u64::MAX]);
-    }
-
-    #[test]
-    fn shares_must_be_positive_and_add_up_to_one() {
-        for bad in [&[("a", 0.5), ("b", 0.4)][..], &[("a", 1.5), ("b", -0.5)], &[("a", f64::NAN)], &[]] {
-            assert!(parts(bad).bounds().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn parts_keep_the_order_of_the_file() {
-        let params: Params = serde_json::from_str(r#"{"parts": {"z": 0.5, "a": 0.5}}"#).unwrap();
-        assert_eq!(params.parts.0, [("z".to_owned(), 0.5), ("a".to_owned(), 0.5)]);
-    }
-
-    #[test]
-    fn seeds_change_the_division() {
-        let differ = (0..1_000).filter(|hash| (mix(*hash, 1) >> 63) != (mix(*hash, 2) >> 63)).count();
-        assert!((400..600).contains(&differ), "{differ}");
-    }
-}
+mod tests;

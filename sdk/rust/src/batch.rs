@@ -1,10 +1,10 @@
 //! Batches as they arrive: typed columns over the bytes of the message.
 
 use crate::column::{Bytes, Column, Dictionary, Offsets, Values};
-use crate::message::{self, malformed};
+use crate::flatbuffer::Pair;
+use crate::message::{self, Framed, malformed};
 use crate::{Error, Result};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
-use arrow_ipc::{FieldNode, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 use std::sync::Arc;
 
@@ -48,23 +48,17 @@ impl Input {
         let mut dictionaries: Vec<(i64, Column)> = Vec::new();
         loop {
             let framed = message::take(&rest)?;
-            let header = arrow_ipc::root_as_message(framed.metadata).map_err(malformed)?;
-            if let Some(batch) = header.header_as_record_batch() {
-                return self.columns(batch, framed.body, &dictionaries);
-            }
-            let dictionary = header.header_as_dictionary_batch().ok_or_else(|| malformed("neither batch nor dictionary"))?;
-            let data = dictionary.data().ok_or_else(|| malformed("a dictionary without data"))?;
-            let mut reader = Reader::new(data, framed.body, &[])?;
-            dictionaries.push((dictionary.id(), reader.column(&DataType::Utf8, None)?));
-            rest = framed.rest;
+            rest = framed.rest.clone();
+            let (id, rows) = (framed.dictionary, framed.rows);
+            let mut reader = Reader::new(framed, &dictionaries);
+            let Some(id) = id else {
+                let columns = self.fields().zip(&self.dictionaries);
+                let columns = columns.map(|(field, id)| reader.column(field, *id, rows)).collect::<Result<_>>()?;
+                return Ok(Batch { input: self.clone(), rows, columns });
+            };
+            let words = reader.values(&DataType::Utf8, None, rows)?;
+            dictionaries.push((id, words));
         }
-    }
-
-    fn columns(&self, batch: RecordBatch<'_>, body: Buffer, dictionaries: &[(i64, Column)]) -> Result<Batch> {
-        let mut reader = Reader::new(batch, body, dictionaries)?;
-        let columns = self.fields().zip(&self.dictionaries);
-        let columns = columns.map(|(field, id)| reader.column(field.data_type(), *id)).collect::<Result<_>>()?;
-        Ok(Batch { input: self.clone(), rows: usize::try_from(batch.length()).map_err(malformed)?, columns })
     }
 }
 
@@ -102,59 +96,55 @@ impl Batch {
 }
 
 struct Reader<'a> {
-    nodes: Vec<FieldNode>,
-    buffers: Vec<Buffer>,
-    next_node: usize,
-    next_buffer: usize,
+    nodes: std::vec::IntoIter<Pair>,
+    buffers: std::vec::IntoIter<Pair>,
+    body: Buffer,
     dictionaries: &'a [(i64, Column)],
 }
 
 impl<'a> Reader<'a> {
-    fn new(batch: RecordBatch<'_>, body: Buffer, dictionaries: &'a [(i64, Column)]) -> Result<Self> {
-        let nodes = batch.nodes().map(|nodes| nodes.iter().copied().collect()).unwrap_or_default();
-        let slice = |buffer: &arrow_ipc::Buffer| {
-            let (offset, length) = (buffer.offset() as usize, buffer.length() as usize);
-            match offset.checked_add(length) {
-                Some(end) if end <= body.len() => Ok(body.slice_with_length(offset, length)),
-                _ => Err(malformed("a buffer lies outside the body")),
-            }
-        };
-        let buffers = batch.buffers().map(|buffers| buffers.iter().map(slice).collect()).transpose()?;
-        Ok(Self { nodes, buffers: buffers.unwrap_or_default(), next_node: 0, next_buffer: 0, dictionaries })
-    }
-
-    fn node(&mut self) -> Result<(usize, usize)> {
-        let node = self.nodes.get(self.next_node).ok_or_else(|| malformed("too few nodes"))?;
-        self.next_node += 1;
-        Ok((node.length() as usize, node.null_count() as usize))
+    fn new(framed: Framed, dictionaries: &'a [(i64, Column)]) -> Self {
+        let Framed { nodes, buffers, body, .. } = framed;
+        Self { nodes: nodes.into_iter(), buffers: buffers.into_iter(), body, dictionaries }
     }
 
     fn buffer(&mut self) -> Result<Buffer> {
-        let buffer = self.buffers.get(self.next_buffer).ok_or_else(|| malformed("too few buffers"))?;
-        self.next_buffer += 1;
-        Ok(buffer.clone())
+        let Pair(offset, length) = self.buffers.next().ok_or_else(|| malformed("too few buffers"))?;
+        let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
+        match range.filter(|(offset, length)| offset.checked_add(*length).is_some_and(|end| end <= self.body.len())) {
+            Some((offset, length)) => Ok(self.body.slice_with_length(offset, length)),
+            None => Err(malformed("a buffer lies outside the body")),
+        }
     }
 
     fn scalars<T: ArrowNativeType>(&mut self, length: usize) -> Result<ScalarBuffer<T>> {
         scalars(self.buffer()?, length)
     }
 
-    fn column(&mut self, data_type: &DataType, dictionary: Option<i64>) -> Result<Column> {
-        let (length, null_count) = self.node()?;
+    /// One more than there are rows; a column without rows may leave them out.
+    fn offsets<T: ArrowNativeType>(&mut self, length: usize) -> Result<ScalarBuffer<T>> {
+        let offsets = self.buffer()?;
+        if length == 0 { Ok(vec![T::default()].into()) } else { scalars(offsets, length + 1) }
+    }
+
+    fn column(&mut self, field: &Field, dictionary: Option<i64>, rows: usize) -> Result<Column> {
+        self.values(field.data_type(), dictionary, rows).map_err(|error| error.column(field.name()))
+    }
+
+    /// The next column, which must have `rows` values.
+    fn values(&mut self, data_type: &DataType, dictionary: Option<i64>, rows: usize) -> Result<Column> {
+        let Pair(length, null_count) = self.nodes.next().ok_or_else(|| malformed("too few nodes"))?;
+        if length != rows as i64 {
+            return Err(malformed(format!("a column has {length} values where {rows} are due")));
+        }
+        let length = rows;
         let validity = self.buffer()?;
         let nulls = match null_count {
             0 => None,
-            _ if validity.len() * 8 < length => return Err(malformed("a validity buffer is too short")),
-            _ => Some(NullBuffer::new(BooleanBuffer::new(validity, 0, length))),
+            _ => Some(NullBuffer::new(bits(validity, length)?)),
         };
         let values = match data_type {
-            DataType::Boolean => {
-                let bits = self.buffer()?;
-                if bits.len() * 8 < length {
-                    return Err(malformed("a buffer of Booleans is too short"));
-                }
-                Values::Boolean(BooleanBuffer::new(bits, 0, length))
-            }
+            DataType::Boolean => Values::Boolean(bits(self.buffer()?, length)?),
             DataType::Int8 => Values::Int8(self.scalars(length)?),
             DataType::Int16 => Values::Int16(self.scalars(length)?),
             DataType::Int32 | DataType::Date32 | DataType::Time32(_) => Values::Int32(self.scalars(length)?),
@@ -171,25 +161,27 @@ impl<'a> Reader<'a> {
             DataType::Float64 => Values::Float64(self.scalars(length)?),
             DataType::Decimal128(_, _) => Values::Decimal128(self.scalars(length)?),
             DataType::Utf8 | DataType::Binary => {
-                let offsets = self.buffer()?;
-                let empty = offsets.is_empty();
-                let offsets = if empty { vec![0].into() } else { scalars(offsets, length + 1)? };
-                Values::Bytes(Bytes { offsets: Offsets::Small(offsets), data: self.buffer()? })
+                let offsets = self.offsets(length)?;
+                let data = self.buffer()?;
+                check_offsets(&offsets, data.len(), |offset| i64::from(*offset))?;
+                Values::Bytes(Bytes { offsets: Offsets::Small(offsets), data })
             }
             DataType::LargeUtf8 | DataType::LargeBinary => {
-                let offsets = self.buffer()?;
-                let empty = offsets.is_empty();
-                let offsets = if empty { vec![0].into() } else { scalars(offsets, length + 1)? };
-                Values::Bytes(Bytes { offsets: Offsets::Large(offsets), data: self.buffer()? })
+                let offsets = self.offsets(length)?;
+                let data = self.buffer()?;
+                check_offsets(&offsets, data.len(), |offset| *offset)?;
+                Values::Bytes(Bytes { offsets: Offsets::Large(offsets), data })
             }
             DataType::Dictionary(_, _) => {
                 let keys = self.scalars(length)?;
                 let values = self.dictionaries.iter().find(|(id, _)| Some(*id) == dictionary);
                 let (_, values) = values.ok_or_else(|| malformed("a dictionary is missing"))?;
+                check_keys(&keys, values.length, nulls.as_ref())?;
                 Values::Dictionary(Dictionary { keys, values: Box::new(values.clone()) })
             }
             DataType::FixedSizeList(field, size) => {
-                Values::List(*size as usize, Box::new(self.column(field.data_type(), None)?))
+                let size = usize::try_from(*size).map_err(malformed)?;
+                Values::List(size, Box::new(self.values(field.data_type(), None, length.saturating_mul(size))?))
             }
             other => return Err(Error::unsupported_type(format!("columns of type {other} cannot cross to a plugin"))),
         };
@@ -197,9 +189,37 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Keys point into the dictionary, those of missing rows excepted.
+fn check_keys(keys: &[i32], words: usize, nulls: Option<&NullBuffer>) -> Result<()> {
+    let inside = |key: &i32| usize::try_from(*key).is_ok_and(|key| key < words);
+    if keys.iter().all(inside) {
+        return Ok(());
+    }
+    match nulls.map(|nulls| nulls.valid_indices().all(|row| inside(&keys[row]))) {
+        Some(true) => Ok(()),
+        _ => Err(malformed("a key lies outside its dictionary")),
+    }
+}
+
+/// Offsets ascend and end within the data.
+fn check_offsets<T: PartialOrd>(offsets: &[T], length: usize, value: impl Fn(&T) -> i64) -> Result<()> {
+    let ascend = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+    let first = offsets.first().map_or(0, &value);
+    let last = offsets.last().map_or(0, &value);
+    if ascend && first >= 0 && last <= length as i64 { Ok(()) } else { Err(malformed("offsets lie outside the data")) }
+}
+
+/// A view of bits.
+fn bits(buffer: Buffer, length: usize) -> Result<BooleanBuffer> {
+    if buffer.len() < length.div_ceil(8) {
+        return Err(malformed("a buffer of bits is too short"));
+    }
+    Ok(BooleanBuffer::new(buffer, 0, length))
+}
+
 /// A typed view; a copy only where the host did not align its message.
 fn scalars<T: ArrowNativeType>(buffer: Buffer, length: usize) -> Result<ScalarBuffer<T>> {
-    let size = length * size_of::<T>();
+    let size = length.saturating_mul(size_of::<T>());
     if buffer.len() < size {
         return Err(malformed("a buffer of values is too short"));
     }

@@ -70,6 +70,11 @@ impl Error {
         self
     }
 
+    /// The rows that it names.
+    pub fn named_rows(&self) -> &[u64] {
+        &self.rows
+    }
+
     /// What kind of error it is.
     pub fn code(&self) -> ErrorCode {
         self.code
@@ -91,6 +96,13 @@ impl std::error::Error for Error {}
 impl From<Error> for wit::Error {
     fn from(error: Error) -> Self {
         let Error { code, message, column, rows, hint } = error;
+        Self { code, message, column, rows, hint }
+    }
+}
+
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        let wit::Error { code, message, column, rows, hint } = error;
         Self { code, message, column, rows, hint }
     }
 }

@@ -4,7 +4,7 @@
 //! fixed-point number wide enough for every double, in limbs of 28 bits. Limbs are plain sums, never carried, so that adding
 //! them is associative, commutative and independent of how values were divided among accumulators.
 
-use num_bigint::{BigInt, BigUint, Sign};
+use crate::natural::Natural;
 
 /// Bits of a limb; the other 35 bits of an i64 hold sums of more than 3·10¹⁰ values.
 const LIMB_BITS: u32 = 28;
@@ -44,13 +44,20 @@ impl<const SQUARES: bool> ExactSum<SQUARES> {
         (limbs.len() == Self::LIMBS).then(|| Self { limbs: limbs.to_vec() })
     }
 
+    /// The sum, rounded to the nearest double.
+    pub fn to_f64(&self) -> f64 {
+        self.to_rational().to_f64()
+    }
+
     /// The sum as a rational number.
-    pub fn to_rational(&self) -> Rational {
-        let mut sum = BigInt::ZERO;
-        for limb in self.limbs.iter().rev() {
-            sum = (sum << LIMB_BITS) + *limb;
-        }
-        Rational::new(sum, BigUint::from(1_u8)).scaled(Self::BASE)
+    pub(crate) fn to_rational(&self) -> Rational {
+        let part = |sign: i64| {
+            self.limbs.iter().rev().fold(Natural::default(), |sum, limb| {
+                let limb = if limb.signum() == sign { limb.unsigned_abs() } else { 0 };
+                sum.shifted_up(LIMB_BITS as usize).plus(&u128::from(limb).into())
+            })
+        };
+        Rational::signed(&part(1), &part(-1)).scaled(Self::BASE)
     }
 
     /// Adds 64 bits, `shift` bits above the lowest: with the shift inside a limb 91 bits, in four pieces.
@@ -113,129 +120,148 @@ impl ExactSum<true> {
     }
 }
 
-/// A rational number times a power of two.
+/// A rational number times a power of two. Its denominator stays below 2¹²⁷: it is a count of rows, squared at most, or a
+/// hundred.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rational {
-    numerator: BigInt,
-    denominator: BigUint,
+pub(crate) struct Rational {
+    negative: bool,
+    numerator: Natural,
+    denominator: u128,
+    exponent: i32,
+}
+
+/// Bits of a quotient that is to be rounded: enough for the mantissa of its square root.
+const QUOTIENT_BITS: i32 = 112;
+
+/// The first bits of a number, and whether any were cut off.
+struct Quotient {
+    bits: u128,
+    cut: bool,
+    /// The worth of the lowest bit, as a power of two; even.
     exponent: i32,
 }
 
 impl Rational {
-    /// `numerator / denominator`; the denominator must not be zero.
-    pub fn new(numerator: impl Into<BigInt>, denominator: impl Into<BigUint>) -> Self {
-        Self { numerator: numerator.into(), denominator: denominator.into(), exponent: 0 }
+    fn new(negative: bool, numerator: Natural) -> Self {
+        Self { negative, numerator, denominator: 1, exponent: 0 }
+    }
+
+    /// The difference of two numbers.
+    fn signed(positive: &Natural, negative: &Natural) -> Self {
+        if positive >= negative {
+            Self::new(false, positive.minus(negative))
+        } else {
+            Self::new(true, negative.minus(positive))
+        }
+    }
+
+    /// An integer.
+    pub(crate) fn integer(value: u64) -> Self {
+        Self::new(false, u128::from(value).into())
     }
 
     /// A finite double as it is.
-    pub fn from_f64(value: f64) -> Self {
+    pub(crate) fn from_f64(value: f64) -> Self {
         let (negative, mantissa, shift) = parts(value);
-        let mantissa = BigInt::from(mantissa);
-        Self::new(if negative { -mantissa } else { mantissa }, 1_u8).scaled(DOUBLE_BASE + shift as i32)
+        Self::new(negative, u128::from(mantissa).into()).scaled(DOUBLE_BASE + shift as i32)
     }
 
     /// Times a power of two.
-    #[must_use]
-    pub fn scaled(mut self, exponent: i32) -> Self {
+    pub(crate) fn scaled(mut self, exponent: i32) -> Self {
         self.exponent += exponent;
         self
     }
 
     /// Times a rational.
-    #[must_use]
-    pub fn times(&self, other: &Self) -> Self {
+    pub(crate) fn times(&self, other: &Self) -> Self {
         Self {
-            numerator: &self.numerator * &other.numerator,
-            denominator: &self.denominator * &other.denominator,
+            negative: self.negative != other.negative,
+            numerator: self.numerator.times(&other.numerator),
+            denominator: self.denominator * other.denominator,
             exponent: self.exponent + other.exponent,
         }
     }
 
     /// Divided by a positive integer.
-    #[must_use]
-    pub fn over(&self, divisor: u64) -> Self {
-        Self { denominator: &self.denominator * divisor, ..self.clone() }
+    pub(crate) fn over(mut self, divisor: u64) -> Self {
+        self.denominator *= u128::from(divisor);
+        self
     }
 
     /// Plus a rational.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
+    pub(crate) fn plus(&self, other: &Self) -> Self {
         let exponent = self.exponent.min(other.exponent);
-        let shifted = |it: &Self| &it.numerator << (it.exponent - exponent) as usize;
-        let left = shifted(self) * BigInt::from(other.denominator.clone());
-        let right = shifted(other) * BigInt::from(self.denominator.clone());
-        Self { numerator: left + right, denominator: &self.denominator * &other.denominator, exponent }
+        let (mut positive, mut negative) = (Natural::default(), Natural::default());
+        for (it, by) in [(self, other.denominator), (other, self.denominator)] {
+            let part = it.numerator.shifted_up((it.exponent - exponent) as usize).times(&by.into());
+            let side = if it.negative { &mut negative } else { &mut positive };
+            *side = side.plus(&part);
+        }
+        Self { denominator: self.denominator * other.denominator, exponent, ..Self::signed(&positive, &negative) }
     }
 
     /// Minus a rational.
-    #[must_use]
-    pub fn minus(&self, other: &Self) -> Self {
-        self.plus(&Self { numerator: -&other.numerator, ..other.clone() })
+    pub(crate) fn minus(&self, other: &Self) -> Self {
+        self.plus(&Self { negative: !other.negative, ..other.clone() })
     }
 
-    /// The integer part of a number that is not negative.
-    pub fn floor(&self) -> u64 {
-        let numerator = self.numerator.magnitude();
-        let whole = if self.exponent >= 0 {
-            (numerator << self.exponent as usize) / &self.denominator
-        } else {
-            numerator / (&self.denominator << -self.exponent as usize)
+    /// The integer part of a number that is not negative, and below 2⁶⁴.
+    pub(crate) fn floor(&self) -> u64 {
+        let numerator = match usize::try_from(self.exponent) {
+            Ok(up) => self.numerator.shifted_up(up),
+            Err(_) => self.numerator.shifted_down(self.exponent.unsigned_abs() as usize).0,
         };
-        u64::try_from(whole).unwrap_or(u64::MAX)
+        numerator.divided_by(self.denominator).0 as u64
     }
 
     /// The nearest double, ties to even; infinite past the largest.
-    pub fn to_f64(&self) -> f64 {
-        let (quotient, exponent) = self.quotient(0);
-        round(self.numerator.sign() == Sign::Minus, &quotient, exponent)
+    pub(crate) fn to_f64(&self) -> f64 {
+        let magnitude = round(&self.quotient());
+        if self.negative { -magnitude } else { magnitude }
     }
 
     /// The double nearest to the square root of a number that is not negative.
-    pub fn sqrt_to_f64(&self) -> f64 {
-        // ⌊√⌊x⌋⌋ = ⌊√x⌋; the exponent is made even, and a bit below tells that something was cut off.
-        let (quotient, exponent) = self.quotient(64);
-        let (sticky, exact) = (quotient.bit(0), quotient >> 1_u8);
-        let root = exact.sqrt();
-        let cut = sticky || &root * &root != exact;
-        let root = (root << 1_u8) | BigUint::from(u8::from(cut));
-        round(false, &root, (exponent + 1) / 2 - 1)
+    pub(crate) fn sqrt_to_f64(&self) -> f64 {
+        // ⌊√⌊x⌋⌋ = ⌊√x⌋
+        let Quotient { bits, cut, exponent } = self.quotient();
+        let root = bits.isqrt();
+        round(&Quotient { bits: root, cut: cut || root * root != bits, exponent: exponent / 2 })
     }
 
-    /// At least 66 + `more` bits of the magnitude, the lowest of which is set where anything was cut off, and the exponent of
-    /// the lowest bit, which is odd.
-    fn quotient(&self, more: u64) -> (BigUint, i32) {
-        let numerator = self.numerator.magnitude();
-        let wanted = 66 + more as i64;
-        let mut shift = (wanted + self.denominator.bits() as i64 - numerator.bits() as i64).max(0);
-        if (i64::from(self.exponent) - shift) % 2 != 0 {
-            shift += 1;
+    fn quotient(&self) -> Quotient {
+        let denominator_bits = (u128::BITS - self.denominator.leading_zeros()) as i32;
+        let mut up = QUOTIENT_BITS + denominator_bits - self.numerator.bits() as i32;
+        if (self.exponent - up) % 2 != 0 {
+            up += 1;
         }
-        let dividend = numerator << shift as usize;
-        let whole = &dividend / &self.denominator;
-        let cut = &whole * &self.denominator != dividend;
-        ((whole << 1_u8) | BigUint::from(u8::from(cut)), self.exponent - shift as i32 - 1)
+        let (numerator, cut) = match usize::try_from(up) {
+            Ok(up) => (self.numerator.shifted_up(up), false),
+            Err(_) => self.numerator.shifted_down(up.unsigned_abs() as usize),
+        };
+        let (bits, remainder) = numerator.divided_by(self.denominator);
+        Quotient { bits, cut: cut || remainder != 0, exponent: self.exponent - up }
     }
 }
 
-/// `magnitude` · 2^`exponent` as the nearest double, ties to even.
-fn round(negative: bool, magnitude: &BigUint, exponent: i32) -> f64 {
-    let bits = magnitude.bits() as i32;
-    if bits == 0 {
+/// The nearest double, ties to even.
+fn round(&Quotient { bits, cut, exponent }: &Quotient) -> f64 {
+    let length = (u128::BITS - bits.leading_zeros()) as i32;
+    // A double has 53 bits, fewer where it is subnormal, and none where it is nearer to zero.
+    let precision = length + exponent - DOUBLE_BASE;
+    if bits == 0 || precision < 0 {
         return 0.0;
     }
-    // A double has 53 bits, fewer where it is subnormal.
-    let precision = (bits + exponent - DOUBLE_BASE).clamp(0, 53);
-    let cut = (bits - precision).max(0);
-    let mut mantissa = u64::try_from(magnitude >> cut as usize).unwrap_or(u64::MAX);
-    if cut > 0 {
-        let half = magnitude.bit(cut as u64 - 1);
-        let below = magnitude.trailing_zeros().is_some_and(|zeros| zeros < cut as u64 - 1);
-        if half && (below || mantissa & 1 == 1) {
-            mantissa += 1;
-        }
+    let dropped = length - precision.min(53);
+    if dropped <= 0 {
+        return scale(bits as f64, exponent);
     }
-    let value = scale(mantissa as f64, exponent + cut);
-    if negative { -value } else { value }
+    let mut mantissa = bits >> dropped;
+    let rest = bits & ((1 << dropped) - 1);
+    let half = 1 << (dropped - 1);
+    if rest > half || rest == half && (cut || mantissa & 1 == 1) {
+        mantissa += 1;
+    }
+    scale(mantissa as f64, exponent + dropped)
 }
 
 /// `value` · 2^`exponent` where the result is exact or infinite.
@@ -287,11 +313,8 @@ mod tests {
                 let mut squares = ExactSum::<true>::default();
                 squares.add_square(value);
                 assert_eq!(squares.to_rational().sqrt_to_f64(), value.abs());
-                assert_eq!(squares.to_rational(), {
-                    let value = Rational::from_f64(value);
-                    let square = value.times(&value);
-                    Rational { numerator: square.numerator << (square.exponent + 2148) as usize, exponent: -2148, ..square }
-                });
+                let value = Rational::from_f64(value);
+                assert!(squares.to_rational().minus(&value.times(&value)).numerator.bits() == 0);
             }
         }
     }
@@ -300,7 +323,7 @@ mod tests {
     fn integers_of_64_bits_are_added_as_they_are() {
         let mut sum = ExactSum::<false>::default();
         let mut squares = ExactSum::<true>::default();
-        for value in [i128::from(u64::MAX), i128::from(i64::MIN), 1] {
+        for value in [u64::MAX.into(), i64::MIN.into(), 1] {
             sum.add_integer(value);
             squares.add_integer_square(value);
         }
@@ -310,17 +333,29 @@ mod tests {
 
     #[test]
     fn quotients_and_roots_are_rounded_to_the_nearest() {
-        assert_eq!(Rational::new(1, 3_u8).to_f64(), 1.0 / 3.0);
-        assert_eq!(Rational::new(-2, 3_u8).to_f64(), -2.0 / 3.0);
-        assert_eq!(Rational::new(2, 1_u8).sqrt_to_f64(), 2_f64.sqrt());
-        assert_eq!(Rational::new(0, 7_u8).sqrt_to_f64(), 0.0);
-        // One bit above a tie goes up, the tie itself to even.
-        let tie = (BigInt::from(1) << 53) + 1;
-        assert_eq!(Rational::new(tie.clone(), 1_u8).to_f64(), 2_f64.powi(53));
-        assert_eq!(Rational::new((tie << 100) + 1, 1_u8).scaled(-100).to_f64(), 2_f64.powi(53) + 2.0);
+        let integer = Rational::integer;
+        assert_eq!(integer(1).over(3).to_f64(), 1.0 / 3.0);
+        assert_eq!(integer(0).minus(&integer(2).over(3)).to_f64(), -2.0 / 3.0);
+        assert_eq!(integer(2).sqrt_to_f64(), 2_f64.sqrt());
+        assert_eq!(integer(0).over(7).sqrt_to_f64(), 0.0);
         for n in 1..2_000_u32 {
-            assert_eq!(Rational::new(n, 1_u8).sqrt_to_f64(), f64::from(n).sqrt());
-            assert_eq!(Rational::new(n, 1_u8).scaled(-2000).sqrt_to_f64(), (f64::from(n).sqrt()) * 2_f64.powi(-1000));
+            assert_eq!(integer(n.into()).sqrt_to_f64(), f64::from(n).sqrt());
+            assert_eq!(integer(n.into()).scaled(-2000).sqrt_to_f64(), (f64::from(n).sqrt()) * 2_f64.powi(-1000));
         }
+    }
+
+    #[test]
+    fn ties_go_to_even_and_the_least_bit_beyond_them_up() {
+        let integer = Rational::integer;
+        let tie = integer((1 << 53) + 1);
+        let above = tie.plus(&integer(1).scaled(-3000));
+        assert_eq!(tie.to_f64(), 2_f64.powi(53));
+        assert_eq!(above.to_f64(), 2_f64.powi(53) + 2.0);
+        let least = f64::from_bits(1);
+        assert_eq!(integer(1).scaled(-1075).to_f64(), 0.0);
+        assert_eq!(integer(3).scaled(-1076).to_f64(), least);
+        assert_eq!(integer(3).scaled(-1075).to_f64(), 2.0 * least);
+        assert_eq!(integer(3).scaled(-1077).to_f64(), 0.0);
+        assert_eq!(integer((1 << 54) - 1).scaled(1024 - 54).to_f64(), f64::INFINITY);
     }
 }

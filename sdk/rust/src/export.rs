@@ -3,10 +3,12 @@
 use crate::bindings::exports::wafermill::plugin::guest as wit;
 use crate::bindings::wafermill::plugin::types;
 use crate::message::encode_schema;
+use crate::plan::Plan;
 use crate::plugin::{Finisher, Fit, Fitter, Outcome, Pass, Rows, Task, Transform};
 use crate::{Error, Input, Output, Result, Selection};
 use arrow_schema::Schema;
 use std::cell::{OnceCell, RefCell};
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 /// The component of a plugin: what [`export!`](crate::export) exports.
@@ -25,18 +27,21 @@ pub struct FitterResource<P: Fit> {
 pub struct FinisherResource<P: Fit> {
     finisher: RefCell<Option<P::Finisher>>,
     partials: Vec<Input>,
+    /// What `finish` gave of the model and was not drained yet.
+    rest: RefCell<VecDeque<Rows>>,
 }
 
 /// The resource behind a transformer.
 #[derive(Debug)]
 pub struct TransformerResource<P> {
     transform: RefCell<P>,
+    plan: Plan,
     input: Input,
     model: Vec<Input>,
-    outputs: OnceCell<Schema>,
+    outputs: OnceCell<(Schema, Vec<u32>)>,
 }
 
-fn parse<P: Transform>(params: &str) -> Result<P::Params> {
+pub(crate) fn parse<P: Transform>(params: &str) -> Result<P::Params> {
     serde_json::from_str(params).map_err(|error| Error::invalid_params(error.to_string()))
 }
 
@@ -48,7 +53,7 @@ fn open_task<P: Transform>(task: types::Task) -> Result<Task<P::Params>> {
 }
 
 fn inputs(tables: &[crate::Table]) -> Result<Vec<Input>> {
-    tables.iter().map(|table| Input::decode(&encode_schema(&table.schema))).collect()
+    tables.iter().map(|table| Input::decode(&encode_schema(&table.schema)?)).collect()
 }
 
 fn table_batch(rows: Rows) -> types::TableBatch {
@@ -79,16 +84,41 @@ impl<P: Fit> wit::Guest for Component<P> {
 
     fn plan(params: String, selection: types::Selection) -> Result<types::StepPlan, types::Error> {
         let plan = parse::<P>(&params).and_then(|params| P::plan(&params, &Selection::decode(&selection)?));
-        Ok(plan?.encode())
+        Ok(plan.and_then(Plan::encode)?)
+    }
+}
+
+impl<P: Fit> FitterResource<P> {
+    pub(crate) fn create(task: types::Task, pass: types::Pass) -> Result<Self> {
+        let task = open_task::<P>(task)?;
+        let input = task.input.clone();
+        let fitter = P::Fitter::open(task, Pass { number: pass.number, carry: pass.carry })?;
+        Ok(Self { fitter: RefCell::new(fitter), input })
+    }
+}
+
+impl<P: Fit> FinisherResource<P> {
+    pub(crate) fn create(task: types::Task, pass: types::Pass) -> Result<Self> {
+        let task = open_task::<P>(task)?;
+        let partials = inputs(task.plan.partial_tables())?;
+        let finisher = P::Finisher::open(task, Pass { number: pass.number, carry: pass.carry })?;
+        Ok(Self { finisher: RefCell::new(Some(finisher)), partials, rest: RefCell::default() })
+    }
+}
+
+impl<P: Fit> TransformerResource<P> {
+    pub(crate) fn create(task: types::Task) -> Result<Self> {
+        let task = open_task::<P>(task)?;
+        let (plan, input) = (task.plan.clone(), task.input.clone());
+        let model = inputs(plan.model_tables())?;
+        let transform = RefCell::new(P::open(task)?);
+        Ok(Self { transform, plan, input, model, outputs: OnceCell::new() })
     }
 }
 
 impl<P: Fit> wit::GuestFitter for FitterResource<P> {
     fn open(task: types::Task, pass: types::Pass) -> Result<wit::Fitter, types::Error> {
-        let task = open_task::<P>(task)?;
-        let input = task.input.clone();
-        let fitter = RefCell::new(P::Fitter::open(task, Pass { number: pass.number, carry: pass.carry })?);
-        Ok(wit::Fitter::new(Self { fitter, input }))
+        Ok(wit::Fitter::new(Self::create(task, pass)?))
     }
 
     fn update(&self, batch: Vec<u8>) -> Result<(), types::Error> {
@@ -102,10 +132,7 @@ impl<P: Fit> wit::GuestFitter for FitterResource<P> {
 
 impl<P: Fit> wit::GuestFinisher for FinisherResource<P> {
     fn open(task: types::Task, pass: types::Pass) -> Result<wit::Finisher, types::Error> {
-        let task = open_task::<P>(task)?;
-        let partials = inputs(task.plan.partial_tables())?;
-        let finisher = P::Finisher::open(task, Pass { number: pass.number, carry: pass.carry })?;
-        Ok(wit::Finisher::new(Self { finisher: RefCell::new(Some(finisher)), partials }))
+        Ok(wit::Finisher::new(Self::create(task, pass)?))
     }
 
     fn push(&self, partials: types::TableBatch) -> Result<Vec<types::TableBatch>, types::Error> {
@@ -118,19 +145,22 @@ impl<P: Fit> wit::GuestFinisher for FinisherResource<P> {
     fn finish(&self) -> Result<types::Outcome, types::Error> {
         let finisher = self.finisher.borrow_mut().take().ok_or_else(finished)?;
         Ok(match finisher.finish()? {
-            Outcome::Model(rows) => types::Outcome::Model(rows.into_iter().map(table_batch).collect()),
+            Outcome::Model(rows) => {
+                self.rest.replace(rows.into());
+                types::Outcome::Model
+            }
             Outcome::Again(carry) => types::Outcome::Again(carry),
         })
+    }
+
+    fn drain(&self) -> Result<Option<types::TableBatch>, types::Error> {
+        Ok(self.rest.borrow_mut().pop_front().map(table_batch))
     }
 }
 
 impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
     fn open(task: types::Task) -> Result<wit::Transformer, types::Error> {
-        let task = open_task::<P>(task)?;
-        let model = inputs(task.plan.model_tables())?;
-        let input = task.input.clone();
-        let transform = RefCell::new(P::open(task)?);
-        Ok(wit::Transformer::new(Self { transform, input, model, outputs: OnceCell::new() }))
+        Ok(wit::Transformer::new(Self::create(task)?))
     }
 
     fn load(&self, model: types::TableBatch) -> Result<(), types::Error> {
@@ -138,16 +168,20 @@ impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
         Ok(self.transform.borrow_mut().load(table, &batch)?)
     }
 
-    fn outputs(&self) -> Result<Vec<u8>, types::Error> {
-        if self.outputs.get().is_none() {
-            let fields = self.transform.borrow_mut().outputs()?;
-            return Ok(encode_schema(self.outputs.get_or_init(|| Schema::new(fields))));
-        }
-        Ok(encode_schema(self.outputs.get().ok_or_else(not_ready)?))
+    fn outputs(&self) -> Result<types::Outputs, types::Error> {
+        let (schema, columns) = match self.outputs.get() {
+            Some(outputs) => outputs,
+            None => {
+                let fields = self.transform.borrow_mut().outputs(self.plan.outputs())?;
+                let columns = fields.iter().map(|fields| fields.len() as u32).collect();
+                self.outputs.get_or_init(|| (Schema::new(fields.concat()), columns))
+            }
+        };
+        Ok(types::Outputs { schema: encode_schema(schema)?, columns: columns.clone() })
     }
 
     fn apply(&self, batch: Vec<u8>) -> Result<Vec<u8>, types::Error> {
-        let schema = self.outputs.get().ok_or_else(not_ready)?;
+        let (schema, _) = self.outputs.get().ok_or_else(not_ready)?;
         let batch = self.input.batch(batch)?;
         let mut output = Output::new(schema, batch.rows());
         self.transform.borrow().apply(&batch, &mut output)?;

@@ -1,4 +1,165 @@
 //! Write wafermill plugins in Rust.
+//!
+//! A plugin is a crate with `crate-type = ["cdylib", "rlib"]`: a type for its parameters, a [`Transform`] from columns to
+//! columns, and one call of [`export!`]. `plan` says which columns are read and written, before any row is; `apply` then takes
+//! batches and writes each column straight into the outgoing Arrow message.
+//!
+//! ```
+//! use wafermill_sdk::{Batch, Error, Field, Output, Plan, Result, Selection, Task, Transform, export};
+//!
+//! /// Cuts numbers off at two bounds.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Params {
+//!     low: f64,
+//!     high: f64,
+//! }
+//!
+//! struct Clip(Params);
+//!
+//! export!(Clip);
+//!
+//! impl Transform for Clip {
+//!     const NAME: &'static str = "clip";
+//!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+//!     const SUMMARY: &'static str = "cuts numbers off at two bounds";
+//!     type Params = Params;
+//!
+//!     fn plan(params: &Params, selection: &Selection) -> Result<Plan> {
+//!         if params.low > params.high {
+//!             return Err(Error::invalid_params("`low` is above `high`"));
+//!         }
+//!         let mut plan = Plan::default();
+//!         for field in selection.features()? {
+//!             let clipped = Field::new(field.name(), wafermill_sdk::DataType::Float64, field.is_nullable());
+//!             plan = plan.read(field, false).replace(field, clipped);
+//!         }
+//!         Ok(plan)
+//!     }
+//!
+//!     fn open(task: Task<Params>) -> Result<Self> {
+//!         Ok(Self(task.params))
+//!     }
+//!
+//!     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {
+//!         for column in batch.columns() {
+//!             let numbers = column.to_f64().ok_or_else(|| Error::unsupported_type("no numbers"))?;
+//!             output.floats(column.nulls(), numbers.iter().map(|it| it.clamp(self.0.low, self.0.high)))?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! // The same code runs natively, through the same messages as in the sandbox.
+//! use wafermill_sdk::{DataType, harness::Harness};
+//!
+//! let clip = Harness::<Clip>::new(r#"{"low": 0, "high": 1}"#, [Field::new("x", DataType::Float64, true)])?;
+//! let batch = clip.batch(3, |output| output.primitives([Some(-7.0), None, Some(0.5)]))?;
+//! let clipped = clip.apply(&batch)?;
+//! assert_eq!(clipped.column(0).to_f64().unwrap()[0], 0.0);
+//! assert!(clipped.column(0).is_null(1));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! A plugin that learns from the training rows implements [`Fit`] too. A *fitter* sees some of the rows and gives away *partials*,
+//! tables whose rows the host combines by key; a *finisher* turns the combined partials into the *model*, tables again, which
+//! `load` takes before `apply`. The [`stats`] are fitters that give the same model however the rows were divided.
+//!
+//! ```
+//! use wafermill_sdk::stats::{Moments, MomentsReader};
+//! use wafermill_sdk::{
+//!     Batch, DataType, Error, Field, Finisher, Fit, Outcome, Output, Pass, Passes, Plan, Result, Rows, Selection, Table, Task,
+//!     Transform, export,
+//! };
+//!
+//! /// Subtracts the mean of the training rows.
+//! struct Center {
+//!     means: Vec<f64>,
+//! }
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Params {}
+//!
+//! fn model() -> Table {
+//!     Table::model("means", [Field::new("column", DataType::Utf8, false), Field::new("mean", DataType::Float64, false)])
+//! }
+//!
+//! export!(Center, fit);
+//!
+//! impl Transform for Center {
+//!     const NAME: &'static str = "center";
+//!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+//!     const SUMMARY: &'static str = "subtracts the mean";
+//!     const PASSES: Passes = Passes::ONE;
+//!     type Params = Params;
+//!
+//!     fn plan(_: &Params, selection: &Selection) -> Result<Plan> {
+//!         let mut plan = Plan::default().passes(Passes::ONE).partials([Moments::table()]).model(model());
+//!         for field in selection.features()? {
+//!             let centered = Field::new(field.name(), DataType::Float64, field.is_nullable());
+//!             plan = plan.read(field, false).replace(field, centered);
+//!         }
+//!         Ok(plan)
+//!     }
+//!
+//!     fn open(_: Task<Params>) -> Result<Self> {
+//!         Ok(Self { means: Vec::new() })
+//!     }
+//!
+//!     fn load(&mut self, _: usize, rows: &Batch) -> Result<()> {
+//!         let means = rows.column(1).to_f64().ok_or_else(|| Error::invalid_model("no means"))?;
+//!         self.means.extend_from_slice(&means);
+//!         Ok(())
+//!     }
+//!
+//!     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {
+//!         for (column, mean) in batch.columns().iter().zip(&self.means) {
+//!             let numbers = column.to_f64().ok_or_else(|| Error::unsupported_type("no numbers"))?;
+//!             output.floats(column.nulls(), numbers.iter().map(|it| it - mean))?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Fit for Center {
+//!     type Fitter = Moments;
+//!     type Finisher = Means;
+//! }
+//!
+//! struct Means {
+//!     names: Vec<String>,
+//!     moments: MomentsReader,
+//! }
+//!
+//! impl Finisher<Params> for Means {
+//!     fn open(task: Task<Params>, _: Pass) -> Result<Self> {
+//!         let names: Vec<_> = task.input.fields().map(|field| field.name().clone()).collect();
+//!         Ok(Self { moments: MomentsReader::new(names.len()), names })
+//!     }
+//!
+//!     fn push(&mut self, _: usize, partials: &Batch) -> Result<Vec<Rows>> {
+//!         self.moments.push(partials)?;
+//!         Ok(Vec::new())
+//!     }
+//!
+//!     fn finish(self) -> Result<Outcome> {
+//!         let moments = self.moments.finish();
+//!         let rows = Rows::new(0, &model().schema, moments.len(), |output| {
+//!             output.strings(self.names.iter().map(|name| Some(name.as_str())))?;
+//!             output.primitives(moments.iter().map(|it| Some(it.mean().unwrap_or(0.0))))
+//!         })?;
+//!         Ok(Outcome::Model(vec![rows]))
+//!     }
+//! }
+//!
+//! use wafermill_sdk::harness::Harness;
+//!
+//! let mut center = Harness::<Center>::new("{}", [Field::new("x", DataType::Int32, true)])?;
+//! let batch = center.batch(3, |output| output.primitives([Some(1_i32), None, Some(4)]))?;
+//! center.fit(&[batch.clone(), batch.clone()])?;
+//! assert_eq!(center.model("means")?[0].column(1).to_f64().unwrap()[0], 2.5);
+//! assert_eq!(center.apply(&batch)?.column(0).to_f64().unwrap()[2], 1.5);
+//! # Ok::<(), Error>(())
+//! ```
 
 mod allocator;
 mod batch;
@@ -8,12 +169,21 @@ mod column;
 mod error;
 mod exact;
 mod export;
+mod flatbuffer;
+mod float;
+#[cfg(not(target_family = "wasm"))]
+pub mod harness;
 mod log;
 mod message;
+mod native;
+mod natural;
 mod output;
 mod plan;
 mod plugin;
+mod schema;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use allocator::AlignedAllocator;
 pub use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -21,10 +191,12 @@ pub use arrow_schema::{DataType, Field, Schema, TimeUnit};
 pub use batch::{Batch, Input};
 pub use column::{Bytes, Column, Dictionary, Values};
 pub use error::{Error, ErrorCode, Result};
-pub use exact::{ExactSum, Rational};
+pub use exact::ExactSum;
 pub use export::Component;
+pub use float::Float;
 pub use log::{Level, log};
-pub use output::{Native, Output};
+pub use native::Native;
+pub use output::Output;
 pub use plan::{ColumnRole, ContextColumn, Operator, Passes, Plan, PluginRole, Selection, Table};
 pub use plugin::{Finisher, Fit, Fitter, Never, Outcome, Pass, Rows, Task, Transform};
 pub use schemars::JsonSchema;

@@ -2,13 +2,11 @@
 //!
 //! Format: <https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format>
 
-use crate::{Error, Result};
+use crate::flatbuffer::{Pair, Table, slot};
+use crate::{Error, Result, schema};
 use arrow_buffer::Buffer;
-use arrow_ipc::convert::{IpcSchemaEncoder, try_fb_to_schema};
-use arrow_ipc::writer::DictionaryTracker;
-use arrow_ipc::{DictionaryBatchBuilder, FieldNode, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
 use arrow_schema::Schema;
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, WIPOffset};
 
 /// Where bodies and their buffers begin.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -16,49 +14,112 @@ pub(crate) const ALIGNMENT: usize = 64;
 const CONTINUATION: [u8; 4] = [0xff; 4];
 const PREFIX: usize = 8;
 
+/// The fields of `Message`, by their number.
+mod envelope {
+    pub(super) const VERSION: u16 = 0;
+    pub(super) const HEADER_TAG: u16 = 1;
+    pub(super) const HEADER: u16 = 2;
+    pub(super) const BODY_LENGTH: u16 = 3;
+}
+
+/// The union `MessageHeader`.
+mod header {
+    pub(super) const SCHEMA: u8 = 1;
+    pub(super) const DICTIONARY_BATCH: u8 = 2;
+    pub(super) const RECORD_BATCH: u8 = 3;
+}
+
+/// The fields of `RecordBatch`.
+mod record_batch {
+    pub(super) const LENGTH: u16 = 0;
+    pub(super) const NODES: u16 = 1;
+    pub(super) const BUFFERS: u16 = 2;
+    pub(super) const COMPRESSION: u16 = 3;
+}
+
+/// The fields of `DictionaryBatch`.
+mod dictionary_batch {
+    pub(super) const ID: u16 = 0;
+    pub(super) const DATA: u16 = 1;
+    pub(super) const IS_DELTA: u16 = 2;
+}
+
+/// `MetadataVersion::V5`.
+const VERSION: i16 = 4;
+
 /// The schema in a message, and the dictionary id of each of its fields.
 pub(crate) fn decode_schema(message: &[u8]) -> Result<(Schema, Vec<Option<i64>>)> {
     let (metadata, _) = split(message)?;
-    let message = arrow_ipc::root_as_message(metadata).map_err(malformed)?;
-    let header = message.header_as_schema().ok_or_else(|| malformed("no schema"))?;
-    let schema = try_fb_to_schema(header).map_err(malformed)?;
-    let ids = header.fields().map(|fields| fields.iter().map(|field| field.dictionary().map(|d| d.id())).collect());
-    Ok((schema, ids.unwrap_or_default()))
+    let (tag, header, _) = open(metadata)?;
+    if tag != header::SCHEMA {
+        return Err(malformed("no schema"));
+    }
+    schema::decode(header)
 }
 
 /// A schema as one message. The dictionaries of its fields are numbered in their order, from zero.
-pub(crate) fn encode_schema(schema: &Schema) -> Vec<u8> {
+///
+/// # Errors
+/// Where a field's type cannot cross.
+pub(crate) fn encode_schema(schema: &Schema) -> Result<Vec<u8>> {
     let mut builder = FlatBufferBuilder::new();
-    let mut dictionaries = DictionaryTracker::new(false);
-    let header = IpcSchemaEncoder::new()
-        .with_dictionary_tracker(&mut dictionaries)
-        .schema_to_fb_offset(&mut builder, schema)
-        .as_union_value();
-    finish_message(&mut builder, MessageHeader::Schema, header, 0);
+    let header = schema::encode(&mut builder, schema)?;
+    finish_message(&mut builder, header::SCHEMA, header, 0);
     let metadata = builder.finished_data();
     let mut message = vec![0; (PREFIX + metadata.len()).next_multiple_of(8)];
     write_prefix(&mut message, metadata);
-    message
+    Ok(message)
 }
 
-/// The length of the first message's prefix and metadata, and its body; `rest` is what follows.
-pub(crate) struct Framed<'a> {
-    pub(crate) metadata: &'a [u8],
+/// A record batch, maybe the one of a dictionary, in its message.
+pub(crate) struct Framed {
+    /// The id, where it is a dictionary.
+    pub(crate) dictionary: Option<i64>,
+    pub(crate) rows: usize,
+    pub(crate) nodes: Vec<Pair>,
+    pub(crate) buffers: Vec<Pair>,
     pub(crate) body: Buffer,
+    /// What follows the message.
     pub(crate) rest: Buffer,
 }
 
-/// Takes the first message off `buffer` without a copy.
-pub(crate) fn take(buffer: &Buffer) -> Result<Framed<'_>> {
+/// Takes the first message off `buffer` without a copy of its body.
+pub(crate) fn take(buffer: &Buffer) -> Result<Framed> {
     let (metadata, start) = split(buffer.as_slice())?;
-    let length = arrow_ipc::root_as_message(metadata).map_err(malformed)?.bodyLength();
-    let length = usize::try_from(length).map_err(malformed)?;
+    let (tag, header, length) = open(metadata)?;
     if buffer.len() - start < length {
         return Err(malformed("the body is cut short"));
     }
-    let body = buffer.slice_with_length(start, length);
-    let rest = buffer.slice(start + length);
-    Ok(Framed { metadata, body, rest })
+    let (dictionary, batch) = match tag {
+        header::RECORD_BATCH => (None, header),
+        header::DICTIONARY_BATCH if header.bool(dictionary_batch::IS_DELTA) => {
+            return Err(malformed("a delta dictionary"));
+        }
+        header::DICTIONARY_BATCH => {
+            let data = header.table(dictionary_batch::DATA).ok_or_else(|| malformed("a dictionary without data"))?;
+            (Some(header.i64(dictionary_batch::ID)), data)
+        }
+        _ => return Err(malformed("neither batch nor dictionary")),
+    };
+    if batch.has(record_batch::COMPRESSION) {
+        return Err(malformed("the body is compressed"));
+    }
+    Ok(Framed {
+        dictionary,
+        rows: usize::try_from(batch.i64(record_batch::LENGTH)).map_err(malformed)?,
+        nodes: batch.pairs(record_batch::NODES).collect(),
+        buffers: batch.pairs(record_batch::BUFFERS).collect(),
+        body: buffer.slice_with_length(start, length),
+        rest: buffer.slice(start + length),
+    })
+}
+
+/// The tag of a message's header, the header, and the length of the body.
+fn open(metadata: &[u8]) -> Result<(u8, Table<'_>, usize)> {
+    let message = Table::root(metadata).ok_or_else(|| malformed("no metadata"))?;
+    let header = message.table(envelope::HEADER).ok_or_else(|| malformed("no header"))?;
+    let length = usize::try_from(message.i64(envelope::BODY_LENGTH)).map_err(malformed)?;
+    Ok((message.u8(envelope::HEADER_TAG), header, length))
 }
 
 fn split(message: &[u8]) -> Result<(&[u8], usize)> {
@@ -66,16 +127,18 @@ fn split(message: &[u8]) -> Result<(&[u8], usize)> {
         Some([0xff, 0xff, 0xff, 0xff, length @ ..]) => u32::from_le_bytes([length[0], length[1], length[2], length[3]]),
         _ => return Err(malformed("no continuation marker")),
     };
-    let end = PREFIX + length as usize;
+    let end = PREFIX.saturating_add(length as usize);
     let metadata = message.get(PREFIX..end).ok_or_else(|| malformed("the metadata is cut short"))?;
     Ok((metadata, end))
 }
 
 /// What the metadata of a record batch says of its columns.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Layout {
-    pub(crate) nodes: Vec<FieldNode>,
-    pub(crate) buffers: Vec<arrow_ipc::Buffer>,
+    /// For each column how many values it has, and how many of them are null.
+    pub(crate) nodes: Vec<Pair>,
+    /// For each buffer where in the body it begins, and its length.
+    pub(crate) buffers: Vec<Pair>,
 }
 
 impl Layout {
@@ -85,24 +148,30 @@ impl Layout {
     }
 
     /// Writes prefix and metadata into the first `reserved` bytes of `message`, whose remainder is the body.
-    pub(crate) fn write(&self, rows: usize, dictionary: Option<i64>, message: &mut [u8], reserved: usize) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        rows: usize,
+        dictionary: Option<i64>,
+        message: &mut [u8],
+        reserved: usize,
+    ) -> Result<()> {
         let body = message.len() - reserved;
         let mut builder = FlatBufferBuilder::with_capacity(reserved);
         let nodes = builder.create_vector(&self.nodes);
         let buffers = builder.create_vector(&self.buffers);
-        let mut batch = RecordBatchBuilder::new(&mut builder);
-        batch.add_length(rows as i64);
-        batch.add_nodes(nodes);
-        batch.add_buffers(buffers);
-        let batch = batch.finish();
+        let batch = builder.start_table();
+        builder.push_slot_always(slot(record_batch::LENGTH), rows as i64);
+        builder.push_slot_always(slot(record_batch::NODES), nodes);
+        builder.push_slot_always(slot(record_batch::BUFFERS), buffers);
+        let batch = builder.end_table(batch);
         match dictionary {
-            None => finish_message(&mut builder, MessageHeader::RecordBatch, batch.as_union_value(), body),
+            None => finish_message(&mut builder, header::RECORD_BATCH, batch, body),
             Some(id) => {
-                let mut header = DictionaryBatchBuilder::new(&mut builder);
-                header.add_id(id);
-                header.add_data(batch);
-                let header = header.finish();
-                finish_message(&mut builder, MessageHeader::DictionaryBatch, header.as_union_value(), body);
+                let header = builder.start_table();
+                builder.push_slot_always(slot(dictionary_batch::ID), id);
+                builder.push_slot_always(slot(dictionary_batch::DATA), batch);
+                let header = builder.end_table(header);
+                finish_message(&mut builder, header::DICTIONARY_BATCH, header, body);
             }
         }
         let metadata = builder.finished_data();
@@ -124,17 +193,17 @@ fn write_prefix(target: &mut [u8], metadata: &[u8]) {
 
 fn finish_message(
     builder: &mut FlatBufferBuilder<'_>,
-    kind: MessageHeader,
-    header: flatbuffers::WIPOffset<flatbuffers::UnionWIPOffset>,
+    tag: u8,
+    header: WIPOffset<TableFinishedWIPOffset>,
     body: usize,
 ) {
-    let mut message = MessageBuilder::new(builder);
-    message.add_version(MetadataVersion::V5);
-    message.add_header_type(kind);
-    message.add_header(header);
-    message.add_bodyLength(body as i64);
-    let message = message.finish();
-    builder.finish(message, None);
+    let table = builder.start_table();
+    builder.push_slot_always(slot(envelope::BODY_LENGTH), body as i64);
+    builder.push_slot_always(slot(envelope::HEADER), header);
+    builder.push_slot_always(slot(envelope::VERSION), VERSION);
+    builder.push_slot_always(slot(envelope::HEADER_TAG), tag);
+    let table = builder.end_table(table);
+    builder.finish(table, None);
 }
 
 pub(crate) fn malformed(reason: impl std::fmt::Display) -> Error {

@@ -1,9 +1,9 @@
 //! Batches on their way out: results are laid out straight into the outgoing message.
 
+use crate::flatbuffer::Pair;
 use crate::message::{ALIGNMENT, Layout};
-use crate::{Column, Error, Result, Values};
+use crate::{Column, Error, ErrorCode, Native, Result, Values};
 use arrow_buffer::{NullBuffer, bit_util};
-use arrow_ipc::FieldNode;
 use arrow_schema::{DataType, Field, Schema};
 use bytemuck::Pod;
 
@@ -15,23 +15,8 @@ pub struct Output<'a> {
     next: usize,
     reserved: usize,
     message: Vec<u8>,
-    layout: LayoutOf,
+    layout: Layout,
     dictionaries: Vec<u8>,
-}
-
-#[derive(Debug, Default)]
-struct LayoutOf {
-    nodes: Vec<(usize, usize)>,
-    buffers: Vec<(usize, usize)>,
-}
-
-impl LayoutOf {
-    fn finish(&self) -> Layout {
-        Layout {
-            nodes: self.nodes.iter().map(|(length, nulls)| FieldNode::new(*length as i64, *nulls as i64)).collect(),
-            buffers: self.buffers.iter().map(|(at, length)| arrow_ipc::Buffer::new(*at as i64, *length as i64)).collect(),
-        }
-    }
 }
 
 /// Nodes and buffers that a type takes up in a record batch, and an estimate of its bytes a row.
@@ -59,7 +44,7 @@ impl<'a> Output<'a> {
         let reserved = Layout::reserve(nodes, buffers);
         let mut message = Vec::with_capacity(reserved + width * rows + ALIGNMENT * buffers);
         message.resize(reserved, 0);
-        Self { schema, rows, next: 0, reserved, message, layout: LayoutOf::default(), dictionaries: Vec::new() }
+        Self { schema, rows, next: 0, reserved, message, layout: Layout::default(), dictionaries: Vec::new() }
     }
 
     /// How many rows each column must have.
@@ -77,32 +62,43 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the next field of the schema has another type.
     pub fn primitive<T: Native>(&mut self, nulls: Option<&NullBuffer>) -> Result<&mut [T]> {
-        self.begin(T::matches)?;
-        self.validity(self.rows, nulls);
-        Ok(self.buffer(self.rows))
+        Ok(cast(self.fixed(T::matches, self.rows * size_of::<T>(), nulls)?))
     }
 
     /// A column whose missing values are those of `values`, as is.
     ///
     /// # Errors
-    /// Where the next field of the schema has another type.
+    /// Where the next field of the schema has another type, or `values` are not as many as the rows.
     pub fn primitives<T: Native>(&mut self, values: impl IntoIterator<Item = Option<T>>) -> Result<()> {
-        let mut valid = arrow_buffer::BooleanBufferBuilder::new(self.rows);
         self.begin(T::matches)?;
-        let at = self.message.len();
-        let slots = self.validity_slot(self.rows);
-        let rows = self.rows;
-        let target: &mut [T] = self.buffer(rows);
+        let valid = self.open_validity();
+        let (bits, target) = self.buffer_behind(valid, self.rows * size_of::<T>());
+        let target: &mut [T] = cast(target);
         let mut count = 0;
-        for (slot, value) in target.iter_mut().zip(values) {
-            valid.append(value.is_some());
-            *slot = value.unwrap_or_else(T::zeroed);
+        for value in values {
+            if let Some(slot) = target.get_mut(count)
+                && let Some(value) = value
+            {
+                bit_util::set_bit(bits, count);
+                *slot = value;
+            }
             count += 1;
         }
-        if count != rows {
-            return Err(Error::internal(format!("a column has {count} values where the batch has {rows} rows")));
+        self.close_validity(valid, count)
+    }
+
+    /// A column of Float64, or of Float32 where the schema says so: a number for each row, also for those that are missing.
+    ///
+    /// # Errors
+    /// Where the next field of the schema has another type.
+    pub fn floats(&mut self, nulls: Option<&NullBuffer>, values: impl IntoIterator<Item = f64>) -> Result<()> {
+        if self.field().is_some_and(|field| *field.data_type() == DataType::Float32) {
+            let target = self.primitive::<f32>(nulls)?;
+            target.iter_mut().zip(values).for_each(|(slot, value)| *slot = value as f32);
+        } else {
+            let target = self.primitive::<f64>(nulls)?;
+            target.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
         }
-        self.set_validity(at, slots, &NullBuffer::new(valid.finish()));
         Ok(())
     }
 
@@ -111,10 +107,8 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the next field of the schema has another type.
     pub fn booleans(&mut self, nulls: Option<&NullBuffer>, mut value: impl FnMut(usize) -> bool) -> Result<()> {
-        self.begin(|data_type| *data_type == DataType::Boolean)?;
-        self.validity(self.rows, nulls);
         let rows = self.rows;
-        let bits: &mut [u8] = self.buffer(rows.div_ceil(8));
+        let bits = self.fixed(|data_type| *data_type == DataType::Boolean, rows.div_ceil(8), nulls)?;
         for row in 0..rows {
             if value(row) {
                 bit_util::set_bit(bits, row);
@@ -123,14 +117,39 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// A column of Utf8 or Binary.
+    /// A column of Utf8, Binary, or either with large offsets.
     ///
     /// # Errors
-    /// Where the next field of the schema has another type, or the values have more than 2 GiB.
+    /// Where the next field of the schema has another type, `values` are not as many as the rows, or have more than 2 GiB
+    /// behind offsets that are not large.
     pub fn bytes<'v>(&mut self, values: impl IntoIterator<Item = Option<&'v [u8]>>) -> Result<()> {
-        self.begin(|data_type| matches!(data_type, DataType::Utf8 | DataType::Binary))?;
-        let rows = self.rows;
-        self.variable(rows, values)
+        let large = self.field().is_some_and(|field| is_large(field.data_type()));
+        self.begin(|it| is_large(it) || matches!(it, DataType::Utf8 | DataType::Binary))?;
+        let valid = self.open_validity();
+        let width = if large { size_of::<i64>() } else { size_of::<i32>() };
+        let offsets = self.message.len();
+        self.buffer((self.rows + 1) * width);
+        let start = self.message.len();
+        let mut count = 0;
+        for value in values {
+            if count < self.rows {
+                if let Some(value) = value {
+                    bit_util::set_bit(&mut self.message[valid.at..], count);
+                    self.message.extend_from_slice(value);
+                }
+                let end = self.message.len() - start;
+                let offset = offsets + (count + 1) * width;
+                self.message[offset..offset + width].copy_from_slice(&(end as u64).to_le_bytes()[..width]);
+            }
+            count += 1;
+        }
+        let size = self.message.len() - start;
+        if !large && i32::try_from(size).is_err() {
+            return Err(Error::new(ErrorCode::Limit, "the strings of one batch have more than 2 GiB"));
+        }
+        self.push_buffer(start, size);
+        self.message.resize((start + size).next_multiple_of(ALIGNMENT), 0);
+        self.close_validity(valid, count)
     }
 
     /// A column of strings.
@@ -151,15 +170,13 @@ impl<'a> Output<'a> {
         values: impl IntoIterator<Item = &'v [u8], IntoIter: ExactSizeIterator>,
     ) -> Result<&mut [i32]> {
         let id = self.schema.fields()[..self.next].iter().filter(|field| is_dictionary(field.data_type())).count();
-        self.begin(is_dictionary)?;
         let values = values.into_iter();
-        let field = Field::new("values", DataType::Utf8, false);
-        let schema = Schema::new(vec![field]);
+        let schema = Schema::new(vec![Field::new("values", DataType::Utf8, false)]);
         let mut dictionary = Output::new(&schema, values.len());
         dictionary.bytes(values.map(Some))?;
-        self.dictionaries.extend(dictionary.finish_as(Some(id as i64))?);
-        self.validity(self.rows, nulls);
-        Ok(self.buffer(self.rows))
+        let dictionary = dictionary.finish_as(Some(id as i64))?;
+        self.dictionaries.extend_from_slice(&dictionary);
+        Ok(cast(self.fixed(is_dictionary, self.rows * size_of::<i32>(), nulls)?))
     }
 
     /// A column of FixedSizeList without nulls: all its values, all zero, one row behind the other, to be filled in.
@@ -167,18 +184,14 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the next field of the schema has another type.
     pub fn lists<T: Native>(&mut self) -> Result<&mut [T]> {
-        let mut length = 0;
-        self.begin(|data_type| match data_type {
-            DataType::FixedSizeList(field, size) if T::matches(field.data_type()) => {
-                length = *size as usize;
-                true
-            }
-            _ => false,
-        })?;
-        let length = length * self.rows;
-        self.validity(self.rows, None);
-        self.validity(length, None);
-        Ok(self.buffer(length))
+        let length = match self.field().map(Field::data_type) {
+            Some(DataType::FixedSizeList(field, size)) if T::matches(field.data_type()) => *size as usize * self.rows,
+            _ => 0,
+        };
+        self.begin(|it| matches!(it, DataType::FixedSizeList(field, _) if T::matches(field.data_type())))?;
+        self.no_validity(self.rows);
+        self.no_validity(length);
+        Ok(cast(self.buffer(length * size_of::<T>())))
     }
 
     /// A column as it came in. A dictionary is written as it is where the schema says so, and spelt out otherwise.
@@ -186,6 +199,9 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the next field of the schema has another type.
     pub fn column(&mut self, column: &Column) -> Result<()> {
+        if column.len() != self.rows {
+            return Err(self.wrong_length(column.len()));
+        }
         let nulls = column.nulls();
         match column.values() {
             Values::Boolean(values) => self.booleans(nulls, |row| values.value(row)),
@@ -200,7 +216,9 @@ impl<'a> Output<'a> {
             Values::Float32(values) => self.copy(nulls, values),
             Values::Float64(values) => self.copy(nulls, values),
             Values::Decimal128(values) => self.copy(nulls, values),
-            Values::Bytes(bytes) => self.bytes((0..column.len()).map(|row| (!column.is_null(row)).then(|| bytes.get(row)))),
+            Values::Bytes(bytes) => {
+                self.bytes((0..column.len()).map(|row| (!column.is_null(row)).then(|| bytes.get(row))))
+            }
             Values::Dictionary(dictionary) => {
                 let Some(words) = dictionary.values().bytes() else {
                     return Err(Error::internal("a dictionary without strings"));
@@ -227,9 +245,11 @@ impl<'a> Output<'a> {
 
     fn finish_as(mut self, dictionary: Option<i64>) -> Result<Vec<u8>> {
         if let Some(field) = self.field() {
-            return Err(Error::internal("a batch was finished before all of its columns were written").column(field.name()));
+            return Err(
+                Error::internal("a batch was finished before all of its columns were written").column(field.name())
+            );
         }
-        self.layout.finish().write(self.rows, dictionary, &mut self.message, self.reserved)?;
+        self.layout.write(self.rows, dictionary, &mut self.message, self.reserved)?;
         if self.dictionaries.is_empty() {
             return Ok(self.message);
         }
@@ -238,14 +258,11 @@ impl<'a> Output<'a> {
     }
 
     fn copy<T: Native>(&mut self, nulls: Option<&NullBuffer>, values: &[T]) -> Result<()> {
-        let rows = self.rows;
-        if values.len() != rows {
-            return Err(Error::internal(format!("a column has {} values where the batch has {rows} rows", values.len())));
-        }
         self.primitive::<T>(nulls)?.copy_from_slice(values);
         Ok(())
     }
 
+    /// Starts the next column, whose type must match.
     fn begin(&mut self, matches: impl FnOnce(&DataType) -> bool) -> Result<()> {
         let Some(field) = self.field() else {
             return Err(Error::internal("more columns were written than the schema has"));
@@ -258,76 +275,85 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// One column's node and its validity buffer, which is left out where nothing is missing.
-    fn validity(&mut self, length: usize, nulls: Option<&NullBuffer>) {
-        let at = self.message.len();
+    /// A column whose values take up `size` bytes. Not generic, as it would be compiled for each type of value.
+    fn fixed(&mut self, matches: fn(&DataType) -> bool, size: usize, nulls: Option<&NullBuffer>) -> Result<&mut [u8]> {
+        self.begin(matches)?;
         match nulls.filter(|nulls| nulls.null_count() > 0) {
-            None => {
-                self.layout.nodes.push((length, 0));
-                self.layout.buffers.push((at - self.reserved, 0));
-            }
+            None => self.no_validity(self.rows),
+            Some(nulls) if nulls.len() != self.rows => return Err(self.wrong_length(nulls.len())),
             Some(nulls) => {
-                let slot = self.validity_slot(length);
-                self.set_validity(at, slot, nulls);
+                self.layout.nodes.push(Pair(self.rows as i64, nulls.null_count() as i64));
+                let bits = nulls.inner().sliced();
+                let length = self.rows.div_ceil(8);
+                self.buffer(length).copy_from_slice(&bits.as_slice()[..length]);
             }
         }
+        Ok(self.buffer(size))
     }
 
-    /// Room for a validity buffer whose content is not known yet: which node and which buffer it is.
-    fn validity_slot(&mut self, length: usize) -> (usize, usize) {
-        self.layout.nodes.push((length, 0));
-        let _: &mut [u8] = self.buffer(length.div_ceil(8));
-        (self.layout.nodes.len() - 1, self.layout.buffers.len() - 1)
+    /// A node without missing values, which leaves its validity buffer out.
+    fn no_validity(&mut self, length: usize) {
+        self.layout.nodes.push(Pair(length as i64, 0));
+        self.push_buffer(self.message.len(), 0);
     }
 
-    fn set_validity(&mut self, at: usize, (node, buffer): (usize, usize), nulls: &NullBuffer) {
-        self.layout.nodes[node].1 = nulls.null_count();
-        if nulls.null_count() == 0 {
-            self.layout.buffers[buffer].1 = 0;
-            return;
+    /// A validity buffer that says of every row that it is missing, until its bit is set.
+    fn open_validity(&mut self) -> Validity {
+        let at = self.message.len();
+        self.layout.nodes.push(Pair(self.rows as i64, 0));
+        self.buffer(self.rows.div_ceil(8));
+        Validity { at, node: self.layout.nodes.len() - 1, buffer: self.layout.buffers.len() - 1 }
+    }
+
+    /// Counts what is missing of `count` values.
+    fn close_validity(&mut self, Validity { at, node, buffer }: Validity, count: usize) -> Result<()> {
+        if count != self.rows {
+            return Err(self.wrong_length(count));
         }
-        let bits = nulls.inner().sliced();
-        let length = nulls.len().div_ceil(8);
-        self.message[at..at + length].copy_from_slice(&bits.as_slice()[..length]);
+        let bits = &self.message[at..at + self.rows.div_ceil(8)];
+        let valid: usize = bits.iter().map(|byte| byte.count_ones() as usize).sum();
+        self.layout.nodes[node].1 = (self.rows - valid) as i64;
+        if valid == self.rows {
+            self.layout.buffers[buffer].1 = 0;
+        }
+        Ok(())
+    }
+
+    fn wrong_length(&self, count: usize) -> Error {
+        Error::internal(format!("a column has {count} values where the batch has {} rows", self.rows))
+    }
+
+    fn push_buffer(&mut self, at: usize, size: usize) {
+        self.layout.buffers.push(Pair((at - self.reserved) as i64, size as i64));
     }
 
     /// The next buffer of the body, all zero, padded to the alignment.
-    fn buffer<T: Pod>(&mut self, length: usize) -> &mut [T] {
+    fn buffer(&mut self, size: usize) -> &mut [u8] {
         let at = self.message.len();
-        let size = length * size_of::<T>();
         self.message.resize((at + size).next_multiple_of(ALIGNMENT), 0);
-        self.layout.buffers.push((at - self.reserved, size));
-        cast(&mut self.message[at..at + size])
+        self.push_buffer(at, size);
+        &mut self.message[at..at + size]
     }
 
-    fn variable<'v>(&mut self, rows: usize, values: impl IntoIterator<Item = Option<&'v [u8]>>) -> Result<()> {
-        let mut valid = arrow_buffer::BooleanBufferBuilder::new(rows);
+    /// The next buffer, together with the bits of a validity buffer before it.
+    fn buffer_behind(&mut self, valid: Validity, size: usize) -> (&mut [u8], &mut [u8]) {
         let at = self.message.len();
-        let slot = self.validity_slot(rows);
-        let offsets = self.message.len();
-        let _: &mut [i32] = self.buffer(rows + 1);
-        let start = self.message.len();
-        let mut count = 0;
-        for value in values.into_iter().take(rows + 1) {
-            valid.append(value.is_some());
-            self.message.extend_from_slice(value.unwrap_or_default());
-            count += 1;
-            let end = i32::try_from(self.message.len() - start)
-                .map_err(|_| Error::new(crate::ErrorCode::Limit, "the strings of one batch have more than 2 GiB"))?;
-            if count <= rows {
-                let offset = offsets + 4 * count;
-                self.message[offset..offset + 4].copy_from_slice(&end.to_le_bytes());
-            }
-        }
-        if count != rows {
-            return Err(Error::internal(format!("a column has {count} values where the batch has {rows} rows")));
-        }
-        let size = self.message.len() - start;
-        self.layout.buffers.push((start - self.reserved, size));
-        self.message.resize((start + size).next_multiple_of(ALIGNMENT), 0);
-        self.set_validity(at, slot, &NullBuffer::new(valid.finish()));
-        Ok(())
+        self.buffer(size);
+        let (before, target) = self.message.split_at_mut(at);
+        (&mut before[valid.at..], &mut target[..size])
     }
+}
+
+/// Where a validity buffer is that was not counted yet.
+#[derive(Clone, Copy, Debug)]
+struct Validity {
+    at: usize,
+    node: usize,
+    buffer: usize,
+}
+
+fn is_large(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::LargeUtf8 | DataType::LargeBinary)
 }
 
 fn is_dictionary(data_type: &DataType) -> bool {
@@ -344,40 +370,4 @@ fn cast<T: Pod>(bytes: &mut [u8]) -> &mut [T] {
         return &mut [];
     }
     bytemuck::cast_slice_mut(bytes)
-}
-
-/// A type of fixed width that columns can have.
-pub trait Native: Pod + sealed::Sealed {
-    /// Whether a column of this Arrow type is laid out as values of this type.
-    fn matches(data_type: &DataType) -> bool;
-}
-
-mod sealed {
-    /// Types are added by the SDK only.
-    pub trait Sealed {}
-}
-
-macro_rules! native {
-    ($($native:ty => $data_type:pat,)*) => {$(
-        impl sealed::Sealed for $native {}
-        impl Native for $native {
-            fn matches(data_type: &DataType) -> bool {
-                matches!(data_type, $data_type)
-            }
-        }
-    )*};
-}
-
-native! {
-    i8 => DataType::Int8,
-    i16 => DataType::Int16,
-    i32 => DataType::Int32 | DataType::Date32 | DataType::Time32(_),
-    i64 => DataType::Int64 | DataType::Date64 | DataType::Time64(_) | DataType::Timestamp(_, _) | DataType::Duration(_),
-    i128 => DataType::Decimal128(_, _),
-    u8 => DataType::UInt8,
-    u16 => DataType::UInt16,
-    u32 => DataType::UInt32,
-    u64 => DataType::UInt64,
-    f32 => DataType::Float32,
-    f64 => DataType::Float64,
 }

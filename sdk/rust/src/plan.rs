@@ -36,10 +36,9 @@ impl Selection {
         Ok(Self { schema, roles: selection.roles.clone() })
     }
 
-    /// For tests: columns with their roles.
-    pub fn new(columns: Vec<(Field, ColumnRole)>) -> Self {
-        let (fields, roles): (Vec<_>, _) = columns.into_iter().unzip();
-        Self { schema: Schema::new(fields), roles }
+    /// The column with a name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.schema.fields().iter().find(|field| field.name() == name).map(AsRef::as_ref)
     }
 
     /// The columns with a role, in the order of the table.
@@ -168,6 +167,16 @@ impl Plan {
         self
     }
 
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn most_passes(&self) -> u32 {
+        self.passes.unwrap_or(Passes::NONE).most
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn reads(&self) -> &[wit::Read] {
+        &self.reads
+    }
+
     /// The fields that are written, families as their prefix.
     pub fn outputs(&self) -> &[Field] {
         &self.outputs
@@ -183,24 +192,22 @@ impl Plan {
         &self.model
     }
 
-    pub(crate) fn encode(self) -> wit::StepPlan {
-        let partials = self.partials.into_iter().map(|table| wit::PartialTable {
-            name: table.name,
-            schema: message::encode_schema(&table.schema),
-            operators: table.operators,
+    pub(crate) fn encode(self) -> Result<wit::StepPlan> {
+        let partials = self.partials.into_iter().map(|Table { name, schema, operators }| {
+            Ok(wit::PartialTable { name, schema: message::encode_schema(&schema)?, operators })
         });
         let model = self
             .model
             .into_iter()
-            .map(|table| wit::ModelTable { name: table.name, schema: message::encode_schema(&table.schema) });
-        wit::StepPlan {
+            .map(|Table { name, schema, .. }| Ok(wit::ModelTable { name, schema: message::encode_schema(&schema)? }));
+        Ok(wit::StepPlan {
             passes: self.passes.unwrap_or(Passes::NONE),
             reads: self.reads,
             drops: self.drops,
             writes: self.writes,
-            outputs: message::encode_schema(&Schema::new(self.outputs)),
-            partials: partials.collect(),
-            model: model.collect(),
-        }
+            outputs: message::encode_schema(&Schema::new(self.outputs))?,
+            partials: partials.collect::<Result<_>>()?,
+            model: model.collect::<Result<_>>()?,
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! What an author implements.
 
-use crate::plan::{Passes, Plan, PluginRole, Selection, Table};
+use crate::plan::{Passes, Plan, PluginRole, Selection};
 use crate::{Batch, Error, Input, Output, Result};
 use arrow_schema::{Field, Schema};
 use schemars::JsonSchema;
@@ -42,11 +42,14 @@ pub trait Transform: Sized + 'static {
         Err(Error::invalid_model("this plugin learns nothing and has no model"))
     }
 
-    /// The fields of what `apply` writes: those of the plan, families spelt out. Called once, after the model was loaded.
+    /// For each planned field the fields that `apply` writes: itself, as a dictionary where it writes one, or the members of a
+    /// family. Called once, after the model was loaded and before `apply`.
     ///
     /// # Errors
     /// Where the model lacks something.
-    fn outputs(&mut self) -> Result<Vec<Field>>;
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
+        Ok(planned.iter().map(|field| vec![field.clone()]).collect())
+    }
 
     /// Writes one column for each field of `outputs`, in their order, with as many rows as the batch has.
     ///
@@ -150,19 +153,15 @@ impl Rows {
     ///
     /// # Errors
     /// Where `write` fails or leaves columns out.
-    pub fn new(table: usize, schema: &Schema, rows: usize, write: impl FnOnce(&mut Output<'_>) -> Result<()>) -> Result<Self> {
+    pub fn new(
+        table: usize,
+        schema: &Schema,
+        rows: usize,
+        write: impl FnOnce(&mut Output<'_>) -> Result<()>,
+    ) -> Result<Self> {
         let mut output = Output::new(schema, rows);
         write(&mut output)?;
         Ok(Self { table, message: output.finish()? })
-    }
-
-    /// Reads them again, for tests.
-    ///
-    /// # Errors
-    /// Where `tables` has no such table.
-    pub fn decode(&self, tables: &[Table]) -> Result<Batch> {
-        let table = tables.get(self.table).ok_or_else(|| Error::internal("no such table"))?;
-        Input::decode(&crate::message::encode_schema(&table.schema))?.batch(self.message.clone())
     }
 }
 

@@ -46,15 +46,14 @@ impl KeyClass {
     /// # Errors
     /// Where a field's values cannot be counted.
     pub fn of_all<'f>(fields: impl IntoIterator<Item = &'f Field>) -> Result<Vec<Self>> {
-        let mut classes = Vec::new();
-        for field in fields {
-            classes.push(Self::of(field.data_type()).ok_or_else(|| {
-                Error::unsupported_type(format!("values of type {} cannot be counted", field.data_type())).column(field.name())
-            })?);
-        }
-        classes.sort_unstable();
-        classes.dedup();
-        Ok(classes)
+        let class = |field: &Field| {
+            Self::of(field.data_type()).ok_or_else(|| {
+                Error::unsupported_type(format!("values of type {} cannot be counted", field.data_type()))
+                    .column(field.name())
+            })
+        };
+        let present = fields.into_iter().map(class).collect::<Result<Vec<_>>>()?;
+        Ok(Self::ALL.into_iter().filter(|class| present.contains(class)).collect())
     }
 
     /// Lower case, for a table's name.
@@ -243,7 +242,9 @@ impl Counts {
     /// Where one has another type than its field said.
     pub fn update(&mut self, batch: &Batch) -> Result<()> {
         for ((counts, column), field) in self.columns.iter_mut().zip(batch.columns()).zip(batch.fields()) {
-            counts.update(column).ok_or_else(|| Error::internal("its values cannot be counted").column(field.name()))?;
+            counts
+                .update(column)
+                .ok_or_else(|| Error::internal("its values cannot be counted").column(field.name()))?;
         }
         Ok(())
     }
@@ -255,7 +256,9 @@ impl Counts {
     pub fn drain(&mut self, first: usize) -> Result<Option<Rows>> {
         for (column, counts) in (0_u32..).zip(&mut self.columns) {
             let taken = counts.take(DRAIN_ROWS);
-            let Some(table) = self.classes.iter().position(|class| *class == counts.class).filter(|_| !taken.is_empty()) else {
+            let Some(table) =
+                self.classes.iter().position(|class| *class == counts.class).filter(|_| !taken.is_empty())
+            else {
                 continue;
             };
             let schema = Self::tables(&[counts.class]).remove(0).schema;
@@ -277,7 +280,16 @@ impl Counts {
 pub fn write_categories<'v>(
     output: &mut crate::Output<'_>,
     class: KeyClass,
-    values: impl Iterator<Item = Option<&'v Category>>,
+    mut values: impl Iterator<Item = Option<&'v Category>>,
+) -> Result<()> {
+    write(output, class, &mut values)
+}
+
+/// Compiled once, not for each caller.
+fn write(
+    output: &mut crate::Output<'_>,
+    class: KeyClass,
+    values: &mut dyn Iterator<Item = Option<&Category>>,
 ) -> Result<()> {
     match class {
         KeyClass::Signed => output.primitives(values.map(|it| match it {
@@ -328,7 +340,8 @@ impl CountsReader {
         let [columns, values, counts] = rows.columns() else { return Err(malformed()) };
         let (columns, counts) = (columns.to_i64().ok_or_else(malformed)?, counts.to_i64().ok_or_else(malformed)?);
         for row in 0..rows.rows() {
-            let value = if values.is_null(row) { None } else { Some(read_category(class, values, row).ok_or_else(malformed)?) };
+            let value =
+                if values.is_null(row) { None } else { Some(read_category(class, values, row).ok_or_else(malformed)?) };
             each(columns[row] as usize, value, counts[row])?;
         }
         Ok(())

@@ -4,7 +4,9 @@
 //! a finisher.
 
 mod counts;
+mod fitters;
 mod moments;
+mod progress;
 mod quantiles;
 
 pub use counts::{Category, Counts, CountsReader, KeyClass, float_bits, read_category, write_categories};

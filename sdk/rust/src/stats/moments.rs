@@ -26,7 +26,7 @@ pub struct ColumnMoments {
     pub nans: i64,
     /// Rows with either infinity.
     pub infinities: i64,
-    /// The least number; infinite where there is none.
+    /// The least number; nothing where there is none.
     pub min: Option<f64>,
     /// The largest number.
     pub max: Option<f64>,
@@ -173,7 +173,7 @@ impl ColumnMoments {
     fn exact_variance(&self) -> Option<Rational> {
         let count = u64::try_from(self.count).ok().filter(|count| *count > 0)?;
         let sum = self.sum.to_rational();
-        let squares = self.squares.to_rational().times(&Rational::new(count, 1_u8));
+        let squares = self.squares.to_rational().times(&Rational::integer(count));
         Some(squares.minus(&sum.times(&sum)).over(count).over(count))
     }
 

@@ -5,6 +5,7 @@
 //! passes suffice unless more than a million rows share 16 bits.
 
 use super::DRAIN_ROWS;
+use super::progress::{Progress, Rank, STEP, read_carry, write_carry};
 use crate::exact::Rational;
 use crate::plan::{Operator, Table};
 use crate::plugin::Rows;
@@ -12,10 +13,6 @@ use crate::{Batch, Error, Result, Values};
 use arrow_schema::{DataType, Field};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
-
-/// Bits of the code that one pass resolves.
-const STEP: u32 = 16;
 
 /// A bucket with no more rows than this is resolved to single values by the next pass.
 const FEW_ROWS: u64 = 1 << 20;
@@ -33,50 +30,6 @@ fn decode(code: u64) -> f64 {
 /// The upper `bits` bits.
 fn upper(code: u64, bits: u32) -> u64 {
     if bits == 0 { 0 } else { code >> (64 - bits) << (64 - bits) }
-}
-
-/// What is known of a column between two passes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Progress {
-    /// Rows with a number.
-    count: u64,
-    /// Upper bits of the wanted values that are known.
-    known: u32,
-    /// Upper bits that the next pass tells apart.
-    next: u32,
-    /// The wanted ranks, ascending.
-    ranks: Vec<Rank>,
-}
-
-/// What is known of the value with a rank.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Rank {
-    /// Counted from zero, over the rows with a number.
-    rank: u64,
-    /// The upper bits of its code.
-    bucket: u64,
-    /// Rows with a lower bucket.
-    below: u64,
-    /// Rows in the bucket.
-    rows: u64,
-}
-
-impl Progress {
-    fn done(&self) -> bool {
-        self.known == 64 || self.ranks.is_empty()
-    }
-}
-
-fn read_carry(columns: usize, carry: Option<&[u8]>) -> Result<Vec<Progress>> {
-    let Some(carry) = carry else {
-        return Ok(vec![Progress { next: STEP, ..Progress::default() }; columns]);
-    };
-    let malformed = |reason: String| Error::invalid_model(format!("this carry is not one of quantiles: {reason}"));
-    let progress: Vec<Progress> = serde_json::from_slice(carry).map_err(|error| malformed(error.to_string()))?;
-    if progress.len() != columns || progress.iter().any(|it| it.known > 64 || it.next > 64 || it.next < it.known) {
-        return Err(malformed("it does not fit the columns".to_owned()));
-    }
-    Ok(progress)
 }
 
 /// Gathers the histograms of some columns.
@@ -195,6 +148,7 @@ impl Quantiles {
 #[derive(Debug)]
 pub struct QuantilesReader {
     percentiles: Vec<f64>,
+    few_rows: u64,
     first: bool,
     columns: Vec<Progress>,
     /// Of the first pass: the buckets of each column, since its ranks are known only when all rows were counted.
@@ -232,12 +186,18 @@ impl QuantilesReader {
         let progress = read_carry(columns, carry)?;
         Ok(Self {
             percentiles: percentiles.to_vec(),
+            few_rows: FEW_ROWS,
             first: carry.is_none(),
             buckets: vec![Vec::new(); columns],
             walked: vec![(0, 0); columns],
             narrowed: progress.iter().map(|it| vec![None; it.ranks.len()]).collect(),
             columns: progress,
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_few_rows(self, few_rows: u64) -> Self {
+        Self { few_rows, ..self }
     }
 
     /// Takes rows of the partial table.
@@ -290,16 +250,15 @@ impl QuantilesReader {
         let lacking = || Error::invalid_model("the histogram lacks rows");
         for (column, progress) in self.columns.iter_mut().enumerate() {
             if self.first {
-                *progress = first_pass(&self.buckets[column], &self.percentiles);
+                *progress = first_pass(&self.buckets[column], &self.percentiles, self.few_rows);
             } else if !progress.done() {
                 progress.ranks = self.narrowed[column].iter().copied().collect::<Option<_>>().ok_or_else(lacking)?;
                 progress.known = progress.next;
-                progress.next = next_bits(progress.known, &progress.ranks);
+                progress.next = next_bits(progress.known, &progress.ranks, self.few_rows);
             }
         }
         if self.columns.iter().any(|progress| !progress.done()) {
-            let carry = serde_json::to_vec(&self.columns).map_err(|error| Error::internal(error.to_string()))?;
-            return Ok(Refined::Again(carry));
+            return Ok(Refined::Again(write_carry(&self.columns)));
         }
         let columns = self.columns.iter().map(|progress| interpolate(progress, &self.percentiles).ok_or_else(lacking));
         Ok(Refined::Done(columns.collect::<Result<_>>()?))
@@ -307,7 +266,7 @@ impl QuantilesReader {
 }
 
 /// Places every wanted rank in its bucket of 16 bits.
-fn first_pass(buckets: &[(u64, u64)], percentiles: &[f64]) -> Progress {
+fn first_pass(buckets: &[(u64, u64)], percentiles: &[f64], few_rows: u64) -> Progress {
     let count: u64 = buckets.iter().map(|(_, count)| count).sum();
     let mut ranks: Vec<u64> = percentiles
         .iter()
@@ -327,18 +286,18 @@ fn first_pass(buckets: &[(u64, u64)], percentiles: &[f64]) -> Progress {
         }
         below += rows;
     }
-    Progress { count, known: STEP, next: next_bits(STEP, &placed), ranks: placed }
+    Progress { count, known: STEP, next: next_bits(STEP, &placed, few_rows), ranks: placed }
 }
 
-fn next_bits(known: u32, ranks: &[Rank]) -> u32 {
-    if ranks.iter().all(|rank| rank.rows <= FEW_ROWS) { 64 } else { (known + STEP).min(64) }
+fn next_bits(known: u32, ranks: &[Rank], few_rows: u64) -> u32 {
+    if ranks.iter().all(|rank| rank.rows <= few_rows) { 64 } else { (known + STEP).min(64) }
 }
 
 /// Where a percentile lies among `count` ordered values: a rank, and how far it is to the next one. As numpy's `linear`.
 fn position(count: u64, percentile: f64) -> (u64, Rational) {
-    let position = Rational::from_f64(percentile).times(&Rational::new(count.saturating_sub(1), 100_u8));
+    let position = Rational::from_f64(percentile).times(&Rational::integer(count.saturating_sub(1))).over(100);
     let rank = position.floor();
-    (rank, position.minus(&Rational::new(rank, 1_u8)))
+    (rank, position.minus(&Rational::integer(rank)))
 }
 
 /// The quantiles from the order statistics, each rounded once.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::cell::Cell;
-use wafermill_sdk::{Batch, DataType, Error, Field, Output, Plan, Result, Selection, Task, Transform, Values, export};
+use wafermill_sdk::{Batch, DataType, Error, Output, Plan, Result, Selection, Task, Transform, Values, export};
 
 /// None.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -12,7 +12,6 @@ pub struct Params {}
 /// The plugin.
 #[derive(Debug)]
 pub struct Counting {
-    outputs: Vec<Field>,
     calls: Cell<f64>,
 }
 
@@ -35,12 +34,8 @@ impl Transform for Counting {
         Ok(plan)
     }
 
-    fn open(task: Task<Params>) -> Result<Self> {
-        Ok(Self { outputs: task.plan.outputs().to_vec(), calls: Cell::new(0.0) })
-    }
-
-    fn outputs(&mut self) -> Result<Vec<Field>> {
-        Ok(self.outputs.clone())
+    fn open(_: Task<Params>) -> Result<Self> {
+        Ok(Self { calls: Cell::new(0.0) })
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {

@@ -14,7 +14,6 @@ pub struct Params {}
 /// The plugin: writes what it learned in place of each value.
 #[derive(Debug)]
 pub struct FirstValue {
-    outputs: Vec<Field>,
     first: Vec<f64>,
 }
 
@@ -52,17 +51,12 @@ impl Transform for FirstValue {
     }
 
     fn open(task: Task<Params>) -> Result<Self> {
-        let outputs = task.plan.outputs().to_vec();
-        Ok(Self { first: vec![0.0; outputs.len()], outputs })
+        Ok(Self { first: vec![0.0; task.input.len()] })
     }
 
     fn load(&mut self, _: usize, rows: &Batch) -> Result<()> {
         read(rows)?.into_iter().for_each(|(column, value)| self.first[column] = value);
         Ok(())
-    }
-
-    fn outputs(&mut self) -> Result<Vec<Field>> {
-        Ok(self.outputs.clone())
     }
 
     fn apply(&self, _: &Batch, output: &mut Output<'_>) -> Result<()> {

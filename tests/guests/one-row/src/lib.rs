@@ -61,8 +61,8 @@ impl GuestTransformer for Transformer {
         Ok(())
     }
 
-    fn outputs(&self) -> Result<Vec<u8>, types::Error> {
-        Ok(self.outputs.clone())
+    fn outputs(&self) -> Result<types::Outputs, types::Error> {
+        Ok(types::Outputs { schema: self.outputs.clone(), columns: vec![1] })
     }
 
     fn apply(&self, _: Vec<u8>) -> Result<Vec<u8>, types::Error> {
@@ -86,10 +86,6 @@ impl Transform for Honest {
 
     fn open(_: Task<Params>) -> Result<Self> {
         Ok(Self)
-    }
-
-    fn outputs(&mut self) -> Result<Vec<Field>> {
-        Ok(vec![output()])
     }
 
     fn apply(&self, _: &Batch, output: &mut Output<'_>) -> Result<()> {

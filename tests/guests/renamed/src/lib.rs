@@ -10,9 +10,7 @@ pub struct Params {}
 
 /// The plugin.
 #[derive(Debug)]
-pub struct Renamed {
-    outputs: Vec<Field>,
-}
+pub struct Renamed;
 
 export!(Renamed);
 
@@ -27,13 +25,13 @@ impl Transform for Renamed {
         Ok(selection.features()?.iter().fold(Plan::default(), copy))
     }
 
-    fn open(task: Task<Params>) -> Result<Self> {
-        let other = |field: &Field| field.clone().with_name(format!("{}_other", field.name()));
-        Ok(Self { outputs: task.plan.outputs().iter().map(other).collect() })
+    fn open(_: Task<Params>) -> Result<Self> {
+        Ok(Self)
     }
 
-    fn outputs(&mut self) -> Result<Vec<Field>> {
-        Ok(self.outputs.clone())
+    fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
+        let other = |field: &Field| vec![field.clone().with_name(format!("{}_other", field.name()))];
+        Ok(planned.iter().map(other).collect())
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {

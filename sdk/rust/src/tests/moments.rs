@@ -1,0 +1,83 @@
+//! Moments are exact and the same for all cuts.
+
+use super::numbers::{Random, columns, cut, gather, merge};
+use crate::stats::{ColumnMoments, Moments, MomentsReader};
+use num_bigint::BigInt;
+
+fn learn(random: &mut Random, columns: &[Vec<Option<f64>>]) -> Vec<ColumnMoments> {
+    let batches = cut(random, columns);
+    let fitters = (0..1 + random.below(4)).map(|_| Moments::new(columns.len())).collect();
+    let partials = gather(random, &batches, fitters, Moments::update, |it| it.drain(0));
+    let mut reader = MomentsReader::new(columns.len());
+    for rows in merge(&Moments::table(), &partials) {
+        reader.push(&rows).unwrap();
+    }
+    reader.finish()
+}
+
+/// A finite double times 2^1074.
+fn integer(value: f64) -> BigInt {
+    let (bits, sign) = (value.abs().to_bits(), if value < 0.0 { -1 } else { 1 });
+    let (exponent, fraction) = (bits >> 52, bits & ((1 << 52) - 1));
+    let mantissa = if exponent == 0 { fraction } else { fraction | 1 << 52 };
+    (BigInt::from(mantissa) * sign) << exponent.saturating_sub(1) as usize
+}
+
+/// Asserts that `rounded` is the double nearest to `numerator / denominator` · 2^-1074: twice the distance to it is no more than
+/// that from it to either neighbour.
+fn assert_nearest(rounded: f64, numerator: &BigInt, denominator: &BigInt) {
+    assert!(rounded.is_finite());
+    let exact = numerator * 2;
+    let [below, at, above] = [rounded.next_down(), rounded, rounded.next_up()].map(|it| {
+        let clamped = it.clamp(f64::MIN, f64::MAX);
+        integer(clamped) * denominator
+    });
+    assert!(&at + &below <= exact && exact <= &at + &above, "{rounded:?}");
+}
+
+#[test]
+fn moments_are_exact_whatever_the_cut() {
+    let mut random = Random(1);
+    for round in 0..40 {
+        let rows = [0, 1, 2, 10, 500][round % 5];
+        let columns = columns(&mut random, rows, round % 2 == 0);
+        let learned = learn(&mut random, &columns);
+        let again = learn(&mut random, &columns);
+        assert_eq!(format!("{learned:?}"), format!("{again:?}"));
+        for (column, moments) in columns.iter().zip(&learned) {
+            check(column, moments);
+        }
+    }
+}
+
+fn check(column: &[Option<f64>], moments: &ColumnMoments) {
+    let numbers: Vec<f64> = column.iter().flatten().copied().filter(|it| !it.is_nan()).collect();
+    let finite: Vec<BigInt> = numbers.iter().filter(|it| it.is_finite()).map(|it| integer(*it)).collect();
+    assert_eq!(moments.nulls as usize, column.iter().filter(|it| it.is_none()).count());
+    assert_eq!(moments.nans as usize, column.iter().flatten().filter(|it| it.is_nan()).count());
+    assert_eq!(moments.infinities as usize, numbers.iter().filter(|it| it.is_infinite()).count());
+    assert_eq!(moments.count as usize, finite.len());
+    assert_eq!(moments.min, numbers.iter().copied().reduce(f64::min));
+    assert_eq!(moments.max, numbers.iter().copied().reduce(f64::max));
+    let Some(mean) = moments.mean() else { return assert!(finite.is_empty()) };
+    let count = BigInt::from(finite.len());
+    let sum: BigInt = finite.iter().sum();
+    assert_nearest(mean, &sum, &count);
+    let squares: BigInt = finite.iter().map(|it| it * it).sum();
+    // Times 2^2148, and the count twice.
+    let variance = &count * squares - &sum * &sum;
+    let (Some(rounded), Some(deviation)) = (moments.variance(), moments.standard_deviation()) else {
+        panic!("{moments:?}")
+    };
+    if rounded.is_finite() {
+        assert_nearest(rounded, &variance, &((&count * &count) << 1074));
+    }
+    // The root lies between the middles to its neighbours: compare squares.
+    let middle = |other: f64| {
+        let middle = integer(deviation) + integer(other);
+        &middle * &middle * &count * &count
+    };
+    let exact: BigInt = variance * 4;
+    assert!(exact <= middle(deviation.next_up()), "{deviation:?}");
+    assert!(deviation == 0.0 || middle(deviation.next_down()) <= exact, "{deviation:?}");
+}
