@@ -181,7 +181,7 @@ pub struct Outputs {
 }
 
 /// What a step will do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StepPlan {
     /// How often it sees the training rows.
     pub passes: Passes,

@@ -1,6 +1,7 @@
 //! wafermill streams tables of any size through sandboxed WebAssembly transforms into training sets.
 
 pub mod aggregate;
+pub mod check;
 pub mod contract;
 mod error;
 pub mod hash;

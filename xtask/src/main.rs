@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  plugins              builds the plugins, to target/plugins
+  plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
   soak                 fits on 20 million distinct keys, and prints time and memory (minutes)";
@@ -39,6 +39,7 @@ fn run() -> Result<()> {
     let workspace = Workspace::find()?;
     match arguments.as_slice() {
         ["plugins"] => plugins::build(&workspace).map(drop),
+        ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
         ["soak"] => soak::run(&workspace),
         ["demo"] => demo::run(&workspace),
         ["test"] => test::run(&workspace, &[]),

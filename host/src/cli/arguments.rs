@@ -147,6 +147,8 @@ pub(crate) enum PluginCommand {
     List(PluginListArguments),
     /// Show what a plugin is and which parameters it takes
     Info(PluginInfoArguments),
+    /// Check the laws of the contract on a plugin, with generated tables
+    Check(PluginCheckArguments),
 }
 
 /// `plugin list`.
@@ -164,6 +166,27 @@ pub(crate) struct PluginListArguments {
 pub(crate) struct PluginInfoArguments {
     /// The plugin's name, or the path of its component
     pub(crate) plugin: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// `plugin check`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginCheckArguments {
+    /// The plugin's name, or the path of its component
+    pub(crate) plugin: String,
+    /// The parameters, as JSON [default: sets derived from the plugin's schema]
+    #[arg(long)]
+    pub(crate) params: Option<String>,
+    /// Rows of the largest table
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rows: u32,
+    /// Another seed makes other tables and partitions
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

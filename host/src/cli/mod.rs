@@ -1,6 +1,7 @@
 //! The command line: each command in a file of its own.
 
 mod arguments;
+mod check;
 mod inspect;
 mod interrupt;
 mod model;
@@ -53,5 +54,6 @@ fn run(command: Command) -> Result<()> {
         Command::Model(ModelCommand::Show(arguments)) => model::show(&arguments),
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Info(arguments)) => plugin::info(&arguments),
+        Command::Plugin(PluginCommand::Check(arguments)) => check::check(&arguments),
     }
 }

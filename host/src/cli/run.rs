@@ -87,7 +87,7 @@ fn options(resources: &Resources, folds: u8, staging: &Staging, stop: Arc<Atomic
     }
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

@@ -1,7 +1,7 @@
 //! Messages from plugins and files, which are not trusted: all that arrow-rs would panic on is checked first, and its own
 //! validation of offsets, UTF-8 and dictionary keys stays on.
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::read_record_batch;
@@ -89,7 +89,9 @@ fn record_batch(
     check(schema, &header, body)?;
     let numbered = numbered(schema);
     let batch = read_record_batch(body, header, numbered, dictionaries, None, &message.version())?;
-    Ok(RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?)
+    // A batch without columns has rows too.
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)?)
 }
 
 /// The schema with its dictionaries numbered as arrow-rs looks them up.

@@ -9,6 +9,7 @@ mod select;
 mod suggest;
 mod violation;
 
+pub(crate) use violation::first_violation;
 pub use document::{Document, load};
 pub use file::{
     AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection,

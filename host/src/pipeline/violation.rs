@@ -8,8 +8,8 @@ use serde_json::Value;
 
 /// Something that a schema forbids.
 #[derive(Debug)]
-pub(super) struct Violation {
-    pub(super) message: String,
+pub(crate) struct Violation {
+    pub(crate) message: String,
     /// The JSON pointer of the place.
     pub(super) pointer: String,
     pub(super) hint: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Violation {
 ///
 /// # Errors
 /// Where `schema` is none.
-pub(super) fn first_violation(schema: &Value, value: &Value) -> Result<Option<Violation>> {
+pub(crate) fn first_violation(schema: &Value, value: &Value) -> Result<Option<Violation>> {
     let validator = jsonschema::validator_for(schema).map_err(|error| {
         Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
     })?;

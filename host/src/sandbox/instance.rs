@@ -4,7 +4,7 @@ use super::bindings::{self, PluginPre, wafermill::plugin::types};
 use super::engine::TICK;
 use super::limits::Limits;
 use super::store::State;
-use crate::{Error, Result, memory::format_size};
+use crate::{Error, ErrorKind, Result, memory::format_size};
 use wasmtime::{Store, Trap};
 
 /// An instance with a memory of its own.
@@ -88,7 +88,10 @@ fn refused(error: types::Error) -> Error {
     let clean = |text: String| -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect()
     };
-    let mut refused = Error::plugin(clean(error.message)).rows(error.rows.into_iter().take(20));
+    // A plugin that finds itself wrong is no less wrong than one that traps.
+    let wrong = error.code == types::ErrorCode::Internal;
+    let kind = if wrong { ErrorKind::Sandbox } else { ErrorKind::Plugin };
+    let mut refused = Error::new(kind, clean(error.message)).rows(error.rows.into_iter().take(20));
     if let Some(column) = error.column {
         refused = refused.column(clean(column));
     }

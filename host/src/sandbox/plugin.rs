@@ -28,15 +28,21 @@ impl Plugin {
         clock: Arc<Clock>,
         path: &Path, digest: String, limits: Limits) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let mut instance = Instance::new(&ready, &name, &limits)?;
-        let description = instance.call("describe", |store, guest| guest.call_describe(store).map(Ok))?;
-        let description = convert::description(description).map_err(|reason| instance.broken("describe", reason))?;
+        let description = describe(Instance::new(&ready, &name, &limits)?)?;
         Ok(Self { ready, _clock: clock, path: path.to_owned(), digest, limits, description })
     }
 
     /// What the plugin says of itself.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Asks again what it is, in a new instance.
+    ///
+    /// # Errors
+    /// Where the plugin fails, or its description breaks the contract.
+    pub fn describe(&self) -> Result<Description> {
+        describe(self.instance()?)
     }
 
     /// The file it was loaded from.
@@ -74,4 +80,9 @@ impl Plugin {
     pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {
         Error::internal("a schema cannot be passed to a plugin").because(cause).in_plugin(&self.description.name)
     }
+}
+
+fn describe(mut instance: Instance) -> Result<Description> {
+    let description = instance.call("describe", |store, guest| guest.call_describe(store).map(Ok))?;
+    convert::description(description).map_err(|reason| instance.broken("describe", reason))
 }

@@ -7,16 +7,24 @@ use hashbrown::HashSet;
 use wafermill_sdk::stats::Category;
 use wafermill_sdk::{DataType, Error, Field, Result};
 
+/// Bytes of a column's name, more than which the host does not take.
+const LONGEST: usize = 64 << 10;
+
 /// One name for each of the codes that get a column: `NAME_VALUE`, `NAME__infrequent`, `NAME__null`, `NAME__unseen`.
 ///
 /// # Errors
-/// Where two of them are the same.
+/// Where two of them are the same, or one is too long.
 pub(crate) fn column_names(field: &Field, codes: &Codes, params: &Params) -> Result<Vec<String>> {
     let (infrequent, null) = codes.specials(params);
     let unseen = params.unseen == Unseen::Code && !infrequent;
     let mut endings: Vec<String> = codes.values().iter().map(|value| display(value, field.data_type())).collect();
     let specials = [(infrequent, "_infrequent"), (null, "_null"), (unseen, "_unseen")];
     endings.extend(specials.into_iter().filter(|(there, _)| *there).map(|(_, ending)| ending.to_owned()));
+    if let Some(ending) = endings.iter().find(|ending| field.name().len() + 1 + ending.len() > LONGEST) {
+        return Err(Error::invalid_data(format!("a category of {} bytes is too long to name a column", ending.len()))
+            .column(field.name())
+            .hint("use the method `ordinal`"));
+    }
     let names: Vec<String> = endings.into_iter().map(|ending| format!("{}_{ending}", field.name())).collect();
     let mut known = HashSet::with_hasher(FixedState::default());
     if let Some(name) = names.iter().find(|name| !known.insert(name.as_str())) {

@@ -1,0 +1,142 @@
+//! Checks the laws that wafermill promises on any plugin, with generated tables and without a pipeline.
+
+mod apply;
+mod calls;
+mod case;
+mod difference;
+mod examiner;
+mod fit;
+mod law;
+mod learn;
+mod parameters;
+mod partition;
+mod random;
+mod refusal;
+mod report;
+mod values;
+
+pub use law::Law;
+pub use report::{Finding, ParameterSet, Report, TableName, Tally};
+pub use values::Flavour;
+
+use crate::pipeline::first_violation;
+use crate::sandbox::Plugin;
+use crate::{Error, Result};
+use examiner::Examiner;
+use serde_json::Value;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What is checked.
+#[derive(Clone, Debug)]
+pub struct CheckOptions {
+    /// The parameters; without them, sets that are derived from the plugin's schema.
+    pub params: Option<Value>,
+    /// Rows of a plain table. Others have fewer.
+    pub rows: usize,
+    /// Random partitions of a plain table.
+    pub partitions: usize,
+    /// Another seed makes other tables and partitions.
+    pub seed: u64,
+    /// Threads.
+    pub workers: usize,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self { params: None, rows: 1_000, partitions: 100, seed: 0, workers: 1 }
+    }
+}
+
+/// Checks all laws. What does not hold is in the report; it is the same for any number of workers.
+///
+/// # Errors
+/// Where the parameters break the plugin's schema, or the plugin takes no column with any of them.
+pub fn check(plugin: &Plugin, options: &CheckOptions) -> Result<Report> {
+    let schema = &plugin.description().params_schema;
+    let derived = options.params.is_none();
+    let sets = match &options.params {
+        Some(params) => vec![params.clone()],
+        None => parameters::derive(schema),
+    };
+    if let Some(params) = &options.params
+        && let Some(violation) = first_violation(schema, params)?
+    {
+        return Err(Error::usage(violation.message).hint("`wafermill plugin info` lists the parameters of a plugin"));
+    }
+    let mut report = Report::default();
+    describe(plugin, &mut report);
+    let mut examined = examine_sets(plugin, options, &sets)?;
+    if derived {
+        let refused = examined.iter().filter(|examined| examined.parameters.iter().all(|set| set.accepts.is_empty()));
+        let refused = refused.flat_map(|examined| examined.parameters.iter().map(|set| &set.params));
+        let mut completed = Vec::new();
+        for set in refused.flat_map(|set| parameters::completions(schema, set)) {
+            if !sets.contains(&set) && !completed.contains(&set) {
+                completed.push(set);
+            }
+        }
+        let more = examine_sets(plugin, options, &completed)?;
+        // Completions are guesses: those that are refused say nothing.
+        examined
+            .extend(more.into_iter().filter(|examined| examined.parameters.iter().any(|set| !set.accepts.is_empty())));
+    }
+    examined.into_iter().for_each(|examined| report.merge(examined));
+    if report.failed() == 0 && report.parameters.iter().all(|set| set.accepts.is_empty()) {
+        let refusal = report.parameters.iter().find_map(|set| set.refusal.clone());
+        let error = Error::usage(format!("`{}` takes no column with these parameters", plugin.description().name));
+        let error = error.hint("name parameters with `--params` that it takes");
+        return Err(match refusal {
+            Some(refusal) => error.because(refusal),
+            None => error,
+        });
+    }
+    Ok(report)
+}
+
+fn describe(plugin: &Plugin, report: &mut Report) {
+    let first = serde_json::to_value(plugin.description());
+    let again = plugin.describe().and_then(|description| {
+        serde_json::to_value(description).map_err(|error| Error::internal("a description has no JSON").because(error))
+    });
+    report.calls += 2;
+    match again {
+        Ok(again) => {
+            let same = first.is_ok_and(|first| first == again);
+            let violation = (!same).then(|| "the second description is another than the first".to_owned());
+            report.judge(Law::Describe, &Value::Null, None, violation);
+        }
+        Err(error) => report.broken(&Value::Null, None, &error),
+    }
+}
+
+/// A report for each set of parameters, in their order.
+fn examine_sets(plugin: &Plugin, options: &CheckOptions, sets: &[Value]) -> Result<Vec<Report>> {
+    let schema = &plugin.description().params_schema;
+    let mut valid = Vec::new();
+    for set in sets {
+        // What a schema forbids never reaches the plugin.
+        if first_violation(schema, set)?.is_none() {
+            valid.push(set);
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..options.workers.clamp(1, valid.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(params) = valid.get(place) else { break };
+                    let examined = Examiner::new(plugin, options, params).run();
+                    if let Ok(mut done) = done.lock() {
+                        done.push((place, examined));
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().map_err(|_| Error::internal("a thread panicked"))?;
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, examined)| examined).collect()
+}
