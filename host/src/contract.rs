@@ -229,10 +229,16 @@ impl StepPlan {
         }
         let lists = [self.reads.len(), self.drops.len(), self.writes.len()];
         let columns = selection.schema.fields().len() + Context::COUNT;
-        ensure(lists[0] <= columns && lists[1] <= columns, || "it reads or drops more columns than it was given".to_owned())?;
-        ensure(self.partials.len() <= TABLES && self.model.len() <= TABLES, || format!("it has more than {TABLES} tables"))?;
+        ensure(lists[0] <= columns && lists[1] <= columns, || {
+            "it reads or drops more columns than it was given".to_owned()
+        })?;
+        ensure(self.partials.len() <= TABLES && self.model.len() <= TABLES, || {
+            format!("it has more than {TABLES} tables")
+        })?;
         let Passes { least, most } = self.passes;
-        ensure(most <= crate::sandbox::PASSES, || format!("it asks for {most} passes, more than {}", crate::sandbox::PASSES))?;
+        ensure(most <= crate::sandbox::PASSES, || {
+            format!("it asks for {most} passes, more than {}", crate::sandbox::PASSES)
+        })?;
         let within = least <= most && most <= description.passes.most && least >= description.passes.least;
         ensure(within, || "its passes are not those that `describe` announced".to_owned())?;
         let learns = self.passes.any();
@@ -341,5 +347,6 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
 }
 
 fn broken(reason: String) -> Error {
-    Error::sandbox(format!("the plugin's plan breaks the contract: {reason}")).hint("report this to the plugin's author")
+    Error::sandbox(format!("the plugin's plan breaks the contract: {reason}"))
+        .hint("report this to the plugin's author")
 }

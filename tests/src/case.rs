@@ -99,7 +99,8 @@ fn render(arguments: &str, output: &Output) -> String {
 /// Without what differs between machines and builds: folders and digests.
 fn anonymous(text: &str, home: &Path, program: &Program) -> String {
     const HEX: usize = 64;
-    let text = text.replace(&*home.to_string_lossy(), "[DIR]").replace(&*program.plugins.to_string_lossy(), "[PLUGINS]");
+    let text =
+        text.replace(&*home.to_string_lossy(), "[DIR]").replace(&*program.plugins.to_string_lossy(), "[PLUGINS]");
     let mut pieces = text.split("sha256:");
     let mut anonymous = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

@@ -78,7 +78,8 @@ fn relative(root: &Path) -> Vec<(std::path::PathBuf, Option<Vec<u8>>)> {
 #[test]
 fn rows_and_model_do_not_depend_on_how_the_table_is_stored() {
     let place = Workplace::new();
-    let sources = ["people.parquet", "people.arrow", "people.arrows", "people.csv", "parts-parquet", "parts-arrow/*.arrow"];
+    let sources =
+        ["people.parquet", "people.arrow", "people.arrows", "people.csv", "parts-parquet", "parts-arrow/*.arrow"];
     let mut first = None;
     for (index, source) in sources.iter().enumerate() {
         place.pipeline(&format!("tables/{source}"), STEPS);

@@ -72,7 +72,7 @@ pub(super) fn examine(
     report: &mut Report,
     random: &mut Random,
 ) -> Result<()> {
-    let mut judge = |law, violation| report.judge(law, &case.parsed, Some(&case.name), violation);
+    let mut judge = |law, violation| report.judge(law, case.parsed, Some(&case.name), violation);
     let opened = settle(Applier::open(case, calls, &case.input, model, 1))?;
     let again = settle(Applier::open(case, calls, &case.input, model, 3))?;
     judge(Law::Outputs, disagreement(&opened, &again, |one, two| different_outputs(&one.outputs, &two.outputs)));
@@ -91,7 +91,7 @@ pub(super) fn examine(
     compare(Law::Repeat, &input, second.apply(&case.input)?);
     for (batch, applied) in [(&case.input, &input), (&case.other, &other)] {
         let violation = cut(&mut second, batch, applied, random)?;
-        report.judge(Law::Cut, &case.parsed, Some(&case.name), violation);
+        report.judge(Law::Cut, case.parsed, Some(&case.name), violation);
         if let Some(encoded) = case.encoded(batch, random)? {
             let mut through = settle(Applier::open(case, calls, &encoded, model, 1))?;
             let result = match &mut through {
@@ -99,7 +99,7 @@ pub(super) fn examine(
                 Err(refusal) => Err(refusal.clone()),
             };
             let violation = disagreement(applied, &result, difference);
-            report.judge(Law::Dictionary, &case.parsed, Some(&case.name), violation);
+            report.judge(Law::Dictionary, case.parsed, Some(&case.name), violation);
         }
     }
     Ok(())

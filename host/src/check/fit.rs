@@ -30,7 +30,7 @@ pub(super) fn examine(
         if violation.is_none() {
             inputs.push(encoded);
         }
-        report.judge(Law::Dictionary, &case.parsed, Some(&case.name), violation);
+        report.judge(Law::Dictionary, case.parsed, Some(&case.name), violation);
     }
     for _ in 0..partitions {
         let mut last = String::new();
@@ -44,7 +44,7 @@ pub(super) fn examine(
         let violation = disagreement(&whole, &learned, first_difference);
         report.judge(
             Law::Partition,
-            &case.parsed,
+            case.parsed,
             Some(&case.name),
             violation.map(|violation| format!("{violation} ({last})")),
         );

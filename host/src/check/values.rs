@@ -241,7 +241,9 @@ fn numbers(data_type: &DataType, flavour: Flavour, count: usize, random: &mut Ra
         _ => {
             let (least, most, step) = range(data_type);
             let near = |number: usize| number as i128 * step;
-            let far = |random: &mut Random| i128::from(random.bits()) % ((most - least) / step).max(1) * step + least;
+            let far = |random: &mut Random| {
+                i128::from(random.bits()) % (most.saturating_sub(least) / step).max(1) * step + least
+            };
             let distinct = flavour == Flavour::Distinct;
             (0..count)
                 .map(|number| if distinct || random.once_in(2) { near(number).min(most) } else { far(random) })

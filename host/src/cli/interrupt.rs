@@ -8,6 +8,11 @@ pub(super) fn flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
     // Where no handler can be set the signal ends the program at once, as it would without one.
-    let _ = ctrlc::set_handler(move || set.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            // Asked for twice: what is being finished is not waited for, and the staging folder stays.
+            std::process::exit(i32::from(super::INTERRUPTED));
+        }
+    });
     flag
 }

@@ -191,7 +191,8 @@ mod tests {
     use arrow_array::{Array, BooleanArray, DictionaryArray, Float64Array, StringArray};
 
     fn batch() -> RecordBatch {
-        let mut lists = FixedSizeListBuilder::new(Int64Builder::new(), 2).with_field(Field::new("item", DataType::Int64, false));
+        let mut lists =
+            FixedSizeListBuilder::new(Int64Builder::new(), 2).with_field(Field::new("item", DataType::Int64, false));
         for row in 0..4 {
             lists.values().append_slice(&[row, -row]);
             lists.append(true);
@@ -204,7 +205,8 @@ mod tests {
             ("word", Arc::new(words)),
             ("limbs", Arc::new(lists.finish())),
         ];
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            .unwrap()
     }
 
     fn message(batch: &RecordBatch) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! What stands beside the tables of a model: for people, and for applying it again.
 
 use super::ModelStore;
-use crate::contract::ColumnRole;
+use crate::contract::{ColumnRole, Role};
 use crate::ipc::Cause;
 use crate::pipeline::{Columns, Plan, Plugins, Selector, Step, StepDefinition, is_step_name};
 use crate::{Error, Result};
@@ -103,7 +103,7 @@ impl Manifest {
         Self {
             format: FORMAT,
             wafermill: env!("CARGO_PKG_VERSION").to_owned(),
-            hash_version: crate::hash::VERSION.into(),
+            hash_version: crate::hash::VERSION,
             folds,
             source: plan.source().fields().iter().map(|field| column(field, None)).collect(),
             steps: steps.collect(),
@@ -141,6 +141,10 @@ impl Manifest {
             Some(format) if format == u64::from(FORMAT) => {
                 let manifest: Self = serde_json::from_value(value).map_err(|error| damaged(error.into()))?;
                 manifest.check_names().map_err(damaged)?;
+                if manifest.hash_version != crate::hash::VERSION {
+                    let message = format!("the model's hashes have the version {}", manifest.hash_version);
+                    return Err(Error::model(message).file(&path).hint("use the version of wafermill that wrote it"));
+                }
                 Ok(manifest)
             }
             Some(format) => {
@@ -171,7 +175,8 @@ impl Manifest {
     /// The types of the columns that the steps were fitted on. A CSV file has none of its own, and what one would guess
     /// depends on its values.
     pub fn source_types(&self) -> BTreeMap<String, DataType> {
-        let parsed = self.source.iter().filter_map(|column| Some((column.name.clone(), column.data_type.parse().ok()?)));
+        let parsed =
+            self.source.iter().filter_map(|column| Some((column.name.clone(), column.data_type.parse().ok()?)));
         parsed.collect()
     }
 
@@ -205,21 +210,14 @@ impl Manifest {
     pub fn definitions(&self, plugins: &Plugins) -> Result<Vec<StepDefinition>> {
         let mut definitions = Vec::new();
         for step in &self.steps {
-            let plugin = plugins.get(&step.plugin, Path::new("")).map_err(|error| error.step(&step.name))?;
-            if plugin.digest() != step.digest {
-                let message = format!(
-                    "the model was fitted with {} {}, and {} is installed",
-                    step.plugin,
-                    step.digest,
-                    plugin.digest()
-                );
-                return Err(Error::model(message)
-                    .step(&step.name)
-                    .in_plugin(&step.plugin)
-                    .hint("install the plugin that it was fitted with, or fit the model again"));
-            }
-            if plugin.description().role == crate::contract::Role::Split {
+            if step.ordinal == 0 {
                 continue;
+            }
+            let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin);
+            let plugin = plugins.get_pinned(&step.plugin, &step.digest).map_err(placed)?;
+            let role = plugin.description().role;
+            if role != Role::Transform {
+                return Err(placed(Error::model(format!("the plugin is a {}, not a transform", role.name()))));
             }
             definitions.push(definition(step, plugin));
         }

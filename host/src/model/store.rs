@@ -58,8 +58,7 @@ impl ModelStore {
                 .map_err(|error| Error::output("a folder cannot be made").file(&folder).because(error))?;
         }
         let tables = step.plan.model.iter();
-        let tables =
-            tables.map(|table| TableWriter::create(&self.model_path(step, &table.name), &table.schema));
+        let tables = tables.map(|table| TableWriter::create(&self.model_path(step, &table.name), &table.schema));
         Ok(ModelWriter { tables: tables.collect::<Result<_>>()? })
     }
 
@@ -84,7 +83,8 @@ impl ModelWriter {
     /// # Errors
     /// Where they cannot be written.
     pub fn write(&mut self, rows: &TableBatch) -> Result<()> {
-        let table = self.tables.get_mut(rows.table).ok_or_else(|| Error::internal("rows of a table that was not planned"))?;
+        let table =
+            self.tables.get_mut(rows.table).ok_or_else(|| Error::internal("rows of a table that was not planned"))?;
         table.write(&rows.batch)
     }
 

@@ -92,7 +92,10 @@ impl Layout {
         let mut entries = Vec::with_capacity(self.0.len() + written.len());
         let at = |place: Option<&str>| -> Vec<Entry> {
             let pairs = plan.writes.iter().zip(&written);
-            pairs.filter(|(write, _)| write.place.as_deref() == place).flat_map(|(_, entries)| entries.clone()).collect()
+            pairs
+                .filter(|(write, _)| write.place.as_deref() == place)
+                .flat_map(|(_, entries)| entries.clone())
+                .collect()
         };
         for entry in &self.0 {
             let Entry::Column(column) = entry else {

@@ -9,7 +9,6 @@ mod select;
 mod suggest;
 mod violation;
 
-pub(crate) use violation::first_violation;
 pub use document::{Document, load};
 pub use file::{
     AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection,
@@ -19,3 +18,4 @@ pub(crate) use plan::is_step_name;
 pub use plan::{Plan, Step, StepDefinition};
 pub use plugins::Plugins;
 pub use select::{Columns, Selector, TypeClass};
+pub(crate) use violation::first_violation;

@@ -36,13 +36,24 @@ impl Plugins {
     /// # Errors
     /// Where there is none, or it is no plugin.
     pub fn get(&self, name: &str, base: &Path) -> Result<Arc<Plugin>> {
-        let path = self.find(name, base)?;
+        self.load(name, None, self.find(name, base)?)
+    }
+
+    /// Loads an installed plugin by its name, if its component has this digest.
+    ///
+    /// # Errors
+    /// Where there is none, it has another digest, or it is no plugin.
+    pub fn get_pinned(&self, name: &str, digest: &str) -> Result<Arc<Plugin>> {
+        self.load(name, Some(digest), self.find(name, Path::new(""))?)
+    }
+
+    fn load(&self, name: &str, pinned: Option<&str>, path: PathBuf) -> Result<Arc<Plugin>> {
         let mut loaded =
             self.loaded.lock().map_err(|_| Error::internal("a thread panicked while it loaded a plugin"))?;
         if let Some(plugin) = loaded.get(&path) {
             return Ok(plugin.clone());
         }
-        let plugin = self.sandbox.load(&path, &self.limits).map_err(|error| error.in_plugin(name))?;
+        let plugin = self.sandbox.load(&path, pinned, &self.limits).map_err(|error| error.in_plugin(name))?;
         loaded.insert(path, plugin.clone());
         Ok(plugin)
     }

@@ -131,7 +131,8 @@ impl Expected {
     }
 
     fn render(&self) -> Option<String> {
-        let words = (!self.words.is_empty()).then(|| format!("be {}", list(self.words.iter().map(String::as_str), "or")));
+        let words =
+            (!self.words.is_empty()).then(|| format!("be {}", list(self.words.iter().map(String::as_str), "or")));
         // Where words are allowed, that they are strings goes without saying.
         let implied = |other: &&String| words.is_some() && *other == "be a string";
         let others = self.others.iter().filter(|other| !implied(other));

@@ -131,7 +131,8 @@ pub(super) fn source_columns<'s>(plan: &Plan, steps: impl Iterator<Item = &'s St
     for step in steps {
         let hashes_rows = step.plan.reads.iter().any(|read| {
             matches!(read, Read::Context(Context::RowHash))
-                || (*read == Read::Context(Context::Fold) && !step.selection.roles.contains(&crate::contract::ColumnRole::Key))
+                || (*read == Read::Context(Context::Fold)
+                    && !step.selection.roles.contains(&crate::contract::ColumnRole::Key))
         });
         if hashes_rows {
             return (0..schema.fields().len()).collect();
@@ -256,7 +257,9 @@ impl Work for FitWork<'_> {
 /// Rows of the filtered batch as rows of the whole one.
 fn unfiltered(error: Error, kept: Option<&[u64]>) -> Error {
     match kept {
-        Some(kept) => error.map_rows(|row| usize::try_from(row).ok().and_then(|row| kept.get(row)).copied().unwrap_or(row)),
+        Some(kept) => {
+            error.map_rows(|row| usize::try_from(row).ok().and_then(|row| kept.get(row)).copied().unwrap_or(row))
+        }
         None => error,
     }
 }
@@ -323,9 +326,10 @@ fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore) -
         Outcome::Again(_) if model_batches > 0 => {
             Err(Error::sandbox("the plugin asks for another pass after it gave rows of its model"))
         }
-        Outcome::Again(_) if pass.number + 1 >= step.plan.passes.most => {
-            Err(Error::sandbox(format!("the plugin asks for more than the {} passes that it planned", step.plan.passes.most)))
-        }
+        Outcome::Again(_) if pass.number + 1 >= step.plan.passes.most => Err(Error::sandbox(format!(
+            "the plugin asks for more than the {} passes that it planned",
+            step.plan.passes.most
+        ))),
         Outcome::Again(carry) => Ok(Finished::Again(carry)),
         Outcome::Model => {
             finisher.drain(|rows| model.write(&rows))?;

@@ -75,7 +75,8 @@ fn open(step: &Step, input: SchemaRef, store: &ModelStore) -> Result<Open> {
     }
     let outputs = transformer.outputs(&step.plan)?;
     // The plan was made from what another instance said: this one must write the same columns, behind dictionaries or not.
-    let named = |outputs: &Outputs| -> Vec<_> { outputs.schema.fields().iter().map(|field| field.name().clone()).collect() };
+    let named =
+        |outputs: &Outputs| -> Vec<_> { outputs.schema.fields().iter().map(|field| field.name().clone()).collect() };
     if step.outputs.as_ref().is_some_and(|known| known.columns != outputs.columns || named(known) != named(&outputs)) {
         return Err(Error::sandbox("`transformer.outputs` is not the same in two instances with one model"));
     }
@@ -102,7 +103,10 @@ pub(super) fn plain_input(step: &Step) -> SchemaRef {
         Read::Context(context) => context.field(),
         Read::Column { name, .. } => {
             let field = step.selection.schema.field_with_name(name);
-            field.map_or_else(|_| Field::new(name, DataType::Null, true), |it| Field::new(name, it.data_type().clone(), it.is_nullable()))
+            field.map_or_else(
+                |_| Field::new(name, DataType::Null, true),
+                |it| Field::new(name, it.data_type().clone(), it.is_nullable()),
+            )
         }
     };
     Arc::new(Schema::new(step.plan.reads.iter().map(field).collect::<Vec<_>>()))

@@ -7,7 +7,9 @@ use crate::{Error, Result};
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, UInt8Array, UInt32Array, UInt64Array};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, UInt8Array, UInt32Array, UInt64Array,
+};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
@@ -91,10 +93,13 @@ impl Table {
 
     /// The columns of a schema, as they are.
     pub(super) fn into_batch(self, schema: &SchemaRef) -> Result<(RecordBatch, Option<UInt8Array>)> {
-        let columns = schema.fields().iter().map(|field| self.column(field.name()).cloned()).collect::<Result<Vec<_>>>()?;
-        let physical = schema.fields().iter().zip(&columns).map(|(field, column)| {
-            Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone()))
-        });
+        let columns =
+            schema.fields().iter().map(|field| self.column(field.name()).cloned()).collect::<Result<Vec<_>>>()?;
+        let physical = schema
+            .fields()
+            .iter()
+            .zip(&columns)
+            .map(|(field, column)| Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone())));
         let physical = Arc::new(Schema::new(physical.collect::<Vec<_>>()));
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(physical, columns, &options).map_err(internal)?;
@@ -119,7 +124,8 @@ impl Table {
 
     fn key_hash(&self, step: &Step) -> Result<UInt64Array> {
         let keys = step.selection.schema.fields().iter().zip(&step.selection.roles);
-        let keys = keys.filter(|(_, role)| **role == ColumnRole::Key).map(|(field, _)| self.column(field.name()).cloned());
+        let keys =
+            keys.filter(|(_, role)| **role == ColumnRole::Key).map(|(field, _)| self.column(field.name()).cloned());
         hash::key_hash(&keys.collect::<Result<Vec<_>>>()?)
     }
 

@@ -2,9 +2,7 @@
 
 use super::bindings::wafermill::plugin::types;
 use super::limits::Limits;
-use crate::contract::{
-    ColumnRole, Context, Description, ModelTable, Passes, Read, Role, Selection, StepPlan, Write,
-};
+use crate::contract::{ColumnRole, Context, Description, ModelTable, Passes, Read, Role, Selection, StepPlan, Write};
 use crate::ipc::{Cause, decode_schema, encode_schema};
 use crate::partials::{Operator, PartialTable};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -24,7 +22,8 @@ pub(super) fn description(description: types::Description) -> Result<Description
     if version.chars().chain(summary.chars()).any(char::is_control) {
         return Err("the version or the summary holds control characters".into());
     }
-    let params_schema = serde_json::from_str(&params_schema).map_err(|error| format!("the schema of the parameters: {error}"))?;
+    let params_schema =
+        serde_json::from_str(&params_schema).map_err(|error| format!("the schema of the parameters: {error}"))?;
     let role = match role {
         types::PluginRole::Transform => Role::Transform,
         types::PluginRole::Split => Role::Split,
@@ -45,7 +44,10 @@ pub(super) fn selection(selection: &Selection) -> Result<types::Selection, Cause
         ColumnRole::Key => types::ColumnRole::Key,
         ColumnRole::Weight => types::ColumnRole::Weight,
     };
-    Ok(types::Selection { schema: encode_schema(&selection.schema)?, roles: selection.roles.iter().map(role).collect() })
+    Ok(types::Selection {
+        schema: encode_schema(&selection.schema)?,
+        roles: selection.roles.iter().map(role).collect(),
+    })
 }
 
 pub(super) fn step_plan(plan: types::StepPlan, limits: &Limits) -> Result<StepPlan, Cause> {
@@ -70,7 +72,8 @@ pub(super) fn step_plan(plan: types::StepPlan, limits: &Limits) -> Result<StepPl
             types::ContextColumn::Fold => Context::Fold,
         }),
     });
-    let model = plan.model.into_iter().map(|table| Ok(ModelTable { schema: schema(&table.schema, limits)?, name: table.name }));
+    let model =
+        plan.model.into_iter().map(|table| Ok(ModelTable { schema: schema(&table.schema, limits)?, name: table.name }));
     Ok(StepPlan {
         passes: passes(plan.passes),
         reads: reads.collect(),
@@ -104,7 +107,9 @@ pub(super) fn schema(message: &[u8], limits: &Limits) -> Result<SchemaRef, Cause
             return Err("a column's name and metadata are too long".into());
         }
         if !crosses(field.data_type()) {
-            return Err(format!("column `{}` has the type {}, which cannot cross", field.name(), field.data_type()).into());
+            return Err(
+                format!("column `{}` has the type {}, which cannot cross", field.name(), field.data_type()).into()
+            );
         }
     }
     Ok(Arc::new(Schema::new(schema.fields().clone())))
@@ -124,8 +129,27 @@ pub(crate) fn crosses_flat(data_type: &DataType) -> bool {
     use DataType as T;
     matches!(
         data_type,
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 | T::Float32
-            | T::Float64 | T::Utf8 | T::LargeUtf8 | T::Binary | T::LargeBinary | T::Date32 | T::Date64 | T::Time32(_)
-            | T::Time64(_) | T::Timestamp(_, _) | T::Duration(_) | T::Decimal128(_, _)
+        T::Boolean
+            | T::Int8
+            | T::Int16
+            | T::Int32
+            | T::Int64
+            | T::UInt8
+            | T::UInt16
+            | T::UInt32
+            | T::UInt64
+            | T::Float32
+            | T::Float64
+            | T::Utf8
+            | T::LargeUtf8
+            | T::Binary
+            | T::LargeBinary
+            | T::Date32
+            | T::Date64
+            | T::Time32(_)
+            | T::Time64(_)
+            | T::Timestamp(_, _)
+            | T::Duration(_)
+            | T::Decimal128(_, _)
     )
 }

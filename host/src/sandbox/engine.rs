@@ -7,6 +7,8 @@ use super::store::State;
 use super::{Limits, Plugin};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -53,28 +55,34 @@ impl Sandbox {
         config.cranelift_nan_canonicalization(true);
         let engine = Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&engine);
-        super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
-            .map_err(failed)?;
+        super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(
+            &mut linker,
+            |state: &mut State| state,
+        )
+        .map_err(failed)?;
         let clock = Arc::new(Clock::start(engine.clone()));
         Ok(Self { engine, linker, cache: folder.and_then(Cache::open), clock })
     }
 
-    /// Loads a component from a file.
+    /// Loads a component from a file. Where it is pinned, nothing of a component with another digest is compiled or run.
     ///
     /// # Errors
-    /// Where the file cannot be read, is no plugin, or imports what plugins may not.
-    pub fn load(&self, path: &Path, limits: &Limits) -> Result<Arc<Plugin>> {
+    /// Where the file cannot be read, is another than the pinned one, is no plugin, or imports what plugins may not.
+    pub fn load(&self, path: &Path, pinned: Option<&str>, limits: &Limits) -> Result<Arc<Plugin>> {
         let failed = |error: std::io::Error| {
             let error = Error::usage("the plugin cannot be read").file(path).because(error);
             error.hint("name an installed plugin, or the path of a component, relative to the pipeline file")
         };
-        let size = std::fs::metadata(path).map_err(failed)?.len();
-        if size > limits.component {
-            return Err(Error::sandbox(format!("a plugin of {size} bytes is larger than the limit of {}", limits.component))
-                .file(path));
+        let bytes = read_file(path, limits.component).map_err(failed)?;
+        if bytes.len() as u64 > limits.component {
+            let message = format!("the plugin is larger than the {} bytes that a component may have", limits.component);
+            return Err(Error::sandbox(message).file(path));
         }
-        let bytes = std::fs::read(path).map_err(failed)?;
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if let Some(pinned) = pinned.filter(|pinned| *pinned != format!("sha256:{digest}")) {
+            return Err(Error::model(format!("the model was fitted with {pinned}, and sha256:{digest} is installed"))
+                .hint("install the plugin that it was fitted with, or fit the model again"));
+        }
         let compiled = match &self.cache {
             Some(cache) => cache.load(&self.engine, &bytes, &digest),
             None => Component::from_binary(&self.engine, &bytes),
@@ -101,10 +109,23 @@ impl Sandbox {
         // Types are no capability: an interface of types only holds no functions to call.
         match imports.find(|name| *name != LOGGING && *name != "wafermill:plugin/types@0.1.0") {
             None => Ok(()),
-            Some(name) => Err(Error::sandbox(format!("the plugin imports `{name}`, and plugins may import `{LOGGING}` only"))
-                .hint("build it for a target without WASI, such as wasm32-unknown-unknown")),
+            Some(name) => {
+                Err(Error::sandbox(format!("the plugin imports `{name}`, and plugins may import `{LOGGING}` only"))
+                    .hint("build it for a target without WASI, such as wasm32-unknown-unknown"))
+            }
         }
     }
+}
+
+/// The bytes of a plain file, up to one more than `most`.
+fn read_file(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    // A device or a pipe may never end, and opening a pipe may never return.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Moves the engine's epoch on, so that calls past their deadline are interrupted. Every plugin holds on to it.

@@ -85,9 +85,8 @@ fn arm(store: &mut Store<State>, limits: &Limits) {
 
 /// The plugin's own error. Its text is for people, and is kept to what a terminal can be shown.
 fn refused(error: types::Error) -> Error {
-    let clean = |text: String| -> String {
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect()
-    };
+    let clean =
+        |text: String| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect() };
     // A plugin that finds itself wrong is no less wrong than one that traps.
     let wrong = error.code == types::ErrorCode::Internal;
     let kind = if wrong { ErrorKind::Sandbox } else { ErrorKind::Plugin };

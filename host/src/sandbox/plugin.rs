@@ -26,7 +26,10 @@ impl Plugin {
     pub(super) fn new(
         ready: PluginPre<State>,
         clock: Arc<Clock>,
-        path: &Path, digest: String, limits: Limits) -> Result<Self> {
+        path: &Path,
+        digest: String,
+        limits: Limits,
+    ) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let description = describe(Instance::new(&ready, &name, &limits)?)?;
         Ok(Self { ready, _clock: clock, path: path.to_owned(), digest, limits, description })

@@ -124,7 +124,8 @@ impl Fitter {
         let Self { instance, resource, encoder, .. } = self;
         let mut start = 0;
         for piece in pieces(batch, instance.limits().passed) {
-            let message = encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
+            let message =
+                encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
             instance
                 .call("fitter.update", |store, guest| guest.fitter().call_update(store, *resource, message))
                 .map_err(|error| error.offset_rows(start))?;
@@ -180,7 +181,8 @@ impl Finisher {
         let mut model = Vec::new();
         let Self { instance, resource, tables, encoder } = self;
         for piece in pieces(&partials.batch, instance.limits().passed) {
-            let batch = encoder.encode(&piece).map_err(|error| Error::internal("partials cannot be encoded").because(error))?;
+            let batch =
+                encoder.encode(&piece).map_err(|error| Error::internal("partials cannot be encoded").because(error))?;
             let rows = types::TableBatch { table: partials.table as u32, batch: batch.to_vec() };
             let given =
                 instance.call("finisher.push", |store, guest| guest.finisher().call_push(store, *resource, &rows))?;
@@ -197,7 +199,8 @@ impl Finisher {
     /// As for [`push`](Self::push).
     pub fn finish(&mut self) -> Result<Outcome> {
         let Self { instance, resource, .. } = self;
-        let outcome = instance.call("finisher.finish", |store, guest| guest.finisher().call_finish(store, *resource))?;
+        let outcome =
+            instance.call("finisher.finish", |store, guest| guest.finisher().call_finish(store, *resource))?;
         match outcome {
             types::Outcome::Again(carry) if carry.len() > instance.limits().carry => {
                 Err(instance.broken("finisher.finish", format!("a carry of {} bytes", carry.len())))
@@ -259,7 +262,8 @@ impl Transformer {
     pub fn open(plugin: &Plugin, task: &Task) -> Result<Self> {
         let mut instance = plugin.instance()?;
         let arguments = task.encode(plugin)?;
-        let resource = instance.call("transformer.open", |store, guest| guest.transformer().call_open(store, &arguments))?;
+        let resource =
+            instance.call("transformer.open", |store, guest| guest.transformer().call_open(store, &arguments))?;
         Ok(Self { instance, resource, encoder: BatchEncoder::default(), outputs: None })
     }
 
@@ -270,7 +274,8 @@ impl Transformer {
     pub fn load(&mut self, model: &TableBatch) -> Result<()> {
         let Self { instance, resource, encoder, .. } = self;
         for piece in pieces(&model.batch, instance.limits().passed) {
-            let batch = encoder.encode(&piece).map_err(|error| Error::internal("a model cannot be encoded").because(error))?;
+            let batch =
+                encoder.encode(&piece).map_err(|error| Error::internal("a model cannot be encoded").because(error))?;
             let rows = types::TableBatch { table: model.table as u32, batch: batch.to_vec() };
             instance.call("transformer.load", |store, guest| guest.transformer().call_load(store, *resource, &rows))?;
         }
@@ -283,7 +288,8 @@ impl Transformer {
     /// Where the plugin fails, or announces something else than it planned.
     pub fn outputs(&mut self, plan: &StepPlan) -> Result<Outputs> {
         let Self { instance, resource, .. } = self;
-        let outputs = instance.call("transformer.outputs", |store, guest| guest.transformer().call_outputs(store, *resource))?;
+        let outputs =
+            instance.call("transformer.outputs", |store, guest| guest.transformer().call_outputs(store, *resource))?;
         let schema = convert::schema(&outputs.schema, instance.limits())
             .map_err(|error| instance.broken("transformer.outputs", error))?;
         let outputs = Outputs { schema, columns: outputs.columns.into_iter().map(|count| count as usize).collect() };
@@ -303,7 +309,8 @@ impl Transformer {
         let mut applied = Vec::with_capacity(1);
         let mut start = 0;
         for piece in pieces(batch, instance.limits().passed) {
-            let message = encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
+            let message =
+                encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
             let result = instance
                 .call("transformer.apply", |store, guest| guest.transformer().call_apply(store, *resource, message))
                 .map_err(|error| error.offset_rows(start))?;

@@ -35,7 +35,14 @@ pub struct CsvOptions {
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { delimiter: None, header: true, nulls: vec![String::new()], types: BTreeMap::new(), assumed: BTreeMap::new(), infer_rows: 10_000 }
+        Self {
+            delimiter: None,
+            header: true,
+            nulls: vec![String::new()],
+            types: BTreeMap::new(),
+            assumed: BTreeMap::new(),
+            infer_rows: 10_000,
+        }
     }
 }
 

@@ -103,7 +103,8 @@ impl Transform for Scale {
         for field in selection.features()? {
             if !field.data_type().is_integer() && !matches!(field.data_type(), DataType::Float32 | DataType::Float64) {
                 let message = format!("`scale` takes integers and floats, not {}", field.data_type());
-                let hint = "encode words first; a CSV column without any value is taken for words unless `types` says more";
+                let hint =
+                    "encode words first; a CSV column without any value is taken for words unless `types` says more";
                 return Err(Error::unsupported_type(message).column(field.name()).hint(hint));
             }
             plan = plan
