@@ -141,7 +141,9 @@ impl Finisher<Params> for Finish {
                 };
                 let rows: Vec<Coded> = column.held_back(most).into_iter().enumerate().map(coded).collect();
                 let class = KeyClass::of(field.data_type());
-                if let Some(index) = self.classes.iter().position(|it| Some(*it) == class) {
+                let index = self.classes.iter().position(|it| Some(*it) == class);
+                // A column without values has no rows to write.
+                if let Some(index) = index.filter(|_| !rows.is_empty()) {
                     last.push(write_coded(index, self.classes[index], &rows)?);
                 }
             }
