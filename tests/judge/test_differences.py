@@ -1,4 +1,4 @@
-"""Where scikit-learn refuses or does something else: docs/scikit-learn.md has a table, and each row of it a test here."""
+"""Where scikit-learn refuses or does something else: docs/scikit-learn.md has a table, each row of it a test."""
 
 import re
 from pathlib import Path

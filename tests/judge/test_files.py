@@ -106,7 +106,8 @@ def test_written_columns_have_the_types_that_were_announced(mill, table):
 def test_strings_with_large_offsets_keep_them_in_arrow_files(mill, table):
     source = write(table.select(["id", "large_text"]), mill.folder() / "table.arrow")
     steps = [step("impute", ["large_text"], strategy="most_frequent")]
-    assert mill.run(source, steps, output={"format": "arrow"}).part("all").schema.types == [pa.int64(), pa.large_string()]
+    dataset = mill.run(source, steps, output={"format": "arrow"})
+    assert dataset.part("all").schema.field("large_text").type == pa.large_string()
 
 
 def test_parts_have_the_shares_that_were_asked_for(mill):
