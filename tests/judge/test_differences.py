@@ -121,7 +121,7 @@ def test_a_table_without_rows_has_no_parameters(mill):
             estimator.fit(np.zeros((0, 1)))
     for plugin in ("scale", "impute", "encode"):
         message = mill.refused(table([], pa.float64()), [step(plugin, ["x"])])
-        assert "no rows to fit on" in message and "hint: the source is empty" in message
+        assert "no rows to fit on" in message and "hint: the source has none" in message
 
 
 def test_a_split_without_training_rows_has_no_parameters(mill):
