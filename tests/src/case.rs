@@ -2,7 +2,7 @@
 //!
 //! Beside the files that the command reads, a case may have `args` (by default `run pipeline.toml --out out`) and `setup`, a shell
 //! script that runs before, in which `wafermill` is the program. Files `NAME.wat` become `NAME.wasm`. The tables of
-//! [`tables`](crate::tables) are in `../tables`. `UPDATE=1` writes what is expected anew, and `CASE=NAME` runs one case.
+//! [`tables`] are in `../tables`. `UPDATE=1` writes what is expected anew, and `CASE=NAME` runs one case.
 
 use crate::program::Program;
 use crate::{folder, tables};

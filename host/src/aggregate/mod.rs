@@ -1,8 +1,8 @@
 //! Collects what the workers return, in order, into datasets.
 //!
 //! Every byte that is written is a function of the logical schema, the options and the rows in order: never of how the rows were cut
-//! into batches, of dictionaries, of memory or of threads. To that end rows are cut anew into chunks of a fixed size ([`chunk`]),
-//! brought into one physical form ([`canonical`]) and only then encoded.
+//! into batches, of dictionaries, of memory or of threads. To that end rows are cut anew into chunks of a fixed size (`chunk`),
+//! brought into one physical form (`canonical`) and only then encoded.
 
 mod arrow_file;
 mod canonical;
