@@ -2,6 +2,7 @@
 
 use super::keys::KeyCodec;
 use super::merge::Merge;
+use super::reduce::OutOfRange;
 use super::run::Run;
 use super::{Combined, PartialTable};
 use crate::{Error, Result};
@@ -110,7 +111,7 @@ impl Combiner {
     /// Takes partials whose keys may be in any order and may repeat. Blocks while other threads free memory.
     ///
     /// # Errors
-    /// Where the batch is not of this table, a sum overflows, or the scratch directory cannot be written.
+    /// Where the batch is not of this table, or the scratch directory cannot be written.
     pub fn push(&self, batch: RecordBatch) -> Result<()> {
         let pushed = self.combine(batch);
         if pushed.is_err() {
@@ -122,23 +123,23 @@ impl Combiner {
     /// Ends the combining.
     ///
     /// # Errors
-    /// Where a push failed, a sum overflows, or the scratch directory cannot be used.
+    /// Where a push failed, or the scratch directory cannot be used.
     pub fn finish(self) -> Result<Combined> {
         let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         if state.failed {
             return Err(Error::internal(format!("partial table `{}` lost rows", self.table.name())));
         }
-        let merge = |runs| Merge::new(self.table.clone(), self.codec.clone(), runs);
+        let merge = |runs, out_of_range| Merge::new(self.table.clone(), self.codec.clone(), runs, out_of_range);
         while state.spilled.len() > OPEN_RUNS {
             let oldest = state.spilled.drain(..OPEN_RUNS).collect();
-            let run = Run::spill(&self.table, &self.scratch, merge(oldest)?)?;
+            let run = Run::spill(&self.table, &self.scratch, merge(oldest, OutOfRange::Keep)?)?;
             state.statistics.spilled_runs += 1;
             state.statistics.spilled_bytes += run.bytes as u64;
             state.spilled.push(run);
         }
         let mut runs = state.spilled;
         runs.extend(state.levels.into_iter().flatten());
-        Ok(Combined::new(self.table.clone(), merge(runs)?, state.statistics))
+        Ok(Combined::new(self.table.clone(), merge(runs, OutOfRange::Refuse)?, state.statistics))
     }
 
     fn combine(&self, batch: RecordBatch) -> Result<()> {
@@ -169,7 +170,7 @@ impl Combiner {
     }
 
     fn work(&self, job: Job) -> Result<()> {
-        let merge = |runs| Merge::new(self.table.clone(), self.codec.clone(), runs);
+        let merge = |runs| Merge::new(self.table.clone(), self.codec.clone(), runs, OutOfRange::Keep);
         match job {
             Job::Merge { level, runs } => {
                 let run = Run::collect(merge(runs)?)?;

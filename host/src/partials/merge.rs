@@ -1,7 +1,7 @@
 //! Merges sorted runs into one, a batch at a time.
 
 use super::keys::{KeyCodec, prefix};
-use super::reduce::reduce;
+use super::reduce::{OutOfRange, Reduced, reduce};
 use super::run::{Run, RunReader};
 use super::tournament::Tournament;
 use super::{Combined, PartialTable};
@@ -24,6 +24,7 @@ pub(super) struct Merge {
     batches: Vec<RecordBatch>,
     /// Rows after which a batch is made.
     rows: usize,
+    out_of_range: OutOfRange,
 }
 
 /// The next row of a run.
@@ -81,7 +82,12 @@ impl Cursor {
 
 impl Merge {
     /// Opens the runs.
-    pub(super) fn new(table: Arc<PartialTable>, codec: Arc<KeyCodec>, runs: Vec<Run>) -> Result<Self> {
+    pub(super) fn new(
+        table: Arc<PartialTable>,
+        codec: Arc<KeyCodec>,
+        runs: Vec<Run>,
+        out_of_range: OutOfRange,
+    ) -> Result<Self> {
         let (rows, bytes) = runs.iter().fold((0, 0), |(rows, bytes), run| (rows + run.rows, bytes + run.bytes));
         let row_bytes = (bytes / rows.max(1)).max(1);
         let mut batches = Vec::new();
@@ -93,7 +99,7 @@ impl Merge {
         }
         let tournament = Tournament::new(cursors.len(), |a, b| cursors[a].less(&cursors[b]));
         let rows = (BATCH_BYTES / row_bytes).clamp(1, Combined::ROWS);
-        Ok(Self { table, codec, cursors, tournament, batches, rows })
+        Ok(Self { table, codec, cursors, tournament, batches, rows, out_of_range })
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
@@ -129,17 +135,15 @@ impl Merge {
             let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(position).as_ref()).collect();
             interleave(&arrays, rows).map_err(|error| self.table.broken(error))
         };
-        let first: Vec<_> = starts.iter().map(|start| rows[*start as usize]).collect();
-        let mut columns = Vec::with_capacity(self.table.operators().len());
-        for position in 0..self.table.keys() {
-            columns.push(column(position, &first)?);
-        }
-        for (position, field, operator) in self.table.values() {
-            let values = column(position, rows)?;
-            let single = starts.len() == rows.len();
-            columns.push(if single { values } else { reduce(&self.table, field, operator, &values, starts)? });
-        }
-        self.table.batch(columns, starts.len())
+        let values = self.table.values().map(|(position, ..)| column(position, rows)).collect::<Result<Vec<_>>>()?;
+        let reduced = match starts.len() == rows.len() {
+            true => Reduced { starts: starts.into(), values },
+            false => reduce(&self.table, &values, starts, self.out_of_range)?,
+        };
+        let firsts: Vec<_> = reduced.starts.iter().map(|start| rows[*start as usize]).collect();
+        let mut columns = (0..self.table.keys()).map(|at| column(at, &firsts)).collect::<Result<Vec<_>>>()?;
+        columns.extend(reduced.values);
+        self.table.batch(columns, firsts.len())
     }
 
     /// Drops the batches that no cursor stands in.

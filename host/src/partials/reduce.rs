@@ -1,35 +1,90 @@
-//! Combines the values of equal keys: typed loops over a column that is sorted by key.
+//! Combines the values of equal keys: typed loops over columns that are sorted by key.
 
 use super::{Operator, PartialTable};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, Int64Array, PrimitiveArray, UInt32Array};
-use arrow_buffer::{BooleanBuffer, NullBuffer};
-use arrow_schema::{DataType, Field};
+use arrow_array::{
+    Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, FixedSizeListArray, Int64Array, PrimitiveArray, UInt32Array,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer, i256};
+use arrow_schema::DataType;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One value for each group of rows; `starts` are the groups' first rows. Nulls count as nothing, and what lies under nulls
-/// in the result is zero.
-pub(super) fn reduce(
+/// What happens to a key whose sum is out of its type's range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutOfRange {
+    /// Its rows stay apart: rows that come later may lead back into the range.
+    Keep,
+    /// It is an error: there are no later rows.
+    Refuse,
+}
+
+/// The combined values of some keys.
+pub(super) struct Reduced<'a> {
+    /// The first row of each group that became one row.
+    pub(super) starts: Cow<'a, [u32]>,
+    /// The value columns.
+    pub(super) values: Vec<ArrayRef>,
+}
+
+/// Combines the value columns of a table; `starts` are the first rows of the groups of equal keys. Nulls count as nothing, and what
+/// lies under nulls in the result is zero.
+pub(super) fn reduce<'a>(
     table: &PartialTable,
-    field: &Field,
+    columns: &[ArrayRef],
+    starts: &'a [u32],
+    out_of_range: OutOfRange,
+) -> Result<Reduced<'a>> {
+    let mut starts = Cow::Borrowed(starts);
+    'again: loop {
+        let mut values = Vec::with_capacity(columns.len());
+        for ((_, field, operator), column) in table.values().zip(columns) {
+            let groups = Groups { starts: &starts, rows: column.len() };
+            match column_of(table, operator, column, groups)? {
+                Ok(value) => values.push(value),
+                Err(_) if out_of_range == OutOfRange::Refuse => return Err(table.overflow(field)),
+                Err(overflowing) => {
+                    starts = Cow::Owned(apart(groups, &overflowing));
+                    continue 'again;
+                }
+            }
+        }
+        return Ok(Reduced { starts, values });
+    }
+}
+
+/// The groups whose sums are out of range.
+type Overflowing = Vec<usize>;
+
+/// The starts of the groups where each row of some groups is a group of its own.
+fn apart(groups: Groups<'_>, overflowing: &[usize]) -> Vec<u32> {
+    let rows = groups.ranges().enumerate().flat_map(|(group, rows)| match overflowing.binary_search(&group) {
+        Ok(_) => rows,
+        Err(_) => rows.start..rows.start + 1,
+    });
+    rows.map(|row| row as u32).collect()
+}
+
+fn column_of(
+    table: &PartialTable,
     operator: Operator,
     column: &ArrayRef,
-    starts: &[u32],
-) -> Result<ArrayRef> {
-    let groups = Groups { starts, rows: column.len() };
-    match operator {
-        Operator::Sum => sum(column, groups).ok_or_else(|| table.overflow(field)),
+    groups: Groups<'_>,
+) -> Result<Result<ArrayRef, Overflowing>> {
+    let reduced = match operator {
+        Operator::Sum => sum(column, groups),
         Operator::Min | Operator::Max if *column.data_type() == DataType::Utf8 => {
             let chosen = extreme_strings(column, groups, operator == Operator::Min);
-            arrow_select::take::take(column, &chosen, None).map_err(|error| table.broken(error))
+            let strings = arrow_select::take::take(column, &chosen, None);
+            Some(Ok(strings.map_err(|error| table.broken(error))?))
         }
-        Operator::Min | Operator::Max => extreme(column, groups, operator == Operator::Min)
-            .ok_or_else(|| Error::internal(format!("no `{}` of {}", operator.name(), column.data_type()))),
-        Operator::Key => Err(Error::internal("keys are not reduced")),
-    }
+        Operator::Min | Operator::Max => extreme(column, groups, operator == Operator::Min),
+        Operator::Key => None,
+    };
+    reduced.ok_or_else(|| Error::internal(format!("no `{}` of {}", operator.name(), column.data_type())))
 }
 
 /// Adjacent rows with equal keys.
@@ -50,37 +105,89 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// The sums, or none where one overflows.
-fn sum(column: &ArrayRef, groups: Groups<'_>) -> Option<ArrayRef> {
+/// How values become one.
+trait Combine<N> {
+    /// Two values as one; none where it is out of range.
+    fn pair(&self, a: N, b: N) -> Option<N>;
+
+    /// All values as one, even if those on the way are out of range.
+    fn all(&self, values: impl Iterator<Item = N>) -> Option<N>;
+}
+
+struct Sum;
+
+impl Combine<i64> for Sum {
+    fn pair(&self, a: i64, b: i64) -> Option<i64> {
+        a.checked_add(b)
+    }
+
+    fn all(&self, values: impl Iterator<Item = i64>) -> Option<i64> {
+        values.map(i128::from).sum::<i128>().try_into().ok()
+    }
+}
+
+impl Combine<u64> for Sum {
+    fn pair(&self, a: u64, b: u64) -> Option<u64> {
+        a.checked_add(b)
+    }
+
+    fn all(&self, values: impl Iterator<Item = u64>) -> Option<u64> {
+        values.map(u128::from).sum::<u128>().try_into().ok()
+    }
+}
+
+impl Combine<i128> for Sum {
+    fn pair(&self, a: i128, b: i128) -> Option<i128> {
+        a.checked_add(b)
+    }
+
+    fn all(&self, values: impl Iterator<Item = i128>) -> Option<i128> {
+        values.fold(i256::ZERO, |total, value| total.wrapping_add(i256::from_i128(value))).to_i128()
+    }
+}
+
+/// The least value, or the greatest.
+struct Extreme {
+    least: bool,
+}
+
+impl<N: ArrowNativeTypeOp> Combine<N> for Extreme {
+    fn pair(&self, a: N, b: N) -> Option<N> {
+        Some(if a.is_le(b) == self.least { a } else { b })
+    }
+
+    fn all(&self, values: impl Iterator<Item = N>) -> Option<N> {
+        values.reduce(|a, b| if a.is_le(b) == self.least { a } else { b })
+    }
+}
+
+/// The sums; nothing where the type has none.
+fn sum(column: &ArrayRef, groups: Groups<'_>) -> Option<Result<ArrayRef, Overflowing>> {
     match column.data_type() {
-        DataType::Int64 => primitive::<Int64Type>(column, groups, i64::checked_add),
-        DataType::UInt64 => primitive::<UInt64Type>(column, groups, u64::checked_add),
-        DataType::Decimal128(..) => primitive::<Decimal128Type>(column, groups, i128::checked_add),
-        DataType::FixedSizeList(..) => list(column.as_fixed_size_list(), groups, i64::checked_add),
+        DataType::Int64 => Some(primitive::<Int64Type>(column, groups, &Sum)),
+        DataType::UInt64 => Some(primitive::<UInt64Type>(column, groups, &Sum)),
+        DataType::Decimal128(..) => Some(primitive::<Decimal128Type>(column, groups, &Sum)),
+        DataType::FixedSizeList(..) => list(column.as_fixed_size_list(), groups, &Sum),
         _ => None,
     }
 }
 
-/// The minima or maxima, or none where the type has none.
-fn extreme(column: &ArrayRef, groups: Groups<'_>, least: bool) -> Option<ArrayRef> {
-    fn pick<T: PartialOrd>(least: bool) -> impl Fn(T, T) -> Option<T> {
-        move |a, b| Some(if (a <= b) == least { a } else { b })
-    }
-    match column.data_type() {
-        DataType::Int8 => primitive::<Int8Type>(column, groups, pick(least)),
-        DataType::Int16 => primitive::<Int16Type>(column, groups, pick(least)),
-        DataType::Int32 => primitive::<Int32Type>(column, groups, pick(least)),
-        DataType::Int64 => primitive::<Int64Type>(column, groups, pick(least)),
-        DataType::UInt8 => primitive::<UInt8Type>(column, groups, pick(least)),
-        DataType::UInt16 => primitive::<UInt16Type>(column, groups, pick(least)),
-        DataType::UInt32 => primitive::<UInt32Type>(column, groups, pick(least)),
-        DataType::UInt64 => primitive::<UInt64Type>(column, groups, pick(least)),
-        DataType::Float64 => primitive::<Float64Type>(column, groups, |a: f64, b: f64| {
-            Some(if a.total_cmp(&b).is_le() == least { a } else { b })
-        }),
-        DataType::FixedSizeList(..) => list(column.as_fixed_size_list(), groups, pick(least)),
-        _ => None,
-    }
+/// The minima or maxima; nothing where the type has none. Floats are ordered totally, so that a NaN and a zero's sign count.
+fn extreme(column: &ArrayRef, groups: Groups<'_>, least: bool) -> Option<Result<ArrayRef, Overflowing>> {
+    let extreme = &Extreme { least };
+    Some(match column.data_type() {
+        DataType::Int8 => primitive::<Int8Type>(column, groups, extreme),
+        DataType::Int16 => primitive::<Int16Type>(column, groups, extreme),
+        DataType::Int32 => primitive::<Int32Type>(column, groups, extreme),
+        DataType::Int64 => primitive::<Int64Type>(column, groups, extreme),
+        DataType::UInt8 => primitive::<UInt8Type>(column, groups, extreme),
+        DataType::UInt16 => primitive::<UInt16Type>(column, groups, extreme),
+        DataType::UInt32 => primitive::<UInt32Type>(column, groups, extreme),
+        DataType::UInt64 => primitive::<UInt64Type>(column, groups, extreme),
+        DataType::Float64 => primitive::<Float64Type>(column, groups, extreme),
+        DataType::FixedSizeList(..) => return list(column.as_fixed_size_list(), groups, extreme),
+        _ => return None,
+    })
 }
 
 /// The rows that hold the least or greatest string of each group.
@@ -97,73 +204,86 @@ fn extreme_strings(column: &ArrayRef, groups: Groups<'_>, least: bool) -> UInt32
 fn primitive<T: ArrowPrimitiveType>(
     column: &ArrayRef,
     groups: Groups<'_>,
-    combine: impl Fn(T::Native, T::Native) -> Option<T::Native>,
-) -> Option<ArrayRef> {
+    combine: &impl Combine<T::Native>,
+) -> Result<ArrayRef, Overflowing> {
     let column = column.as_primitive::<T>();
     let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     let values = combine_values(column.values(), 1, nulls, groups, combine)?;
     let reduced = PrimitiveArray::<T>::new(values.into(), any_valid(nulls, 1, groups));
-    Some(Arc::new(reduced.with_data_type(column.data_type().clone())))
+    Ok(Arc::new(reduced.with_data_type(column.data_type().clone())))
 }
 
+/// Combines lists by position; nothing where they are not of `Int64`.
 fn list(
     column: &FixedSizeListArray,
     groups: Groups<'_>,
-    combine: impl Fn(i64, i64) -> Option<i64>,
-) -> Option<ArrayRef> {
+    combine: &impl Combine<i64>,
+) -> Option<Result<ArrayRef, Overflowing>> {
     let DataType::FixedSizeList(item, size) = column.data_type() else { return None };
     let width = *size as usize;
     let items = column.values().slice(column.value_offset_at(0), column.len() * width);
-    let items = items.as_primitive::<Int64Type>();
+    let items = items.as_primitive_opt::<Int64Type>()?;
 
     let list_nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     let inherited = list_nulls.map(|nulls| nulls.expand(width));
     let item_nulls = NullBuffer::union(inherited.as_ref(), items.nulls()).filter(|nulls| nulls.null_count() > 0);
 
-    let values = combine_values(items.values(), width, item_nulls.as_ref(), groups, combine)?;
+    let values = match combine_values(items.values(), width, item_nulls.as_ref(), groups, combine) {
+        Ok(values) => values,
+        Err(overflowing) => return Some(Err(overflowing)),
+    };
     let valid_items = item_nulls.filter(|_| item.is_nullable());
     let reduced = Int64Array::new(values.into(), any_valid(valid_items.as_ref(), width, groups));
     let valid_lists = any_valid(list_nulls, 1, groups);
     let reduced =
         FixedSizeListArray::try_new_with_length(item.clone(), *size, Arc::new(reduced), valid_lists, groups.len());
-    Some(Arc::new(reduced.ok()?))
+    Some(Ok(Arc::new(reduced.ok()?)))
 }
 
-/// Combines `width` values per row by position; stops where `combine` has no result.
+/// Combines `width` values per row by position.
 fn combine_values<N: Copy + Default>(
     values: &[N],
     width: usize,
     nulls: Option<&NullBuffer>,
     groups: Groups<'_>,
-    combine: impl Fn(N, N) -> Option<N>,
-) -> Option<Vec<N>> {
+    combine: &impl Combine<N>,
+) -> Result<Vec<N>, Overflowing> {
     let mut combined = Vec::with_capacity(groups.len() * width);
-    let Some(nulls) = nulls else {
-        for group in groups.ranges() {
-            let (first, others) = values[group.start * width..group.end * width].split_at(width);
-            let begin = combined.len();
-            combined.extend_from_slice(first);
-            for row in others.chunks_exact(width) {
-                for (total, value) in combined[begin..].iter_mut().zip(row) {
-                    *total = combine(*total, *value)?;
-                }
-            }
+    let mut overflowing = Vec::new();
+    for (index, group) in groups.ranges().enumerate() {
+        let begin = combined.len();
+        if nulls.is_none() && add_rows(&mut combined, &values[group.start * width..group.end * width], width, combine) {
+            continue;
         }
-        return Some(combined);
-    };
-    for group in groups.ranges() {
+        combined.truncate(begin);
         for position in 0..width {
             let slots = group.clone().map(|row| row * width + position);
-            let mut valid = slots.filter(|slot| nulls.is_valid(*slot)).map(|slot| values[slot]);
-            let first = valid.next();
-            let total = match first {
-                Some(first) => valid.try_fold(first, &combine)?,
-                None => N::default(),
-            };
-            combined.push(total);
+            let valid = slots.filter(|slot| nulls.is_none_or(|nulls| nulls.is_valid(*slot)));
+            let mut valid = valid.map(|slot| values[slot]).peekable();
+            let total = if valid.peek().is_some() { combine.all(valid) } else { Some(N::default()) };
+            if total.is_none() && overflowing.last() != Some(&index) {
+                overflowing.push(index);
+            }
+            combined.push(total.unwrap_or_default());
         }
     }
-    Some(combined)
+    if overflowing.is_empty() { Ok(combined) } else { Err(overflowing) }
+}
+
+/// Appends the combined rows; tells whether all went well on the way.
+fn add_rows<N: Copy>(combined: &mut Vec<N>, rows: &[N], width: usize, combine: &impl Combine<N>) -> bool {
+    let (first, others) = rows.split_at(width);
+    let begin = combined.len();
+    combined.extend_from_slice(first);
+    for row in others.chunks_exact(width) {
+        for (total, value) in combined[begin..].iter_mut().zip(row) {
+            match combine.pair(*total, *value) {
+                Some(next) => *total = next,
+                None => return false,
+            }
+        }
+    }
+    true
 }
 
 /// Which of the combined values have any valid value in their group; none where all have.

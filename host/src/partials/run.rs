@@ -1,7 +1,7 @@
-//! Sorted runs: batches in ascending key order, each key once, in memory or in a scratch file.
+//! Sorted runs: batches in ascending key order, in memory or in a scratch file. A key comes once, unless its sums were out of range.
 
 use super::keys::{KeyCodec, sorted};
-use super::reduce::reduce;
+use super::reduce::{OutOfRange, reduce};
 use super::{Combined, PartialTable};
 use crate::{Error, Result};
 use arrow_array::{RecordBatch, UInt32Array};
@@ -30,14 +30,14 @@ impl Run {
     pub(super) fn sort(table: &PartialTable, codec: &KeyCodec, batch: &RecordBatch) -> Result<Self> {
         let keys = codec.encode(batch.columns(), batch.num_rows())?;
         let (order, starts) = sorted(&keys);
-        let mut columns = codec.decode(&keys, starts.iter().map(|start| order[*start as usize] as usize))?;
-        let order = UInt32Array::from(order);
-        for (position, field, operator) in table.values() {
-            let values = arrow_select::take::take(batch.column(position), &order, None);
-            let values = values.map_err(|error| table.broken(error))?;
-            columns.push(reduce(table, field, operator, &values, &starts)?);
-        }
-        let batch = table.batch(columns, starts.len())?;
+        let indices = UInt32Array::from(order);
+        let values = table.values().map(|(position, ..)| arrow_select::take::take(batch.column(position), &indices, None));
+        let values = values.collect::<Result<Vec<_>, _>>().map_err(|error| table.broken(error))?;
+        let reduced = reduce(table, &values, &starts, OutOfRange::Keep)?;
+        let firsts = reduced.starts.iter().map(|start| indices.value(*start as usize) as usize);
+        let mut columns = codec.decode(&keys, firsts)?;
+        columns.extend(reduced.values);
+        let batch = table.batch(columns, reduced.starts.len())?;
         let bytes = batch.get_array_memory_size();
         // Cut, so that a merge holds the encoded keys of a piece only.
         let pieces = (0..batch.num_rows()).step_by(Combined::ROWS);

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 pub enum Operator {
     /// The column is part of the key.
     Key,
-    /// The exact sum. Leaving the type's range on the way is an error too, even if later values would lead back into it.
+    /// The exact sum. It is an error where the whole of it is out of the type's range; on the way it may be.
     Sum,
     /// The least value.
     Min,

@@ -304,6 +304,44 @@ fn a_sum_that_overflows_names_table_and_column() {
 }
 
 #[test]
+fn sums_that_leave_their_range_and_come_back_are_the_same_in_any_order_and_cut() {
+    let (least, most) = (i64::MIN, i64::MAX);
+    let integers = [most, most, least, 5, least, most, -7, least, 2, 9];
+    let decimals = [i128::MAX, 3, i128::MIN, i128::MAX, -12, i128::MIN, 4, 1, 0, 5];
+    let lists = integers.map(|number| Some([Some(number), Some(1), Some(number / 2)]));
+    let keys = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2];
+    let table = table(&[
+        (DataType::Int64, Operator::Key),
+        (DataType::Int64, Operator::Sum),
+        (DataType::Decimal128(38, 0), Operator::Sum),
+        (int64_list(3), Operator::Sum),
+        (DataType::Int64, Operator::Max),
+    ]);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(keys.to_vec())),
+        Arc::new(Int64Array::from(integers.to_vec())),
+        Arc::new(Decimal128Array::from(decimals.to_vec()).with_precision_and_scale(38, 0).unwrap()),
+        Arc::new(FixedSizeListArray::from_iter_primitive::<Int64Type, _, _>(lists, 3)),
+        Arc::new(Int64Array::from(integers.to_vec())),
+    ];
+    let batch = RecordBatch::try_new(table.schema().clone(), columns).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut random = Random(5);
+    for _ in 0..200 {
+        for memory in [0, usize::MAX] {
+            let combined = combine(&table, &shuffled(&batch, &mut random), memory, scratch.path()).unwrap();
+            let [rows] = combined.as_slice() else { panic!("{} batches", combined.len()) };
+            assert_eq!(rows.column(0).as_primitive::<Int64Type>().values(), &[1, 2]);
+            assert_eq!(rows.column(1).as_primitive::<Int64Type>().values(), &[-5, 11]);
+            assert_eq!(rows.column(2).as_primitive::<Decimal128Type>().values(), &[-6, 5]);
+            let lists = rows.column(3).as_fixed_size_list();
+            assert_eq!(lists.values().as_primitive::<Int64Type>().values(), &[-5, 8, -4, 11, 2, 5]);
+            assert_eq!(rows.column(4).as_primitive::<Int64Type>().values(), &[most, 9]);
+        }
+    }
+}
+
+#[test]
 fn a_failed_push_leaves_no_result() {
     let table = table(&[(DataType::Int64, Operator::Sum)]);
     let combiner = Combiner::new(table, usize::MAX, Path::new("/nonexistent")).unwrap();
