@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// The field metadata in which a split names its parts, as a JSON array.
 pub const PARTS: &str = "wafermill:parts";
 
+/// How many parts there can be: a part's number is a UInt8, and one of those is kept free.
+const PARTS_MOST: usize = 255;
+
 /// What kind of step a plugin is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -124,12 +127,12 @@ impl Context {
 }
 
 /// One column that a step reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Read {
     /// A selected one.
     Column {
-        /// Its name.
-        name: String,
+        /// Its position in the selection.
+        position: usize,
         /// Whether it may come behind a dictionary.
         dictionary: bool,
     },
@@ -206,16 +209,11 @@ impl StepPlan {
     /// # Errors
     /// Where it breaks the contract.
     pub fn check(&self, description: &Description, selection: &Selection) -> Result<()> {
-        let known = |name: &str| selection.schema.index_of(name).is_ok();
-        for read in &self.reads {
-            if let Read::Column { name, .. } = read {
-                ensure(known(name), || format!("it reads `{name}`, which was not selected"))?;
-            }
-        }
+        let selected: HashSet<_> = selection.schema.fields().iter().map(|field| field.name()).collect();
         for name in self.drops.iter().chain(self.writes.iter().filter_map(|write| write.place.as_ref())) {
-            ensure(known(name), || format!("it names `{name}`, which was not selected"))?;
+            ensure(selected.contains(name), || format!("it names `{name}`, which was not selected"))?;
         }
-        let reads: HashSet<_> = self.reads.iter().map(|read| format!("{read:?}")).collect();
+        let reads: HashSet<_> = self.reads.iter().collect();
         ensure(reads.len() == self.reads.len(), || "it reads a column twice".to_owned())?;
         let mut names = HashSet::new();
         for write in &self.writes {
@@ -258,6 +256,15 @@ impl StepPlan {
             ensure(plain, || format!("the model's table `{}` has no columns, or dictionaries", table.name))?;
         }
         self.check_role(description.role)
+    }
+
+    /// The columns that the step reads, none of them behind a dictionary.
+    pub fn input(&self, selection: &Selection) -> SchemaRef {
+        let field = |read: &Read| match read {
+            Read::Context(context) => context.field(),
+            Read::Column { position, .. } => bare(selection.schema.field(*position)),
+        };
+        Arc::new(Schema::new(self.reads.iter().map(field).collect::<Vec<_>>()))
     }
 
     /// What the step writes, where the plan alone tells.
@@ -314,6 +321,11 @@ impl StepPlan {
     }
 }
 
+/// A field without its metadata, which does not cross.
+fn bare(field: &Field) -> Field {
+    Field::new(field.name(), field.data_type().clone(), field.is_nullable())
+}
+
 /// The names of the parts in the field that a split writes.
 ///
 /// # Errors
@@ -321,20 +333,31 @@ impl StepPlan {
 pub fn parts(field: &Field) -> Result<Vec<String>> {
     let json = field.metadata().get(PARTS).ok_or_else(|| broken(format!("its field lacks the metadata `{PARTS}`")))?;
     let names: Vec<String> = serde_json::from_str(json).map_err(|error| broken(error.to_string()))?;
-    let unique: HashSet<_> = names.iter().collect();
-    ensure(!names.is_empty() && names.len() <= 255 && unique.len() == names.len(), || {
-        "a split has 1 to 255 parts of different names".to_owned()
-    })?;
-    match names.iter().find(|name| !is_part_name(name)) {
-        None => Ok(names),
-        Some(name) => Err(Error::plugin(format!("`{name}` cannot name a part"))
-            .hint("use letters, digits, `-`, `_` and `.`, not at the start")),
-    }
+    check_part_names(&names)?;
+    Ok(names)
 }
 
-fn is_part_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits)
+/// Checks the names of parts, which become those of folders.
+///
+/// # Errors
+/// Where there are none or too many, one cannot name a folder everywhere, or two are the same to some file systems.
+pub fn check_part_names(names: &[String]) -> Result<()> {
+    let plain = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits)
+    };
+    if let Some(name) = names.iter().find(|name| !plain(name)) {
+        return Err(Error::plugin(format!("`{}` cannot name a part", name.escape_debug()))
+            .hint("use up to 64 letters, digits, `-`, `_` and `.`, a letter or digit first"));
+    }
+    let mut known = HashSet::new();
+    if let Some(name) = names.iter().find(|name| !known.insert(name.to_ascii_lowercase())) {
+        return Err(Error::plugin(format!("two parts have the name `{name}`")).hint("give each part its own name"));
+    }
+    match names.len() {
+        1..=PARTS_MOST => Ok(()),
+        count => Err(Error::plugin(format!("there cannot be {count} parts")).hint(format!("use 1 to {PARTS_MOST}"))),
+    }
 }
 
 fn is_table_name(name: &str) -> bool {
@@ -349,4 +372,21 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
 fn broken(reason: String) -> Error {
     Error::sandbox(format!("the plugin's plan breaks the contract: {reason}"))
         .hint("report this to the plugin's author")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_cannot_name_folders_are_refused() {
+        let check = |names: &[&str]| check_part_names(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        for bad in ["..", "a/b", "", ".hidden", "a\0", &"a".repeat(65)] {
+            assert!(check(&[bad]).is_err(), "{bad}");
+        }
+        assert!(check(&["train", "Train"]).is_err());
+        assert!(check(&[]).is_err());
+        assert!(check_part_names(&(0..256).map(|part| part.to_string()).collect::<Vec<_>>()).is_err());
+        assert!(check(&["train", "val-1.a"]).is_ok());
+    }
 }

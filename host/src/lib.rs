@@ -13,5 +13,7 @@ pub mod pipeline;
 pub mod run;
 pub mod sandbox;
 pub mod source;
+mod stop;
 
 pub use error::{Error, ErrorKind, Place, Result};
+pub use stop::Stop;

@@ -123,6 +123,33 @@ fn a_csv_file_is_read_with_the_types_that_the_model_was_fitted_on() {
 }
 
 #[test]
+fn a_model_of_csv_files_is_applied_to_files_that_are_written_likewise_or_as_flags_say() {
+    let place = Workplace::new();
+    fs::write(place.path("fitted.csv"), "id;age;city\n1;30;Oslo\n2;NA;Lima\n3;50;Oslo\n").unwrap();
+    place.pipeline("fitted.csv", &format!("csv = {{ delimiter = \";\", nulls = [\"NA\"] }}\n{STEPS}"));
+    place.run("fit pipeline.toml --out model");
+    place.run("apply model fitted.csv --out likewise");
+    fs::write(place.path("tabs.txt"), "id\tage\tcity\n1\t30\tOslo\n2\t-\tLima\n3\t50\tOslo\n").unwrap();
+    place.run(r"apply model tabs.txt --source-format csv --delimiter \t --null - --out flags");
+    assert_eq!(place.part("likewise/all").rows.len(), 3);
+    assert_eq!(place.part("likewise/all"), place.part("flags/all"));
+}
+
+#[test]
+fn a_model_finds_its_plugin_by_the_digest_whatever_its_file_is_called() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::copy(place.program.plugins.join("scale.wasm"), place.path("mine/my scaler.wasm")).unwrap();
+    place.pipeline(
+        "tables/people.parquet",
+        "[[steps]]\nname = \"scale\"\nplugin = \"mine/my scaler.wasm\"\ncolumns = [\"age\"]\n",
+    );
+    place.run("run pipeline.toml --out out");
+    place.run("apply out tables/people.parquet --plugins mine --out applied");
+    assert_eq!(place.part("applied/all"), place.part("out/all"));
+}
+
+#[test]
 fn fit_writes_the_model_of_a_run() {
     let place = Workplace::new();
     place.pipeline("tables/people.parquet", STEPS);

@@ -4,6 +4,7 @@ use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, make_array};
+use arrow_cast::CastOptions;
 use arrow_data::ArrayData;
 use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType, Field};
@@ -43,7 +44,12 @@ fn unpack(field: &Field, pieces: &[&ArrayRef]) -> Result<Vec<ArrayRef>, ArrowErr
         .iter()
         .map(|piece| match piece.data_type() == field.data_type() {
             true => Ok(Arc::clone(piece)),
-            false => arrow_cast::cast(piece, field.data_type()),
+            // A value that the file has no room for must not become a null.
+            false => arrow_cast::cast_with_options(
+                piece,
+                field.data_type(),
+                &CastOptions { safe: false, ..CastOptions::default() },
+            ),
         })
         .collect()
 }

@@ -2,10 +2,11 @@
 
 use super::encode::Encoders;
 use super::part::{Format, Part};
-use super::route::{Routed, Router, check_names};
+use super::route::{Routed, Router};
 use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
-use crate::{Error, Result};
+use crate::contract::check_part_names;
+use crate::{Error, Result, Stop};
 use arrow_schema::SchemaRef;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,7 +65,7 @@ impl Concat {
     /// Where a part cannot have its name, an option is out of bounds, or a file cannot be created.
     pub fn create(dataset: &Path, schema: &SchemaRef, parts: &[String], options: &ConcatOptions) -> Result<Self> {
         options.check()?;
-        check_names(parts)?;
+        check_part_names(parts)?;
         let create = |(id, name): (usize, &String)| {
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, options.file_rows)
         };
@@ -119,14 +120,14 @@ impl Aggregate for Concat {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Summary> {
+    fn finish(mut self, stop: &Stop) -> Result<Summary> {
         // parts that did not spill first: their memory is free when the others come back
         let mut order: Vec<usize> = (0..self.parts.len()).collect();
         order.sort_by_key(|&part| self.parts[part].spills());
         let mut summary = Summary::default();
         let mut parts = Vec::new();
         for part in order {
-            let (written, spilled) = self.parts[part].finish(&mut self.encoders)?;
+            let (written, spilled) = self.parts[part].finish(&mut self.encoders, stop)?;
             parts.push((part, written));
             summary.spilled_bytes += spilled;
         }

@@ -3,7 +3,7 @@
 use super::chunk::{CHUNK_ROWS, Pending};
 use super::route::{check_columns, count_parts};
 use super::{Aggregate, PartSummary, Prepare, Summary};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use arrow_array::types::UInt8Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt8Array};
 use arrow_ipc::writer::StreamWriter;
@@ -81,7 +81,7 @@ impl<W: Write + Send> Aggregate for List<W> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Summary> {
+    fn finish(mut self, _: &Stop) -> Result<Summary> {
         if self.pending.rows() > 0 {
             self.write(CHUNK_ROWS)?;
         }

@@ -15,6 +15,7 @@ mod part;
 mod route;
 mod spill;
 mod staging;
+mod storable;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ pub use part::Format;
 pub use route::{Routed, Router};
 pub use staging::Staging;
 
-use crate::Result;
+use crate::{Result, Stop};
 use arrow_array::{RecordBatch, UInt8Array};
 use serde::Serialize;
 
@@ -58,8 +59,8 @@ pub trait Aggregate: Send {
     /// Writes what is left and tells what was written.
     ///
     /// # Errors
-    /// Where a result cannot be encoded or written.
-    fn finish(self) -> Result<Summary>;
+    /// Where a result cannot be encoded or written, or it is asked to stop.
+    fn finish(self, stop: &Stop) -> Result<Summary>;
 }
 
 /// What an aggregator wrote.

@@ -4,6 +4,7 @@ use super::FileSummary;
 use super::chunk::{CHUNK_ROWS, Chunk};
 use super::encode::{Closing, ColumnEncoder, Encoders, Load, Ticket};
 use super::part::{Files, Place, cannot_write, create_file};
+use super::storable::storable;
 use crate::{Error, Result};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -58,6 +59,7 @@ pub(super) struct ParquetPart {
     part: usize,
     place: Place,
     options: ParquetOptions,
+    /// Of the files.
     schema: SchemaRef,
     file: Option<OpenFile>,
     group: Group,
@@ -89,9 +91,9 @@ impl Group {
 }
 
 impl ParquetPart {
-    /// Creates the first file, which a part without rows has too.
+    /// Creates the first file for rows of the logical `schema`; a part without rows has one too.
     pub(super) fn create(part: usize, place: Place, schema: SchemaRef, options: &ParquetOptions) -> Result<Self> {
-        let (options, group) = (options.clone(), Group::default());
+        let (options, group, schema) = (options.clone(), Group::default(), storable(&schema));
         let mut this = Self { part, place, options, schema, file: None, group, closing: None, files: Vec::new() };
         this.file = Some(this.open_file()?);
         Ok(this)

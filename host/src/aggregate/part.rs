@@ -6,7 +6,7 @@ use super::encode::Encoders;
 use super::parquet_file::{ParquetOptions, ParquetPart};
 use super::spill::Spill;
 use super::{FileSummary, PartSummary};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::fs::File;
@@ -135,11 +135,12 @@ impl Part {
     }
 
     /// Reads back what was spilled, writes what is left, and tells how many bytes had been spilled.
-    pub(super) fn finish(&mut self, encoders: &mut Encoders) -> Result<(PartSummary, u64)> {
+    pub(super) fn finish(&mut self, encoders: &mut Encoders, stop: &Stop) -> Result<(PartSummary, u64)> {
         let mut spilled = 0;
         if let Some(spill) = self.spill.take() {
             let rest = std::mem::take(&mut self.pending);
             spilled = spill.replay(|batch| {
+                stop.check()?;
                 self.pending.push(batch);
                 self.write_chunks(encoders)
             })?;

@@ -85,25 +85,6 @@ pub(super) fn check_columns(schema: &SchemaRef, batch: &RecordBatch) -> Result<(
     Ok(())
 }
 
-/// Checks names that become directories: they come from plugins.
-pub(super) fn check_names(names: &[String]) -> Result<()> {
-    for (index, name) in names.iter().enumerate() {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-        if !plain || name.is_empty() || name.len() > 64 || name.starts_with('.') {
-            let hint = "use up to 64 letters, digits, `_`, `-` and `.`, not starting with `.`";
-            return Err(Error::usage(format!("`{}` cannot name a part", name.escape_debug())).hint(hint));
-        }
-        // some file systems take names that differ in case only for one
-        if names[..index].iter().any(|other| other.eq_ignore_ascii_case(name)) {
-            return Err(Error::usage(format!("two parts are named `{name}`")).hint("give each part its own name"));
-        }
-    }
-    match names.len() {
-        1..=256 => Ok(()),
-        count => Err(Error::usage(format!("a dataset cannot have {count} parts")).hint("use 1 to 256 parts")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,14 +111,5 @@ mod tests {
         let Routed(routed) = router.prepare(batch(), Some(&vec![2, 0, 2].into())).unwrap();
         let routed: Vec<_> = routed.iter().map(|(part, rows)| (*part, rows.column(0).to_data())).collect();
         assert_eq!(routed, [(0, Int32Array::from(vec![11]).into()), (2, Int32Array::from(vec![10, 12]).into())]);
-    }
-
-    #[test]
-    fn names_that_leave_the_dataset_are_refused() {
-        for bad in ["..", "a/b", "", ".hidden", "a\0"] {
-            assert!(check_names(&[bad.to_owned()]).is_err(), "{bad}");
-        }
-        assert!(check_names(&["train".to_owned(), "Train".to_owned()]).is_err());
-        assert!(check_names(&["train".to_owned(), "val-1.a".to_owned()]).is_ok());
     }
 }

@@ -101,7 +101,7 @@ fn push_all<A: Aggregate>(mut sink: A, rows: usize, size: usize, strings: String
         let batch = physical(&table.slice(start, count), strings, turn);
         sink.push(preparation.prepare(batch, Some(&parts.slice(start, count)))?)?;
     }
-    sink.finish()
+    sink.finish(&Stop::default())
 }
 
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {

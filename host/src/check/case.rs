@@ -89,8 +89,8 @@ fn table(selection: &Selection, plan: &StepPlan, name: &TableName, rows: usize, 
         let random = &mut Random::new(&[name.seed, name.flavour as u64, position as u64, salt]);
         let (field, made) = match read {
             Read::Context(context) => (context.field(), computed(*context, rows, salt == 0, random)),
-            Read::Column { name: read, .. } => {
-                let field = selection.schema.field_with_name(read).map_err(unmade)?.clone();
+            Read::Column { position, .. } => {
+                let field = selection.schema.field(*position).clone();
                 let made = column(field.data_type(), name.flavour, rows, random).map_err(unmade)?;
                 (field, made)
             }

@@ -7,7 +7,7 @@ use super::partition::{Drain, Partition};
 use crate::ipc::BatchEncoder;
 use crate::partials::{Combined, Combiner};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use std::collections::HashMap;
 
@@ -102,7 +102,8 @@ fn gather(
     partition: &Partition,
 ) -> Result<Vec<Combined>> {
     let scratch = std::env::temp_dir();
-    let combiners = case.plan.partials.iter().map(|table| Combiner::new(table.clone(), MEMORY, &scratch));
+    let combiners =
+        case.plan.partials.iter().map(|table| Combiner::new(table.clone(), MEMORY, &scratch, Stop::default()));
     let combiners: Vec<Combiner> = combiners.collect::<Result<_>>()?;
     let drain = |fitter: &mut Fitter| {
         calls.add(1);

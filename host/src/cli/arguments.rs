@@ -3,6 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
+use wafermill::pipeline::OutputFormat;
+use wafermill::{Error, Result, source};
 
 /// Turn a table of any size into training sets, through sandboxed transforms, in a fixed amount of memory.
 ///
@@ -59,13 +61,55 @@ pub(crate) struct ApplyArguments {
     /// The folder to write; it appears when it is complete
     #[arg(long)]
     pub(crate) out: PathBuf,
-    /// The format of the files: parquet or arrow
-    #[arg(long, default_value = "parquet", value_parser = ["parquet", "arrow"])]
-    pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) table: SourceArguments,
+    /// The format of the files to write: parquet or arrow
+    #[arg(long, value_name = "FORMAT", default_value = "parquet", value_parser = output_format)]
+    pub(crate) format: OutputFormat,
+    /// Memory of each plugin instance, such as `1GiB` [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) guest_memory: Option<String>,
+    /// Seconds that one call of a plugin may take [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) call_seconds: Option<u64>,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
+}
+
+/// How a table is read, as far as it does not tell itself.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArguments {
+    /// The format of the table: parquet, csv or arrow [default: told by the extension]
+    #[arg(long, value_name = "FORMAT", value_parser = source_format)]
+    pub(crate) source_format: Option<source::Format>,
+    /// The byte between the fields of a CSV file, such as `;` or `\t`
+    #[arg(long, value_name = "BYTE")]
+    pub(crate) delimiter: Option<String>,
+    /// The first row of a CSV file holds values, not names
+    #[arg(long)]
+    pub(crate) no_header: bool,
+    /// What stands for null in a CSV file; may be given several times [default: the empty field]
+    #[arg(long = "null", value_name = "TEXT")]
+    pub(crate) nulls: Vec<String>,
+}
+
+fn source_format(name: &str) -> Result<source::Format> {
+    match name {
+        "parquet" => Ok(source::Format::Parquet),
+        "csv" => Ok(source::Format::Csv),
+        "arrow" => Ok(source::Format::Arrow),
+        _ => Err(Error::usage("the formats are parquet, csv and arrow")),
+    }
+}
+
+fn output_format(name: &str) -> Result<OutputFormat> {
+    match name {
+        "parquet" => Ok(OutputFormat::Parquet),
+        "arrow" => Ok(OutputFormat::Arrow),
+        _ => Err(Error::usage("the formats are parquet and arrow")),
+    }
 }
 
 /// What a run may use. None of it changes a byte of what is written.
@@ -113,6 +157,8 @@ pub(crate) struct PlanArguments {
 pub(crate) struct InspectArguments {
     /// The table: a file, a folder or a glob
     pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) table: SourceArguments,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -136,8 +182,6 @@ pub(crate) struct ModelShowArguments {
     /// Print the manifest as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) plugins: PluginFolder,
 }
 
 /// `plugin …`.

@@ -1,8 +1,9 @@
 //! `plugin check`: the laws of the contract, checked on one plugin.
 
 use super::arguments::PluginCheckArguments;
+use super::prepare::plugins;
 use super::print::{columns, thousands};
-use super::run::{cores, plugins};
+use super::run::cores;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;

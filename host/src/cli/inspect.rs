@@ -1,16 +1,17 @@
 //! `inspect`: the columns and fragments of a table.
 
 use super::arguments::InspectArguments;
-use super::print::{columns, print, print_json, thousands};
+use super::prepare::open_table;
+use super::print::{columns, counted, print, print_json};
 use serde_json::json;
 use wafermill::Result;
 use wafermill::memory::format_size;
+use wafermill::pipeline::CsvSection;
 use wafermill::run::known_rows;
-use wafermill::source::{CsvOptions, open};
 
 /// Prints what a table is.
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
-    let source = open(&arguments.source, None, &CsvOptions::default())?;
+    let source = open_table(&arguments.source, &arguments.table, &CsvSection::default(), |_| {})?;
     let rows = known_rows(source.as_ref());
     let bytes: u64 = source.fragments().iter().map(|fragment| fragment.bytes).sum();
     let fields = source.schema().fields();
@@ -24,8 +25,9 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
         let columns: Vec<_> = fields.collect();
         return print_json(&json!({ "rows": rows, "bytes": bytes, "columns": columns, "fragments": fragments }));
     }
-    let count = rows.map_or_else(|| "an unknown number of".to_owned(), thousands);
-    let head = format!("{count} rows, {}, {} fragments\n\n", format_size(bytes), source.fragments().len());
+    let rows = rows.map_or_else(|| "an unknown number of rows".to_owned(), |rows| counted(rows, "row"));
+    let fragments = counted(source.fragments().len() as u64, "fragment");
+    let head = format!("{rows}, {}, {fragments}\n\n", format_size(bytes));
     let mut table = vec![["column", "type", "nulls"].map(str::to_owned).to_vec()];
     for field in fields {
         let nulls = if field.is_nullable() { "possible" } else { "none" };

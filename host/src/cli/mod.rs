@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own.
 
+mod apply;
 mod arguments;
 mod check;
 mod inspect;
@@ -7,9 +8,11 @@ mod interrupt;
 mod model;
 mod plan;
 mod plugin;
+mod prepare;
 mod print;
 mod progress;
 mod run;
+mod summary;
 
 use arguments::{Arguments, Command, ModelCommand, PluginCommand};
 use clap::Parser;
@@ -48,7 +51,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Fit(arguments) => run::fit(&arguments),
-        Command::Apply(arguments) => run::apply(&arguments),
+        Command::Apply(arguments) => apply::apply(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Model(ModelCommand::Show(arguments)) => model::show(&arguments),

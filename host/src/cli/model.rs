@@ -1,9 +1,12 @@
 //! `model show`: what a model has learned.
 
 use super::arguments::ModelShowArguments;
+use super::prepare::model_store;
 use super::print::{print, print_json, thousands};
-use super::run::model_store;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::cast;
 use arrow_cast::pretty::pretty_format_batches;
+use arrow_schema::{ArrowError, DataType, FieldRef};
 use wafermill::ipc::open_table;
 use wafermill::model::Manifest;
 use wafermill::{Error, Result};
@@ -31,6 +34,8 @@ pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
                     break;
                 }
             }
+            let batches = batches.iter().map(in_utc).collect::<std::result::Result<Vec<_>, _>>();
+            let batches = batches.map_err(|error| Error::internal("no table").because(error))?;
             let text = pretty_format_batches(&batches).map_err(|error| Error::internal("no table").because(error))?;
             print(&format!("{text}\n"))?;
             if table.rows > arguments.rows as u64 {
@@ -40,4 +45,18 @@ pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// With times in UTC: names of time zones need a database that wafermill does not carry.
+fn in_utc(batch: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let column = |(field, column): (&FieldRef, &ArrayRef)| match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => cast(column, &DataType::Timestamp(*unit, Some("+00:00".into()))),
+        _ => Ok(column.clone()),
+    };
+    let schema = batch.schema();
+    let columns =
+        schema.fields().iter().zip(batch.columns()).map(column).collect::<std::result::Result<Vec<_>, _>>()?;
+    RecordBatch::try_from_iter_with_nullable(
+        schema.fields().iter().zip(columns).map(|(field, column)| (field.name(), column, true)),
+    )
 }

@@ -1,8 +1,8 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
-use super::print::{columns, print, print_json};
-use super::run::{Ready, prepare};
+use super::prepare::{Ready, prepare};
+use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
 use wafermill::contract::Read;
@@ -14,7 +14,11 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
     if arguments.json {
         return print_json(&to_json(&plan));
     }
-    let head = format!("source: {} fragments, {} columns\n\n", source.fragments().len(), plan.source().fields().len());
+    let head = format!(
+        "source: {}, {}\n\n",
+        counted(source.fragments().len() as u64, "fragment"),
+        counted(plan.source().fields().len() as u64, "column")
+    );
     let waves = waves(&plan);
     let mut rows = vec![["step", "plugin", "wave", "passes", "reads", "writes"].map(str::to_owned).to_vec()];
     for (step, wave) in plan.steps().iter().zip(&waves) {
@@ -46,7 +50,9 @@ fn waves(plan: &Plan) -> Vec<Option<usize>> {
     let mut behind: Vec<usize> = Vec::new();
     let mut waves = Vec::new();
     for step in plan.steps() {
-        let before = step.writers.iter().flatten().map(|writer| behind[*writer]).max().unwrap_or(0);
+        // The split comes first: nothing is fitted before it is known which rows are of the training part.
+        let split = plan.steps().first().filter(|first| first.is_split()).and(behind.first().copied());
+        let before = step.writers.iter().flatten().map(|writer| behind[*writer]).chain(split).max().unwrap_or(0);
         let learns = step.plan.passes.any();
         waves.push(learns.then_some(before + 1));
         behind.push(before + usize::from(learns));
@@ -56,7 +62,7 @@ fn waves(plan: &Plan) -> Vec<Option<usize>> {
 
 fn reads(step: &Step) -> Vec<String> {
     let read = |read: &Read| match read {
-        Read::Column { name, .. } => name.clone(),
+        Read::Column { position, .. } => step.selection.schema.field(*position).name().clone(),
         Read::Context(context) => context.field().name().clone(),
     };
     step.plan.reads.iter().map(read).collect()

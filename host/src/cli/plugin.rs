@@ -1,8 +1,8 @@
 //! `plugin list` and `plugin info`.
 
 use super::arguments::{PluginInfoArguments, PluginListArguments};
+use super::prepare::plugins;
 use super::print::{columns, error, print, print_json};
-use super::run::plugins;
 use serde_json::{Value, json};
 use std::path::Path;
 use wafermill::memory::format_size;

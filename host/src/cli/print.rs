@@ -39,6 +39,11 @@ fn write(text: &str) -> Result<()> {
     }
 }
 
+/// A number of things, such as `1 row` and `1,000 rows`.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 /// A text without what would steer a terminal or turn the direction of writing: names and values come from anywhere.
 pub(super) fn readable(text: &str) -> Cow<'_, str> {
     let steers = |c: char| {

@@ -3,19 +3,26 @@
 use super::ModelStore;
 use crate::contract::{ColumnRole, Role};
 use crate::ipc::Cause;
-use crate::pipeline::{Columns, Plan, Plugins, Selector, Step, StepDefinition, is_step_name};
+use crate::pipeline::{
+    Columns, CsvSection, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation, is_step_name,
+};
+use crate::sandbox::Plugin;
 use crate::{Error, Result};
 use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// The manifest's file name; it also marks folders that wafermill may overwrite.
 pub const MANIFEST: &str = "manifest.json";
 
 /// The version of the folder's layout that this host writes and reads.
 const FORMAT: u32 = 1;
+
+/// What to do about a manifest that makes no sense.
+const RESTORE: &str = "fit the model again, or restore its manifest from a copy";
 
 /// What a model is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +35,9 @@ pub struct Manifest {
     pub hash_version: u32,
     /// How many folds there are.
     pub folds: u8,
+    /// How the CSV files were written that the steps were fitted on.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    pub csv: CsvSection,
     /// The columns that the steps were fitted on.
     pub source: Vec<ColumnEntry>,
     /// The steps, a split first.
@@ -98,13 +108,15 @@ pub struct Fitted {
 
 impl Manifest {
     /// Of a plan whose steps are all fitted.
-    pub fn of(plan: &Plan, folds: u8, fitted: &[Fitted]) -> Self {
+    pub fn of(plan: &Plan, pipeline: &PipelineFile, fitted: &[Fitted]) -> Self {
         let steps = plan.steps().iter().zip(fitted).map(|(step, fitted)| entry(step, fitted));
         Self {
             format: FORMAT,
             wafermill: env!("CARGO_PKG_VERSION").to_owned(),
             hash_version: crate::hash::VERSION,
-            folds,
+            folds: pipeline.folds,
+            // Types are those of the columns.
+            csv: CsvSection { types: BTreeMap::new(), ..pipeline.source.csv.clone() },
             source: plan.source().fields().iter().map(|field| column(field, None)).collect(),
             steps: steps.collect(),
             columns: plan.layout().schema().fields().iter().map(|field| column(field, None)).collect(),
@@ -134,8 +146,7 @@ impl Manifest {
                 .because(error)
                 .hint("name a folder that `wafermill fit` wrote")
         })?;
-        let hint = "fit the model again, or restore this file from a copy";
-        let damaged = |error: Cause| Error::model("the manifest is damaged").file(&path).because(error).hint(hint);
+        let damaged = |error: Cause| Error::model("the manifest is damaged").file(&path).because(error).hint(RESTORE);
         let value: Value = serde_json::from_str(&text).map_err(|error| damaged(error.into()))?;
         match value.get("format").and_then(Value::as_u64) {
             Some(format) if format == u64::from(FORMAT) => {
@@ -213,12 +224,7 @@ impl Manifest {
             if step.ordinal == 0 {
                 continue;
             }
-            let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin);
-            let plugin = plugins.get_pinned(&step.plugin, &step.digest).map_err(placed)?;
-            let role = plugin.description().role;
-            if role != Role::Transform {
-                return Err(placed(Error::model(format!("the plugin is a {}, not a transform", role.name()))));
-            }
+            let plugin = pinned(step, plugins).map_err(|error| error.step(&step.name).in_plugin(&step.plugin))?;
             definitions.push(definition(step, plugin));
         }
         Ok(definitions)
@@ -245,8 +251,28 @@ impl Manifest {
     }
 }
 
+/// The plugin of a step, which must take the step's parameters.
+fn pinned(step: &StepEntry, plugins: &Plugins) -> Result<Arc<Plugin>> {
+    let plugin = plugins.get_pinned(&step.plugin, &step.digest)?;
+    let description = plugin.description();
+    if description.name != step.plugin {
+        let message =
+            format!("the manifest is damaged: the plugin with the digest of this step is `{}`", description.name);
+        return Err(Error::model(message).hint(RESTORE));
+    }
+    if description.role != Role::Transform {
+        return Err(Error::model(format!("the plugin is a {}, not a transform", description.role.name())));
+    }
+    match first_violation(&description.params_schema, &step.params)? {
+        None => Ok(plugin),
+        Some(violation) => {
+            Err(Error::model(format!("the model's parameters are damaged: {}", violation.message)).hint(RESTORE))
+        }
+    }
+}
+
 /// Selects by the very names: globs and types were resolved when the model was fitted.
-fn definition(step: &StepEntry, plugin: std::sync::Arc<crate::sandbox::Plugin>) -> StepDefinition {
+fn definition(step: &StepEntry, plugin: Arc<Plugin>) -> StepDefinition {
     let mut columns: Vec<(ColumnRole, Columns)> = Vec::new();
     for column in &step.columns {
         let role = column.role.unwrap_or(ColumnRole::Feature);
@@ -266,6 +292,11 @@ fn definition(step: &StepEntry, plugin: std::sync::Arc<crate::sandbox::Plugin>) 
         params: step.params.clone(),
         pointer: String::new(),
     }
+}
+
+/// Whether CSV files were written as they are by default.
+fn is_plain(csv: &CsvSection) -> bool {
+    *csv == CsvSection::default()
 }
 
 fn column(field: &arrow_schema::Field, role: Option<ColumnRole>) -> ColumnEntry {

@@ -5,7 +5,7 @@ use super::merge::Merge;
 use super::reduce::OutOfRange;
 use super::run::Run;
 use super::{Combined, PartialTable};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,7 @@ pub struct Combiner {
     /// Bytes that may be held. One half fills while the other is written.
     memory: usize,
     scratch: PathBuf,
+    stop: Stop,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -93,9 +94,10 @@ impl Combiner {
     ///
     /// # Errors
     /// Where the table's keys cannot be compared.
-    pub fn new(table: Arc<PartialTable>, memory: usize, scratch: &Path) -> Result<Self> {
+    pub fn new(table: Arc<PartialTable>, memory: usize, scratch: &Path, stop: Stop) -> Result<Self> {
         let codec = Arc::new(KeyCodec::new(table.clone())?);
-        Ok(Self { table, codec, memory, scratch: scratch.to_owned(), state: Mutex::default(), freed: Condvar::new() })
+        let (scratch, state, freed) = (scratch.to_owned(), Mutex::default(), Condvar::new());
+        Ok(Self { table, codec, memory, scratch, stop, state, freed })
     }
 
     /// The table that is combined.
@@ -131,6 +133,7 @@ impl Combiner {
         }
         let merge = |runs, out_of_range| Merge::new(self.table.clone(), self.codec.clone(), runs, out_of_range);
         while state.spilled.len() > OPEN_RUNS {
+            self.stop.check()?;
             let oldest = state.spilled.drain(..OPEN_RUNS).collect();
             let run = Run::spill(&self.table, &self.scratch, merge(oldest, OutOfRange::Keep)?)?;
             state.statistics.spilled_runs += 1;

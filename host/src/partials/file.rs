@@ -3,16 +3,20 @@
 use super::Combined;
 use crate::Result;
 use crate::ipc::TableWriter;
+use arrow_array::RecordBatch;
 use std::path::Path;
 
-/// Writes combined partials to a new Arrow IPC file at `path` and returns how many rows it has. The bytes depend on the table only.
+/// Writes combined partials to a new Arrow IPC file at `path`, hands each batch to `take` as well, and tells how many rows there are. The
+/// file's bytes depend on the table only.
 ///
 /// # Errors
-/// Where the partials cannot be combined or the file cannot be written.
-pub fn write(combined: Combined, path: &Path) -> Result<u64> {
+/// Where the partials cannot be combined, the file cannot be written, or `take` fails.
+pub fn write(combined: Combined, path: &Path, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<u64> {
     let mut writer = TableWriter::create(path, combined.table().schema())?;
     for batch in combined {
-        writer.write(&batch?)?;
+        let batch = batch?;
+        writer.write(&batch)?;
+        take(batch)?;
     }
     writer.finish()
 }

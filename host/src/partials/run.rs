@@ -31,7 +31,8 @@ impl Run {
         let keys = codec.encode(batch.columns(), batch.num_rows())?;
         let (order, starts) = sorted(&keys);
         let indices = UInt32Array::from(order);
-        let values = table.values().map(|(position, ..)| arrow_select::take::take(batch.column(position), &indices, None));
+        let values =
+            table.values().map(|(position, ..)| arrow_select::take::take(batch.column(position), &indices, None));
         let values = values.collect::<Result<Vec<_>, _>>().map_err(|error| table.broken(error))?;
         let reduced = reduce(table, &values, &starts, OutOfRange::Keep)?;
         let firsts = reduced.starts.iter().map(|start| indices.value(*start as usize) as usize);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ipc::TableReader;
-use crate::{ErrorKind, Result};
+use crate::{ErrorKind, Result, Stop};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::*;
@@ -117,7 +117,7 @@ fn combine(
     memory: usize,
     scratch: &Path,
 ) -> Result<Vec<RecordBatch>> {
-    let combiner = Combiner::new(table.clone(), memory, scratch)?;
+    let combiner = Combiner::new(table.clone(), memory, scratch, Stop::default())?;
     for batch in batches {
         combiner.push(batch.clone())?;
     }
@@ -233,7 +233,7 @@ fn threads_that_spill_many_runs_write_the_same_file() {
     let scratch = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for memory in [0, 100_000, usize::MAX] {
-        let combiner = Combiner::new(table.clone(), memory, scratch.path()).unwrap();
+        let combiner = Combiner::new(table.clone(), memory, scratch.path(), Stop::default()).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..3 {
                 let combiner = &combiner;
@@ -245,7 +245,7 @@ fn threads_that_spill_many_runs_write_the_same_file() {
         assert_eq!(combined.statistics().rows, 100_000);
         assert_eq!(combined.statistics().spilled_runs > 0, memory < usize::MAX);
         let path = scratch.path().join("partials.arrow");
-        assert_eq!(write(combined, &path).unwrap(), 40_009);
+        assert_eq!(write(combined, &path, |_| Ok(())).unwrap(), 40_009);
         files.push(std::fs::read(&path).unwrap());
 
         let back: Vec<_> = TableReader::open(&path, table.schema()).unwrap().map(Result::unwrap).collect();
@@ -344,7 +344,7 @@ fn sums_that_leave_their_range_and_come_back_are_the_same_in_any_order_and_cut()
 #[test]
 fn a_failed_push_leaves_no_result() {
     let table = table(&[(DataType::Int64, Operator::Sum)]);
-    let combiner = Combiner::new(table, usize::MAX, Path::new("/nonexistent")).unwrap();
+    let combiner = Combiner::new(table, usize::MAX, Path::new("/nonexistent"), Stop::default()).unwrap();
     let other = record_batch!(("c0", Utf8, ["x"])).unwrap();
     assert_eq!(combiner.push(other).unwrap_err().kind(), ErrorKind::Sandbox);
     assert!(combiner.finish().is_err());
@@ -353,7 +353,7 @@ fn a_failed_push_leaves_no_result() {
 #[test]
 fn a_scratch_directory_that_is_missing_is_named() {
     let table = table(&[(DataType::Int64, Operator::Sum)]);
-    let combiner = Combiner::new(table, 0, Path::new("/nonexistent")).unwrap();
+    let combiner = Combiner::new(table, 0, Path::new("/nonexistent"), Stop::default()).unwrap();
     let error = combiner.push(record_batch!(("c0", Int64, [1])).unwrap()).unwrap_err();
     assert_eq!(error.place().file.as_deref(), Some(Path::new("/nonexistent")));
 }
@@ -363,9 +363,9 @@ fn damaged_files_are_refused_without_panic() {
     let table = table(&[(DataType::Utf8, Operator::Key), (int64_list(2), Operator::Sum)]);
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("partials.arrow");
-    let combiner = Combiner::new(table.clone(), usize::MAX, scratch.path()).unwrap();
+    let combiner = Combiner::new(table.clone(), usize::MAX, scratch.path(), Stop::default()).unwrap();
     combiner.push(random_batch(&table, 50, &mut Random(3))).unwrap();
-    write(combiner.finish().unwrap(), &path).unwrap();
+    write(combiner.finish().unwrap(), &path, |_| Ok(())).unwrap();
     let whole = std::fs::read(&path).unwrap();
     let read = || TableReader::open(&path, table.schema())?.collect::<Result<Vec<_>>>();
     assert_eq!(read().unwrap().len(), 1);
@@ -387,8 +387,9 @@ fn damaged_files_are_refused_without_panic() {
 fn a_file_of_another_table_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("partials.arrow");
-    let combiner = Combiner::new(table(&[(DataType::Int64, Operator::Sum)]), 0, scratch.path()).unwrap();
-    write(combiner.finish().unwrap(), &path).unwrap();
+    let combiner =
+        Combiner::new(table(&[(DataType::Int64, Operator::Sum)]), 0, scratch.path(), Stop::default()).unwrap();
+    write(combiner.finish().unwrap(), &path, |_| Ok(())).unwrap();
     let error = TableReader::open(&path, table(&[(DataType::UInt64, Operator::Sum)]).schema()).err().unwrap();
     assert_eq!(error.message(), "the saved table has other columns than the plugin announces");
 }
@@ -408,7 +409,7 @@ fn twenty_million_distinct_keys_combine_in_a_quarter_of_a_gibibyte() {
     let table = Arc::new(PartialTable::new("counts", Arc::new(Schema::new(fields)), operators).unwrap());
     let scratch = tempfile::tempdir().unwrap();
     let start = std::time::Instant::now();
-    let combiner = Combiner::new(table.clone(), 256 << 20, scratch.path()).unwrap();
+    let combiner = Combiner::new(table.clone(), 256 << 20, scratch.path(), Stop::default()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..2 {
             let (combiner, table) = (&combiner, &table);

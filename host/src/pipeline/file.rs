@@ -85,19 +85,23 @@ impl From<FormatName> for source::Format {
 }
 
 /// How CSV files are written.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CsvSection {
     /// The byte between fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
     /// Whether the first row names the columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// What stands for null; the empty field by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nulls: Option<Vec<String>>,
     /// Types by column, such as `utf8` or `timestamp[us]`; the others are guessed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, String>,
     /// From how many rows types are guessed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub infer_rows: Option<usize>,
 }
 

@@ -11,7 +11,8 @@ mod violation;
 
 pub use document::{Document, load};
 pub use file::{
-    AggregateKind, CsvSection, LimitsSection, OutputSection, PipelineFile, SourceSection, SplitSection, StepSection,
+    AggregateKind, CsvSection, LimitsSection, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
+    StepSection,
 };
 pub use layout::{Column, Entry, Layout};
 pub(crate) use plan::is_step_name;

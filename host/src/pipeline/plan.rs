@@ -5,7 +5,7 @@ use super::file::SPLIT;
 use super::layout::Layout;
 use super::plugins::Plugins;
 use super::select::{Columns, Selected};
-use crate::contract::{ColumnRole, Outputs, Read, Role, Selection, StepPlan};
+use crate::contract::{ColumnRole, Context, Outputs, Read, Role, Selection, StepPlan};
 use crate::sandbox::Plugin;
 use crate::{Error, Result};
 use arrow_schema::{Schema, SchemaRef};
@@ -52,6 +52,21 @@ pub struct Step {
 }
 
 impl Step {
+    /// Says of an error that it arose in this step.
+    pub fn place(&self, error: Error) -> Error {
+        error.step(&self.name).in_plugin(&self.plugin.description().name)
+    }
+
+    /// Whether it needs a hash of the source's rows: it asks for one, or for folds and has no key.
+    pub fn hashes_rows(&self) -> bool {
+        let keyed = self.selection.roles.contains(&ColumnRole::Key);
+        self.plan.reads.iter().any(|read| match read {
+            Read::Context(Context::RowHash) => true,
+            Read::Context(Context::Fold) => !keyed,
+            _ => false,
+        })
+    }
+
     /// Whether it is a split: it sees the source's columns and writes none.
     pub fn is_split(&self) -> bool {
         self.plugin.description().role == Role::Split
@@ -135,7 +150,7 @@ fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
     }
     let outputs = step.outputs.as_ref();
     let next = layout.after(index, &step.selection.schema, &step.plan, outputs);
-    next.map_err(|error| error.step(&step.name).in_plugin(&step.plugin.description().name))
+    next.map_err(|error| step.place(error))
 }
 
 /// Plans one step; nothing where some of its columns are not known by name yet.
@@ -177,7 +192,7 @@ fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step
         let about = if error.place().column.is_some() { "columns" } else { "params" };
         error.at(format!("{}/{about}", definition.pointer))
     })?;
-    if plan.reads.iter().any(|read| matches!(read, Read::Context(crate::contract::Context::KeyHash)))
+    if plan.reads.iter().any(|read| matches!(read, Read::Context(Context::KeyHash)))
         && !selection.roles.contains(&ColumnRole::Key)
     {
         return Err(Error::usage("the plugin asks for a key").hint("name the key columns with `key`"));

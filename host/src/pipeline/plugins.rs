@@ -1,7 +1,7 @@
 //! Finding plugins by name.
 
 use super::suggest::{list, nearest};
-use crate::sandbox::{Limits, Plugin, Sandbox};
+use crate::sandbox::{Limits, Plugin, Sandbox, component_digest};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -36,24 +36,34 @@ impl Plugins {
     /// # Errors
     /// Where there is none, or it is no plugin.
     pub fn get(&self, name: &str, base: &Path) -> Result<Arc<Plugin>> {
-        self.load(name, None, self.find(name, base)?)
+        self.load(name, self.find(name, base)?, None)
     }
 
-    /// Loads an installed plugin by its name, if its component has this digest.
+    /// Loads the installed plugin whose component has this digest, whatever the name of its file is.
     ///
     /// # Errors
-    /// Where there is none, it has another digest, or it is no plugin.
+    /// Where there is none, or it is no plugin.
     pub fn get_pinned(&self, name: &str, digest: &str) -> Result<Arc<Plugin>> {
-        self.load(name, Some(digest), self.find(name, Path::new(""))?)
+        let installed = self.installed();
+        let limit = self.limits.component;
+        match installed.into_iter().find(|path| component_digest(path, limit).is_ok_and(|found| found == digest)) {
+            Some(path) => self.load(name, path, Some(digest)),
+            None => {
+                let found = component_digest(&self.find(name, Path::new(""))?, limit)?;
+                Err(Error::model(format!("the model was fitted with {digest}, and {found} is installed")).hint(
+                    "install the plugin that it was fitted with, name its folder with `--plugins`, or fit the model again",
+                ))
+            }
+        }
     }
 
-    fn load(&self, name: &str, pinned: Option<&str>, path: PathBuf) -> Result<Arc<Plugin>> {
+    fn load(&self, name: &str, path: PathBuf, pinned: Option<&str>) -> Result<Arc<Plugin>> {
         let mut loaded =
             self.loaded.lock().map_err(|_| Error::internal("a thread panicked while it loaded a plugin"))?;
         if let Some(plugin) = loaded.get(&path) {
             return Ok(plugin.clone());
         }
-        let plugin = self.sandbox.load(&path, pinned, &self.limits).map_err(|error| error.in_plugin(name))?;
+        let plugin = self.sandbox.load(&path, &self.limits, pinned).map_err(|error| error.in_plugin(name))?;
         loaded.insert(path, plugin.clone());
         Ok(plugin)
     }

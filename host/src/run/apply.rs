@@ -1,61 +1,45 @@
 //! The last pass: all steps over all rows, into an aggregator.
 
-use super::fit::source_columns;
-use super::scan::{InputBatch, Scan, Work};
+use super::scan::{InputBatch, Work};
 use super::steps::StepRunner;
 use super::table::Table;
-use super::{Progress, RunOptions, Timing};
+use super::{Run, known_rows, source_columns};
 use crate::Result;
 use crate::aggregate::{Aggregate, Prepare, Summary};
-use crate::model::ModelStore;
 use crate::pipeline::Plan;
-use crate::source::Source;
 use arrow_schema::SchemaRef;
 
-/// Applies all steps of a complete plan to all rows, and gives them to an aggregator. Also tells how many rows there were.
-///
-/// # Errors
-/// Where the source cannot be read, a plugin fails, or a result cannot be written.
-pub fn apply<A: Aggregate>(
-    plan: &Plan,
-    source: &dyn Source,
-    store: &ModelStore,
-    options: &RunOptions,
-    timing: &Timing,
-    progress: &dyn Progress,
-    mut aggregate: A,
-) -> Result<(u64, Summary)> {
-    let schema = plan.layout().schema();
-    let mut columns = source_columns(plan, plan.steps().iter());
-    let passed_on = plan.layout().columns().filter(|column| column.writer.is_none());
-    columns.extend(passed_on.filter_map(|column| plan.source().index_of(column.field.name()).ok()));
-    let scan = Scan {
-        source,
-        columns: columns.into_iter().collect(),
-        batch_rows: options.batch_rows,
-        workers: options.workers,
-        stop: &options.stop,
-    };
-    let prepare = aggregate.preparation();
-    let work = || {
-        Ok(ApplyWork {
-            plan,
-            schema: schema.clone(),
-            folds: options.folds,
-            prepare: prepare.clone(),
-            runner: StepRunner::new(plan, store, timing),
-        })
-    };
-    let mut total = 0;
-    progress.begin("apply", super::known_rows(source));
-    let scanned = scan.run(work, |(rows, item)| {
-        total += rows;
-        progress.advance(rows);
-        aggregate.push(item)
-    });
-    progress.end();
-    scanned?;
-    Ok((total, aggregate.finish()?))
+impl Run<'_> {
+    /// Applies all steps of a complete plan to all rows, and gives them to an aggregator. Also tells how many rows there were.
+    ///
+    /// # Errors
+    /// Where the source cannot be read, a plugin fails, or a result cannot be written.
+    pub fn apply<A: Aggregate>(&self, plan: &Plan, mut aggregate: A) -> Result<(u64, Summary)> {
+        let schema = plan.layout().schema();
+        let mut columns = source_columns(plan, plan.steps().iter());
+        let passed_on = plan.layout().columns().filter(|column| column.writer.is_none());
+        columns.extend(passed_on.filter_map(|column| plan.source().index_of(column.field.name()).ok()));
+        let prepare = aggregate.preparation();
+        let work = || {
+            Ok(ApplyWork {
+                plan,
+                schema: schema.clone(),
+                folds: self.options.folds,
+                prepare: prepare.clone(),
+                runner: StepRunner::new(plan, self.store, self.timing),
+            })
+        };
+        let mut total = 0;
+        self.progress.begin("apply", known_rows(self.source));
+        let scanned = self.scan(columns).run(work, |(rows, item)| {
+            total += rows;
+            self.progress.advance(rows);
+            aggregate.push(item)
+        });
+        self.progress.end();
+        scanned?;
+        Ok((total, aggregate.finish(&self.options.stop)?))
+    }
 }
 
 struct ApplyWork<'a, P> {

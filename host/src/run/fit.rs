@@ -1,24 +1,24 @@
 //! Fitting: in each pass over the source, all steps whose columns no unfitted step writes see the training rows.
 
 use super::report::{PassReport, seconds};
-use super::scan::{InputBatch, Scan, Work};
-use super::steps::{StepRunner, outputs, plain_input, task};
+use super::scan::{InputBatch, Work};
+use super::steps::{StepRunner, outputs, task};
 use super::table::Table;
-use super::{Progress, RunOptions, Timing};
-use crate::contract::{Context, Read};
+use super::{Run, RunOptions, Timing, known_rows, source_columns};
 use crate::model::{Fitted, ModelStore};
-use crate::partials::{Combined, Combiner};
+use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
-use crate::source::Source;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What fitting came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fit {
+    /// Rows of the source, where a pass counted them.
+    pub rows: Option<u64>,
     /// For each step.
     pub steps: Vec<Fitted>,
     /// The passes over the source.
@@ -30,59 +30,142 @@ pub struct Fit {
 /// A share of the memory for partials, the rest is for what holds them while they are merged, guests and batches.
 const PARTIALS_SHARE: usize = 2;
 
-/// Fits all steps of a plan on the source's training rows, and completes the plan with what they write.
-///
-/// # Errors
-/// Where the source cannot be read, a plugin fails, or a step cannot be planned once its columns are known.
-pub fn fit(
-    plan: &mut Plan,
-    source: &dyn Source,
-    store: &ModelStore,
-    options: &RunOptions,
-    timing: &Timing,
-    progress: &dyn Progress,
-) -> Result<Fit> {
-    let mut fit = Fit { steps: vec![Fitted::default(); plan.definitions().len()], passes: Vec::new(), spilled: 0 };
-    let mut again: BTreeMap<usize, Pass> = BTreeMap::new();
-    loop {
-        resolve_ready(plan, store)?;
-        let active = active_steps(plan, &mut again);
-        if active.is_empty() {
-            break;
-        }
-        let start = Instant::now();
-        let names = active.keys().map(|index| plan.steps()[*index].name.clone()).collect::<Vec<_>>();
-        progress.begin(&format!("fit {}", names.join(", ")), super::known_rows(source));
-        let combined = gather(plan, &active, source, store, options, timing, progress);
-        progress.end();
-        for (index, tables) in combined? {
-            let step = &plan.steps()[index];
-            let pass = &active[&index];
-            fit.spilled += tables.iter().map(|table| table.statistics().spilled_bytes).sum::<u64>();
-            let finished = {
-                let _clock = timing.fit(index);
-                finish(step, pass, tables, store)
-            };
-            let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
-            match finished.map_err(placed)? {
-                Finished::Again(carry) => {
-                    again.insert(index, Pass { number: pass.number + 1, carry: Some(carry) });
-                }
-                Finished::Model { partial_rows, model_rows } => {
-                    let passes = pass.number + 1;
-                    fit.steps[index] = Fitted { passes, model_rows, partial_rows };
-                    let outputs = outputs(step, store)?;
-                    plan.resolve(index, outputs)?;
+impl Run<'_> {
+    /// Fits all steps of a plan on the source's training rows, and completes the plan with what they write.
+    ///
+    /// # Errors
+    /// Where the source cannot be read, a plugin fails, or a step cannot be planned once its columns are known.
+    pub fn fit(&self, plan: &mut Plan) -> Result<Fit> {
+        let mut fit = Fit { steps: vec![Fitted::default(); plan.definitions().len()], ..Fit::default() };
+        let mut again: BTreeMap<usize, Pass> = BTreeMap::new();
+        loop {
+            resolve_ready(plan, self.store)?;
+            let active = active_steps(plan, &mut again);
+            if active.is_empty() {
+                break;
+            }
+            let start = Instant::now();
+            let names = active.keys().map(|index| plan.steps()[*index].name.clone()).collect::<Vec<_>>();
+            self.progress.begin(&format!("fit {}", names.join(", ")), known_rows(self.source));
+            let gathered = self.gather(plan, &active);
+            self.progress.end();
+            let (rows, combiners) = gathered?;
+            fit.rows = Some(rows);
+            for (index, combiners) in combiners {
+                let step = &plan.steps()[index];
+                let finished = {
+                    let _clock = self.timing.fit(index);
+                    self.finish(step, &active[&index], combiners).map_err(|error| step.place(error))?
+                };
+                fit.spilled += finished.spilled;
+                match finished.outcome {
+                    Outcome::Again(carry) => {
+                        again.insert(index, Pass { number: active[&index].number + 1, carry: Some(carry) });
+                    }
+                    Outcome::Model => {
+                        fit.steps[index] = finished.fitted;
+                        let outputs = outputs(step, self.store)?;
+                        plan.resolve(index, outputs)?;
+                    }
                 }
             }
+            fit.passes.push(PassReport { steps: names, seconds: seconds(start.elapsed()) });
         }
-        fit.passes.push(PassReport { steps: names, seconds: seconds(start.elapsed()) });
+        if plan.is_complete() {
+            return Ok(fit);
+        }
+        let waiting = plan.definitions().get(plan.steps().len()).map_or("?", |definition| definition.name.as_str());
+        Err(Error::internal("a step waits for columns that no step writes").step(waiting))
     }
-    if plan.is_complete() {
-        return Ok(fit);
+
+    /// One pass over the source: how many rows it has, and the partials of all active steps.
+    fn gather(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<(u64, BTreeMap<usize, Vec<Combiner>>)> {
+        let needed = needed_steps(plan, active.keys().copied());
+        let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
+        let columns = source_columns(plan, involved);
+        let combiners = self.combiners(plan, active)?;
+        let trained = AtomicU64::new(0);
+        let work = || {
+            Ok(FitWork {
+                plan,
+                active,
+                needed: &needed,
+                combiners: &combiners,
+                folds: self.options.folds,
+                timing: self.timing,
+                trained: &trained,
+                runner: StepRunner::new(plan, self.store, self.timing),
+                fitters: BTreeMap::new(),
+            })
+        };
+        let mut total = 0;
+        self.scan(columns).run(work, |rows| {
+            total += rows;
+            self.progress.advance(rows);
+            Ok(())
+        })?;
+        if trained.into_inner() == 0 { Err(no_rows(plan)) } else { Ok((total, combiners)) }
     }
-    let waiting = plan.definitions().get(plan.steps().len()).map_or("?", |definition| definition.name.as_str());
-    Err(Error::internal("a step waits for columns that no step writes").step(waiting))
+
+    fn combiners(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<BTreeMap<usize, Vec<Combiner>>> {
+        let RunOptions { memory, scratch, stop, .. } = self.options;
+        let tables: usize = active.keys().map(|index| plan.steps()[*index].plan.partials.len()).sum();
+        let share = memory / PARTIALS_SHARE / tables.max(1);
+        let of_step = |index: &usize| {
+            let partials = plan.steps()[*index].plan.partials.iter();
+            let combiners = partials.map(|table| Combiner::new(table.clone(), share, scratch, stop.clone()));
+            Ok((*index, combiners.collect::<Result<_>>()?))
+        };
+        active.keys().map(of_step).collect()
+    }
+
+    /// Hands the partials, combined, to a finisher, and keeps them and the model.
+    fn finish(&self, step: &Step, pass: &Pass, combiners: Vec<Combiner>) -> Result<Finished> {
+        let mut finisher = Finisher::open(&step.plugin, &task(step, step.plan.input(&step.selection)), pass)?;
+        let mut model = self.store.begin(step)?;
+        let mut model_batches = 0;
+        let mut finished = Finished { outcome: Outcome::Model, fitted: Fitted::default(), spilled: 0 };
+        for (table, combiner) in combiners.into_iter().enumerate() {
+            let combined = combiner.finish()?;
+            finished.spilled += combined.statistics().spilled_bytes;
+            let path = self.store.partials_path(step, combined.table().name());
+            let rows = partials::write(combined, &path, |batch| {
+                self.options.stop.check()?;
+                for rows in finisher.push(&TableBatch { table, batch })? {
+                    model_batches += 1;
+                    model.write(&rows)?;
+                }
+                Ok(())
+            })?;
+            finished.fitted.partial_rows.push(rows);
+        }
+        finished.outcome = finisher.finish()?;
+        match finished.outcome {
+            Outcome::Again(_) if model_batches > 0 => {
+                return Err(Error::sandbox("the plugin asks for another pass after it gave rows of its model"));
+            }
+            Outcome::Again(_) if pass.number + 1 >= step.plan.passes.most => {
+                let most = step.plan.passes.most;
+                let message = format!("the plugin asks for more than the {most} passes that it planned");
+                return Err(Error::sandbox(message));
+            }
+            Outcome::Again(_) => {}
+            Outcome::Model => {
+                finisher.drain(|rows| model.write(&rows))?;
+                finished.fitted.passes = pass.number + 1;
+                finished.fitted.model_rows = model.finish()?;
+            }
+        }
+        Ok(finished)
+    }
+}
+
+/// How a step's pass ended.
+struct Finished {
+    outcome: Outcome,
+    fitted: Fitted,
+    /// Bytes of partials that were spilled.
+    spilled: u64,
 }
 
 /// Tells the plan what steps write that learn nothing, which is known at once.
@@ -124,80 +207,6 @@ fn needed_steps(plan: &Plan, wanted: impl Iterator<Item = usize>) -> BTreeSet<us
     needed
 }
 
-/// The source's columns that steps read, by their positions; all of them where one asks for the row hash.
-pub(super) fn source_columns<'s>(plan: &Plan, steps: impl Iterator<Item = &'s Step>) -> BTreeSet<usize> {
-    let schema = plan.source();
-    let mut columns = BTreeSet::new();
-    for step in steps {
-        let hashes_rows = step.plan.reads.iter().any(|read| {
-            matches!(read, Read::Context(Context::RowHash))
-                || (*read == Read::Context(Context::Fold)
-                    && !step.selection.roles.contains(&crate::contract::ColumnRole::Key))
-        });
-        if hashes_rows {
-            return (0..schema.fields().len()).collect();
-        }
-        let fields = step.selection.schema.fields().iter().zip(&step.writers).filter(|(_, writer)| writer.is_none());
-        columns.extend(fields.filter_map(|(field, _)| schema.index_of(field.name()).ok()));
-    }
-    columns
-}
-
-/// One pass over the source: the partials of all active steps, combined.
-fn gather(
-    plan: &Plan,
-    active: &BTreeMap<usize, Pass>,
-    source: &dyn Source,
-    store: &ModelStore,
-    options: &RunOptions,
-    timing: &Timing,
-    progress: &dyn Progress,
-) -> Result<Vec<(usize, Vec<Combined>)>> {
-    let needed = needed_steps(plan, active.keys().copied());
-    let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
-    let tables: usize = active.keys().map(|index| plan.steps()[*index].plan.partials.len()).sum();
-    let memory = options.memory / PARTIALS_SHARE / tables.max(1);
-    let mut combiners: BTreeMap<usize, Vec<Combiner>> = BTreeMap::new();
-    for index in active.keys() {
-        let partials = plan.steps()[*index].plan.partials.iter();
-        let made = partials.map(|table| Combiner::new(table.clone(), memory, &options.scratch));
-        combiners.insert(*index, made.collect::<Result<_>>()?);
-    }
-    let scan = Scan {
-        source,
-        columns: source_columns(plan, involved).into_iter().collect(),
-        batch_rows: options.batch_rows,
-        workers: options.workers,
-        stop: &options.stop,
-    };
-    let rows = AtomicU64::new(0);
-    let work = || {
-        Ok(FitWork {
-            plan,
-            active,
-            needed: &needed,
-            combiners: &combiners,
-            folds: options.folds,
-            timing,
-            rows: &rows,
-            runner: StepRunner::new(plan, store, timing),
-            fitters: BTreeMap::new(),
-        })
-    };
-    scan.run(work, |rows| {
-        progress.advance(rows);
-        Ok(())
-    })?;
-    let finish = |(index, combiners): (usize, Vec<Combiner>)| {
-        Ok((index, combiners.into_iter().map(Combiner::finish).collect::<Result<_>>()?))
-    };
-    let combined = combiners.into_iter().map(finish).collect();
-    if rows.load(Ordering::Relaxed) == 0 {
-        return Err(no_rows(plan));
-    }
-    combined
-}
-
 fn no_rows(plan: &Plan) -> Error {
     let error = Error::source("there are no rows to fit on");
     match plan.steps().first() {
@@ -217,7 +226,7 @@ struct FitWork<'a> {
     folds: u8,
     timing: &'a Timing,
     /// Rows that were learned from.
-    rows: &'a AtomicU64,
+    trained: &'a AtomicU64,
     runner: StepRunner<'a>,
     fitters: BTreeMap<usize, Fitter>,
 }
@@ -242,13 +251,13 @@ impl Work for FitWork<'_> {
                 kept = table.keep_training_rows()?;
             }
         }
-        self.rows.fetch_add(table.rows() as u64, Ordering::Relaxed);
+        self.trained.fetch_add(table.rows() as u64, Ordering::Relaxed);
         Ok(rows)
     }
 
     fn end(&mut self) -> Result<()> {
         for (index, mut fitter) in std::mem::take(&mut self.fitters) {
-            self.drain(index, &mut fitter).map_err(|error| error.step(&self.plan.steps()[index].name))?;
+            self.drain(index, &mut fitter).map_err(|error| self.plan.steps()[index].place(error))?;
         }
         Ok(())
     }
@@ -268,7 +277,7 @@ impl FitWork<'_> {
     fn update(&mut self, index: usize, table: &Table) -> Result<()> {
         let _clock = self.timing.fit(index);
         let step = &self.plan.steps()[index];
-        let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
+        let placed = |error| step.place(error);
         let input = table.input(step).map_err(placed)?;
         if input.num_rows() == 0 {
             return Ok(());
@@ -294,47 +303,6 @@ impl FitWork<'_> {
     fn drain(&self, index: usize, fitter: &mut Fitter) -> Result<()> {
         let combiners = &self.combiners[&index];
         fitter.drain(|rows| combiners[rows.table].push(rows.batch))
-    }
-}
-
-enum Finished {
-    Again(Vec<u8>),
-    Model { partial_rows: Vec<u64>, model_rows: Vec<u64> },
-}
-
-/// Hands the combined partials to a finisher, and keeps them and the model.
-fn finish(step: &Step, pass: &Pass, tables: Vec<Combined>, store: &ModelStore) -> Result<Finished> {
-    let mut finisher = Finisher::open(&step.plugin, &task(step, plain_input(step)), pass)?;
-    let mut model = store.begin(step)?;
-    let mut model_batches = 0;
-    let mut partial_rows = Vec::new();
-    for (table, combined) in tables.into_iter().enumerate() {
-        let planned = combined.table().clone();
-        let path = store.partials_path(step, planned.name());
-        let mut writer = crate::ipc::TableWriter::create(&path, planned.schema())?;
-        for batch in combined {
-            let rows = TableBatch { table, batch: batch? };
-            writer.write(&rows.batch)?;
-            for rows in finisher.push(&rows)? {
-                model_batches += 1;
-                model.write(&rows)?;
-            }
-        }
-        partial_rows.push(writer.finish()?);
-    }
-    match finisher.finish()? {
-        Outcome::Again(_) if model_batches > 0 => {
-            Err(Error::sandbox("the plugin asks for another pass after it gave rows of its model"))
-        }
-        Outcome::Again(_) if pass.number + 1 >= step.plan.passes.most => Err(Error::sandbox(format!(
-            "the plugin asks for more than the {} passes that it planned",
-            step.plan.passes.most
-        ))),
-        Outcome::Again(carry) => Ok(Finished::Again(carry)),
-        Outcome::Model => {
-            finisher.drain(|rows| model.write(&rows))?;
-            Ok(Finished::Model { partial_rows, model_rows: model.finish()? })
-        }
     }
 }
 

@@ -2,22 +2,41 @@
 
 mod apply;
 mod fit;
+mod progress;
 mod report;
 mod scan;
 mod steps;
 mod table;
 mod timing;
 
-pub use apply::apply;
-pub use fit::{Fit, fit, restore};
+pub use fit::{Fit, restore};
+pub use progress::Progress;
 pub use report::{PassReport, Report, StepReport};
 pub use timing::Timing;
 
+use crate::Stop;
+use crate::model::ModelStore;
+use crate::pipeline::{Plan, Step};
+use crate::source::Source;
+use scan::Scan;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-/// How a plan is run. None of it changes a byte of the model or the dataset.
+/// What the passes of one run share.
+pub struct Run<'a> {
+    /// Where the rows come from.
+    pub source: &'a dyn Source,
+    /// Where the model is.
+    pub store: &'a ModelStore,
+    /// How it is run.
+    pub options: &'a RunOptions,
+    /// Takes the time of each step.
+    pub timing: &'a Timing,
+    /// Is told how far it has come.
+    pub progress: &'a dyn Progress,
+}
+
+/// How a plan is run. None of it but `folds` changes a byte of the model or the dataset.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// Threads that run plugins.
@@ -28,37 +47,45 @@ pub struct RunOptions {
     pub memory: usize,
     /// A private folder for what spills.
     pub scratch: PathBuf,
-    /// How many folds there are; this one does change results.
+    /// How many folds there are.
     pub folds: u8,
-    /// Set where the user asks to stop.
-    pub stop: Arc<AtomicBool>,
+    /// Ends the run early.
+    pub stop: Stop,
 }
 
 /// Rows of a batch where nothing else is asked for: ten columns of doubles fit into a second-level cache.
 pub const BATCH_ROWS: usize = 8_192;
 
-/// Is told how far a run has come.
-pub trait Progress: Sync {
-    /// A pass over so many rows begins, where it is known how many.
-    fn begin(&self, stage: &str, rows: Option<u64>);
-
-    /// So many more rows are done.
-    fn advance(&self, rows: u64);
-
-    /// The pass is over.
-    fn end(&self);
+impl Run<'_> {
+    /// A scan of some of the source's columns.
+    fn scan(&self, columns: BTreeSet<usize>) -> Scan<'_> {
+        Scan {
+            source: self.source,
+            columns: columns.into_iter().collect(),
+            batch_rows: self.options.batch_rows,
+            workers: self.options.workers,
+            stop: &self.options.stop,
+        }
+    }
 }
 
-/// Tells nobody.
-impl Progress for () {
-    fn begin(&self, _: &str, _: Option<u64>) {}
-
-    fn advance(&self, _: u64) {}
-
-    fn end(&self) {}
+/// The source's columns that steps read, by their positions; all of them where one asks for the row hash.
+fn source_columns<'s>(plan: &Plan, steps: impl Iterator<Item = &'s Step> + Clone) -> BTreeSet<usize> {
+    let schema = plan.source();
+    if steps.clone().any(Step::hashes_rows) {
+        return (0..schema.fields().len()).collect();
+    }
+    let mut columns = BTreeSet::new();
+    let positions: HashMap<_, _> = schema.fields().iter().zip(0..).map(|(field, at)| (field.name(), at)).collect();
+    for step in steps {
+        let fields = step.selection.schema.fields().iter().zip(&step.writers);
+        let read = fields.filter(|(_, writer)| writer.is_none());
+        columns.extend(read.filter_map(|(field, _)| positions.get(field.name())));
+    }
+    columns
 }
 
 /// How many rows a source has, where all of its fragments tell.
-pub fn known_rows(source: &dyn crate::source::Source) -> Option<u64> {
+pub fn known_rows(source: &dyn Source) -> Option<u64> {
     source.fragments().iter().map(|fragment| fragment.rows).sum()
 }

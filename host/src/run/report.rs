@@ -1,6 +1,6 @@
 //! What a run came to, for people and machines.
 
-use super::Timing;
+use super::{Fit, Timing};
 use crate::aggregate::Summary;
 use crate::pipeline::Plan;
 use serde::Serialize;
@@ -9,8 +9,8 @@ use std::time::Duration;
 /// What a run came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Rows of the source.
-    pub rows: u64,
+    /// Rows of the source, where they were read.
+    pub rows: Option<u64>,
     /// Columns of the source, and of what came out.
     pub columns: (usize, usize),
     /// Passes over the source that fitted steps.
@@ -41,25 +41,49 @@ pub struct StepReport {
     pub name: String,
     /// Its plugin.
     pub plugin: String,
-    /// How often it saw the training rows.
-    pub passes: u32,
+    /// How often it saw the training rows, where it was fitted.
+    pub passes: Option<u32>,
     /// Seconds in which it learned, over all workers.
     pub fit_seconds: f64,
     /// Seconds in which it was applied, over all workers.
     pub apply_seconds: f64,
 }
 
+impl Report {
+    /// Of a plan that was fitted, applied to so many rows, or both.
+    pub fn of(
+        plan: &Plan,
+        timing: &Timing,
+        fit: Option<Fit>,
+        applied: Option<(u64, Summary)>,
+        elapsed: Duration,
+    ) -> Self {
+        let steps = StepReport::of(plan, timing, fit.as_ref());
+        let fitted_rows = fit.as_ref().and_then(|fit| fit.rows);
+        let spilled_partials = fit.as_ref().map_or(0, |fit| fit.spilled);
+        let (rows, output) = applied.unzip();
+        Self {
+            rows: rows.or(fitted_rows),
+            columns: (plan.source().fields().len(), plan.layout().columns().count()),
+            passes: fit.map_or_else(Vec::new, |fit| fit.passes),
+            steps,
+            output,
+            spilled_partials,
+            seconds: seconds(elapsed),
+        }
+    }
+}
+
 impl StepReport {
-    /// Of the steps of a plan.
-    pub fn of(plan: &Plan, timing: &Timing, passes: impl Fn(usize) -> u32) -> Vec<Self> {
+    fn of(plan: &Plan, timing: &Timing, fit: Option<&Fit>) -> Vec<Self> {
         let report = |(index, step): (usize, &crate::pipeline::Step)| {
-            let (fit, apply) = timing.of(index);
+            let (fit_time, apply_time) = timing.of(index);
             Self {
                 name: step.name.clone(),
                 plugin: step.plugin.description().name.clone(),
-                passes: passes(index),
-                fit_seconds: seconds(fit),
-                apply_seconds: seconds(apply),
+                passes: fit.and_then(|fit| fit.steps.get(index)).map(|fitted| fitted.passes),
+                fit_seconds: seconds(fit_time),
+                apply_seconds: seconds(apply_time),
             }
         };
         plan.steps().iter().enumerate().map(report).collect()

@@ -1,12 +1,11 @@
 //! A parallel map over the batches of a source whose results come in the order of its rows.
 
 use crate::source::{BatchReader, Source};
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Batches that may be under way for each worker: enough that none waits, few enough that memory stays small.
 const AHEAD: usize = 4;
@@ -22,7 +21,7 @@ pub(super) struct Scan<'a> {
     /// Threads.
     pub(super) workers: usize,
     /// Set where the user asks to stop.
-    pub(super) stop: &'a AtomicBool,
+    pub(super) stop: &'a Stop,
 }
 
 /// A batch with its place in the source.
@@ -77,9 +76,9 @@ impl Feed<'_> {
         if self.ended {
             return None;
         }
-        if self.scan.stop.load(Ordering::Relaxed) {
+        if let Err(interrupted) = self.scan.stop.check() {
             self.give_up();
-            return Some((sequence, Err(Error::interrupted())));
+            return Some((sequence, Err(interrupted)));
         }
         self.sequence += 1;
         match self.pull() {
@@ -307,7 +306,7 @@ mod tests {
     }
 
     fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
-        let (source, stop) = (Numbers::new(60), AtomicBool::new(false));
+        let (source, stop) = (Numbers::new(60), Stop::default());
         let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers, stop: &stop };
         let mut all = Vec::new();
         scan.run(
@@ -349,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_scan_that_is_stopped_says_so() {
-        let (source, stop) = (Numbers::new(3), AtomicBool::new(true));
+        let (source, stop) = (Numbers::new(3), Stop::default());
+        stop.set();
         let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers: 2, stop: &stop };
         let error = scan.run(|| Ok(Check(|_| Ok(()))), |_| Ok(())).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Interrupted);

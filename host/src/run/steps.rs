@@ -2,16 +2,15 @@
 
 use super::Timing;
 use super::table::{Table, internal};
-use crate::contract::{Outputs, Read};
+use crate::contract::Outputs;
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Task, Transformer};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
-use std::sync::Arc;
 
 /// Runs steps on the batches of one worker.
 pub(super) struct StepRunner<'a> {
@@ -35,8 +34,7 @@ impl<'a> StepRunner<'a> {
     /// Applies a step to a table.
     pub(super) fn apply(&mut self, index: usize, table: &mut Table) -> Result<()> {
         let step = &self.plan.steps()[index];
-        let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
-        self.apply_unplaced(index, step, table).map_err(placed)
+        self.apply_unplaced(index, step, table).map_err(|error| step.place(error))
     }
 
     fn apply_unplaced(&mut self, index: usize, step: &Step, table: &mut Table) -> Result<()> {
@@ -93,21 +91,6 @@ pub(super) fn outputs(step: &Step, store: &ModelStore) -> Result<Outputs> {
     if let Some(outputs) = step.plan.known_outputs() {
         return Ok(outputs);
     }
-    let placed = |error: Error| error.step(&step.name).in_plugin(&step.plugin.description().name);
-    Ok(open(step, plain_input(step), store).map_err(placed)?.outputs)
-}
-
-/// The columns that a step reads, none of them behind a dictionary.
-pub(super) fn plain_input(step: &Step) -> SchemaRef {
-    let field = |read: &Read| match read {
-        Read::Context(context) => context.field(),
-        Read::Column { name, .. } => {
-            let field = step.selection.schema.field_with_name(name);
-            field.map_or_else(
-                |_| Field::new(name, DataType::Null, true),
-                |it| Field::new(name, it.data_type().clone(), it.is_nullable()),
-            )
-        }
-    };
-    Arc::new(Schema::new(step.plan.reads.iter().map(field).collect::<Vec<_>>()))
+    let opened = open(step, step.plan.input(&step.selection), store);
+    Ok(opened.map_err(|error| step.place(error))?.outputs)
 }

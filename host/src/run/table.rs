@@ -68,10 +68,10 @@ impl Table {
         for read in &step.plan.reads {
             let (field, column) = match read {
                 Read::Context(context) => (context.field(), self.context(*context, step)?),
-                Read::Column { name, dictionary } => {
-                    let column = passable(self.column(name)?, *dictionary)?;
-                    let nullable = step.selection.schema.field_with_name(name).is_ok_and(Field::is_nullable);
-                    (Field::new(name, column.data_type().clone(), nullable), column)
+                Read::Column { position, dictionary } => {
+                    let field = step.selection.schema.field(*position);
+                    let column = passable(self.column(field.name())?, *dictionary)?;
+                    (Field::new(field.name(), column.data_type().clone(), field.is_nullable()), column)
                 }
             };
             fields.push(field);

@@ -6,6 +6,7 @@ use crate::contract::{ColumnRole, Context, Description, ModelTable, Passes, Read
 use crate::ipc::{Cause, decode_schema, encode_schema};
 use crate::partials::{Operator, PartialTable};
 use arrow_schema::{DataType, Schema, SchemaRef};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of a plugin's own description.
@@ -19,8 +20,11 @@ pub(super) fn description(description: types::Description) -> Result<Description
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
         return Err("the name is not made of lower case letters, digits and hyphens".into());
     }
-    if version.chars().chain(summary.chars()).any(char::is_control) {
-        return Err("the version or the summary holds control characters".into());
+    if semver::Version::parse(&version).is_err() {
+        return Err(format!("`{}` is no semantic version", version.escape_debug()).into());
+    }
+    if summary.chars().any(char::is_control) {
+        return Err("the summary holds control characters".into());
     }
     let params_schema =
         serde_json::from_str(&params_schema).map_err(|error| format!("the schema of the parameters: {error}"))?;
@@ -50,7 +54,7 @@ pub(super) fn selection(selection: &Selection) -> Result<types::Selection, Cause
     })
 }
 
-pub(super) fn step_plan(plan: types::StepPlan, limits: &Limits) -> Result<StepPlan, Cause> {
+pub(super) fn step_plan(plan: types::StepPlan, selection: &Selection, limits: &Limits) -> Result<StepPlan, Cause> {
     let outputs = schema(&plan.outputs, limits)?;
     if outputs.fields().len() != plan.writes.len() {
         return Err("it needs one output field for each write".into());
@@ -63,20 +67,26 @@ pub(super) fn step_plan(plan: types::StepPlan, limits: &Limits) -> Result<StepPl
             types::Extent::Family(most) => Some(most),
         },
     });
-    let reads = plan.reads.into_iter().map(|read| match read {
-        types::Read::Column(types::ColumnRead { name, dictionary }) => Read::Column { name, dictionary },
-        types::Read::Context(context) => Read::Context(match context {
+    let fields = selection.schema.fields().iter().enumerate();
+    let positions: HashMap<_, _> = fields.map(|(position, field)| (field.name(), position)).collect();
+    let reads = plan.reads.iter().map(|read| match read {
+        types::Read::Column(types::ColumnRead { name, dictionary }) => match positions.get(name) {
+            Some(position) => Ok(Read::Column { position: *position, dictionary: *dictionary }),
+            None => Err(format!("it reads `{name}`, which was not selected").into()),
+        },
+        types::Read::Context(context) => Ok(Read::Context(match context {
             types::ContextColumn::KeyHash => Context::KeyHash,
             types::ContextColumn::RowHash => Context::RowHash,
             types::ContextColumn::Part => Context::Part,
             types::ContextColumn::Fold => Context::Fold,
-        }),
+        })),
     });
+    let reads = reads.collect::<Result<_, Cause>>()?;
     let model =
         plan.model.into_iter().map(|table| Ok(ModelTable { schema: schema(&table.schema, limits)?, name: table.name }));
     Ok(StepPlan {
         passes: passes(plan.passes),
-        reads: reads.collect(),
+        reads,
         drops: plan.drops,
         writes: writes.collect(),
         partials: plan.partials.into_iter().map(|table| partial_table(table, limits)).collect::<Result<_, Cause>>()?,

@@ -68,20 +68,11 @@ impl Sandbox {
     ///
     /// # Errors
     /// Where the file cannot be read, is another than the pinned one, is no plugin, or imports what plugins may not.
-    pub fn load(&self, path: &Path, pinned: Option<&str>, limits: &Limits) -> Result<Arc<Plugin>> {
-        let failed = |error: std::io::Error| {
-            let error = Error::usage("the plugin cannot be read").file(path).because(error);
-            error.hint("name an installed plugin, or the path of a component, relative to the pipeline file")
-        };
-        let bytes = read_file(path, limits.component).map_err(failed)?;
-        if bytes.len() as u64 > limits.component {
-            let message = format!("the plugin is larger than the {} bytes that a component may have", limits.component);
-            return Err(Error::sandbox(message).file(path));
-        }
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        if let Some(pinned) = pinned.filter(|pinned| *pinned != format!("sha256:{digest}")) {
-            return Err(Error::model(format!("the model was fitted with {pinned}, and sha256:{digest} is installed"))
-                .hint("install the plugin that it was fitted with, or fit the model again"));
+    pub fn load(&self, path: &Path, limits: &Limits, pinned: Option<&str>) -> Result<Arc<Plugin>> {
+        let bytes = read_component(path, limits.component)?;
+        let digest = hex_digest(&bytes);
+        if pinned.is_some_and(|pinned| pinned != format!("sha256:{digest}")) {
+            return Err(Error::sandbox("the plugin changed while it was loaded").file(path));
         }
         let compiled = match &self.cache {
             Some(cache) => cache.load(&self.engine, &bytes, &digest),
@@ -115,6 +106,30 @@ impl Sandbox {
             }
         }
     }
+}
+
+/// `sha256:` and the digest of the component at a path, which may have `most` bytes.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn component_digest(path: &Path, most: u64) -> Result<String> {
+    Ok(format!("sha256:{}", hex_digest(&read_component(path, most)?)))
+}
+
+fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_component(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let bytes = read_file(path, most).map_err(|error| {
+        let error = Error::usage("the plugin cannot be read").file(path).because(error);
+        error.hint("name an installed plugin, or the path of a component, relative to the pipeline file")
+    })?;
+    if bytes.len() as u64 > most {
+        let message = format!("the plugin is larger than the {most} bytes that a component may have");
+        return Err(Error::sandbox(message).file(path));
+    }
+    Ok(bytes)
 }
 
 /// The bytes of a plain file, up to one more than `most`.

@@ -14,7 +14,7 @@ mod steps;
 mod store;
 
 pub(crate) use convert::crosses_flat;
-pub use engine::Sandbox;
+pub use engine::{Sandbox, component_digest};
 pub use limits::Limits;
 pub(crate) use limits::PASSES;
 pub use plugin::Plugin;

@@ -71,7 +71,8 @@ impl Plugin {
         let mut instance = self.instance()?;
         let columns = convert::selection(selection).map_err(|error| self.unspeakable(error))?;
         let plan = instance.call("plan", |store, guest| guest.call_plan(store, params, &columns))?;
-        let plan = convert::step_plan(plan, &self.limits).map_err(|reason| instance.broken("plan", reason))?;
+        let plan =
+            convert::step_plan(plan, selection, &self.limits).map_err(|reason| instance.broken("plan", reason))?;
         plan.check(&self.description, selection).map_err(|error| instance.error(error))?;
         Ok(plan)
     }

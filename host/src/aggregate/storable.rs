@@ -1,0 +1,89 @@
+//! Types that Parquet has no logical type for, and what stands for them in a file.
+
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+
+/// The schema of Parquet files for rows of a logical schema: without it, readers but those of Arrow would see bare integers.
+pub(super) fn storable(schema: &SchemaRef) -> SchemaRef {
+    let fields: Vec<FieldRef> = schema.fields().iter().map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+fn field(field: &FieldRef) -> FieldRef {
+    let stored = data_type(field.data_type());
+    if stored == *field.data_type() {
+        return Arc::clone(field);
+    }
+    Arc::new(Field::clone(field).with_data_type(stored))
+}
+
+/// Parquet counts time from milliseconds on, and its date has no room for the time of day that a `Date64` may hold.
+fn data_type(logical: &DataType) -> DataType {
+    match logical {
+        DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        DataType::Date64 => DataType::Timestamp(TimeUnit::Millisecond, None),
+        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::List(item) => DataType::List(field(item)),
+        DataType::LargeList(item) => DataType::LargeList(field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Result;
+    use crate::Stop;
+    use crate::aggregate::{Aggregate, Concat, ConcatOptions, Prepare};
+    use arrow_array::builder::{ListBuilder, TimestampSecondBuilder};
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Int32Type, Int64Type};
+    use arrow_array::{ArrayRef, Date64Array, RecordBatch, Time32SecondArray, TimestampSecondArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use std::fs::File;
+    use std::path::{Path, PathBuf};
+
+    fn write(folder: &Path, batch: RecordBatch) -> Result<PathBuf> {
+        let dataset = folder.join("data");
+        let mut concat = Concat::create(&dataset, &batch.schema(), &["all".to_owned()], &ConcatOptions::new(folder))?;
+        let item = concat.preparation().prepare(batch, None)?;
+        concat.push(item)?;
+        let summary = concat.finish(&Stop::default())?;
+        Ok(dataset.join(&summary.parts[0].files[0].path))
+    }
+
+    #[test]
+    fn times_in_seconds_and_dates_in_milliseconds_keep_their_meaning() {
+        let mut lists = ListBuilder::new(TimestampSecondBuilder::new());
+        lists.append_value([Some(-1), None]);
+        lists.append_null();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("stamp", Arc::new(TimestampSecondArray::from(vec![Some(-1), None]).with_timezone("UTC"))),
+            ("date", Arc::new(Date64Array::from(vec![Some(86_400_001), None]))),
+            ("time", Arc::new(Time32SecondArray::from(vec![Some(86_399), None]))),
+            ("stamps", Arc::new(lists.finish())),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap();
+        let types = reader.parquet_schema().columns().iter().map(|column| format!("{:?}", column.logical_type_ref()));
+        let types: Vec<_> = types.collect();
+        assert!(types.iter().all(|logical| logical.contains("MILLIS")), "{types:?}");
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        let bare = |column: usize, integers: DataType| arrow_cast::cast(batch.column(column), &integers).unwrap();
+        assert_eq!(bare(0, DataType::Int64).as_primitive::<Int64Type>().value(0), -1_000);
+        assert_eq!(bare(1, DataType::Int64).as_primitive::<Int64Type>().value(0), 86_400_001);
+        assert_eq!(bare(2, DataType::Int32).as_primitive::<Int32Type>().value(0), 86_399_000);
+    }
+
+    #[test]
+    fn a_time_that_parquet_has_no_room_for_is_refused() {
+        let column: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(folder.path(), RecordBatch::try_from_iter([("stamp", column)]).unwrap()).unwrap_err();
+        assert_eq!(error.place().column.as_deref(), Some("stamp"));
+    }
+}

@@ -1,0 +1,47 @@
+//! `apply`: a fitted model over another table.
+
+use super::arguments::ApplyArguments;
+use super::interrupt;
+use super::prepare::{model_store, open_table, plugins};
+use super::progress::Bar;
+use super::run::{ALL, concat_options, options, spare};
+use super::summary::{REPORT, Shown, print_report, write_report};
+use std::path::Path;
+use std::time::Instant;
+use wafermill::Result;
+use wafermill::aggregate::{Concat, Staging};
+use wafermill::model::Manifest;
+use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
+use wafermill::run::{Report, Run, Timing, restore};
+
+/// Runs a fitted model over another table.
+pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
+    let start = Instant::now();
+    let store = model_store(&arguments.model);
+    let manifest = Manifest::read(&store)?;
+    // The limits are the caller's: a model may come from anywhere.
+    let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
+    let plugins = plugins(&arguments.plugins, &limits)?;
+    let source =
+        open_table(&arguments.source, &arguments.table, &manifest.csv, |csv| csv.assumed = manifest.source_types())?;
+    let definitions = manifest.definitions(&plugins)?;
+    manifest.check_source(source.schema())?;
+    let mut plan = Plan::new(source.schema().clone(), definitions)?;
+    restore(&mut plan, &store, |step| manifest.check_columns(step))?;
+    spare(&arguments.out, &[Path::new(&arguments.source), store.root()])?;
+    let stop = interrupt::stop();
+    let staging = Staging::create(&arguments.out, REPORT, arguments.resources.overwrite)?;
+    let options = options(&arguments.resources, manifest.folds, &staging, stop);
+    let timing = Timing::new(plan.definitions().len());
+    let source = source.as_ref();
+    let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
+    let output = OutputSection { format: arguments.format, ..OutputSection::default() };
+    let concat = concat_options(&options, output.aggregate_format());
+    let aggregate = Concat::create(&staging.path(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
+    let applied = run.apply(&plan, aggregate)?;
+    let report = Report::of(&plan, &timing, None, Some(applied), start.elapsed());
+    write_report(&staging, &report)?;
+    staging.publish()?;
+    let json = arguments.resources.json;
+    print_report(&report, &Shown { destination: &arguments.out, model: None, json, to_stderr: false })
+}

@@ -1,0 +1,97 @@
+//! What commands open before they begin: pipelines, sources, plugins and models.
+
+use super::arguments::{PluginFolder, SourceArguments};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wafermill::memory::parse_size;
+use wafermill::model::{MANIFEST, ModelStore};
+use wafermill::pipeline::{CsvSection, Document, LimitsSection, Plan, Plugins, StepDefinition, load};
+use wafermill::sandbox::{Limits, Sandbox};
+use wafermill::source::{self, CsvOptions, Source};
+use wafermill::{Error, ErrorKind, Result};
+
+/// The model's folder within that of a dataset.
+pub(super) const MODEL: &str = "model";
+
+/// A pipeline that is ready to run.
+pub(super) struct Ready {
+    pub(super) document: Document,
+    pub(super) source: Box<dyn Source>,
+    pub(super) plan: Plan,
+}
+
+/// Loads a pipeline file, opens its source and plans its steps.
+pub(super) fn prepare(pipeline: &Path, folder: &PluginFolder) -> Result<Ready> {
+    let document = load(pipeline)?;
+    let locate = |error: Error| document.locate(error);
+    let plugins = plugins(folder, &document.pipeline.limits).map_err(locate)?;
+    let source = open_source(&document).map_err(locate)?;
+    let definitions = StepDefinition::of(&document, &plugins)?;
+    let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
+    Ok(Ready { document, source, plan })
+}
+
+fn open_source(document: &Document) -> Result<Box<dyn Source>> {
+    let section = &document.pipeline.source;
+    let path = source_path(document);
+    let path = path.to_str().ok_or_else(|| Error::usage("the source's path is no Unicode").at("/source/path"))?;
+    let opened = source::open(path, section.format.map(Into::into), &section.csv.options()?);
+    // What is wrong with the data has its own place; the rest is what the section states, of a column or of all.
+    opened.map_err(|error| match &error.place().column {
+        _ if error.kind() != ErrorKind::Usage => error,
+        Some(column) => {
+            let key = column.replace('~', "~0").replace('/', "~1");
+            error.at(format!("/source/csv/types/{key}"))
+        }
+        None => error.at("/source"),
+    })
+}
+
+pub(super) fn source_path(document: &Document) -> PathBuf {
+    document.folder().join(&document.pipeline.source.path)
+}
+
+/// The plugins that can be loaded, with what they may take.
+pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<Plugins> {
+    let mut allowed = match &limits.memory {
+        Some(memory) => Limits::with_memory(parse_size(memory).map_err(|error| error.at("/limits/memory"))?),
+        None => Limits::default(),
+    };
+    if let Some(seconds) = limits.call_seconds {
+        allowed.call = Duration::from_secs(seconds);
+    }
+    Ok(Plugins::new(Sandbox::new()?, folder.plugins.as_deref(), allowed))
+}
+
+/// Opens a table that a command names. What its arguments leave open is as `csv` says, and `assume` may settle more.
+pub(super) fn open_table(
+    path: &str,
+    arguments: &SourceArguments,
+    csv: &CsvSection,
+    assume: impl FnOnce(&mut CsvOptions),
+) -> Result<Box<dyn Source>> {
+    let mut csv = csv.clone();
+    if let Some(delimiter) = &arguments.delimiter {
+        // A shell has no handy way to pass a tab.
+        csv.delimiter = Some(delimiter.replace("\\t", "\t"));
+    }
+    if arguments.no_header {
+        csv.header = Some(false);
+    }
+    if !arguments.nulls.is_empty() {
+        csv.nulls = Some(arguments.nulls.clone());
+    }
+    let mut options = csv.options()?;
+    assume(&mut options);
+    source::open(path, arguments.source_format, &options)
+}
+
+/// A model's folder, or that of a dataset which holds one.
+pub(super) fn model_store(folder: &Path) -> ModelStore {
+    let within = folder.join(MODEL);
+    ModelStore::new(if !folder.join(MANIFEST).exists() && within.join(MANIFEST).exists() {
+        within
+    } else {
+        folder.to_owned()
+    })
+}

@@ -1,0 +1,85 @@
+//! What a run came to: the report for machines and the summary for people.
+
+use super::print::{columns, counted, print, print_json, readable, thousands};
+use std::path::Path;
+use wafermill::aggregate::Staging;
+use wafermill::memory::format_size;
+use wafermill::run::Report;
+use wafermill::{Error, Result};
+
+/// The file that tells that wafermill wrote a dataset's folder.
+pub(super) const REPORT: &str = "report.json";
+
+/// How a report is shown.
+pub(super) struct Shown<'a> {
+    /// What was written.
+    pub(super) destination: &'a Path,
+    /// Where in it the model is.
+    pub(super) model: Option<&'a str>,
+    pub(super) json: bool,
+    /// Where standard output holds the rows.
+    pub(super) to_stderr: bool,
+}
+
+pub(super) fn write_report(staging: &Staging, report: &Report) -> Result<()> {
+    let path = staging.path().join(REPORT);
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::output("the report cannot be written").file(&path).because(error)
+    };
+    let json = serde_json::to_string_pretty(report).map_err(|error| failed(error.into()))?;
+    std::fs::write(&path, json + "\n").map_err(|error| failed(error.into()))
+}
+
+pub(super) fn print_report(report: &Report, shown: &Shown<'_>) -> Result<()> {
+    match (shown.json, shown.to_stderr) {
+        (true, false) => print_json(report),
+        (false, false) => print(&render(report, shown)),
+        (true, true) => {
+            let json = serde_json::to_string_pretty(report);
+            eprintln!("{}", json.map_err(|error| Error::internal("no report").because(error))?);
+            Ok(())
+        }
+        (false, true) => {
+            eprint!("{}", readable(&render(report, shown)));
+            Ok(())
+        }
+    }
+}
+
+fn render(report: &Report, shown: &Shown<'_>) -> String {
+    let (columns_in, columns_out) = report.columns;
+    let rows = report.rows.map_or_else(String::new, |rows| format!("{}, ", counted(rows, "row")));
+    let mut text =
+        format!("{rows}{} in, {columns_out} out, in {:.2} s\n\n", counted(columns_in as u64, "column"), report.seconds);
+    if let Some(output) = &report.output {
+        let mut rows = vec![["part", "rows", "files", "bytes"].map(str::to_owned).to_vec()];
+        for part in &output.parts {
+            let bytes: u64 = part.files.iter().map(|file| file.bytes).sum();
+            rows.push(vec![part.name.clone(), thousands(part.rows), part.files.len().to_string(), format_size(bytes)]);
+        }
+        text += &columns(&rows);
+        text.push('\n');
+    }
+    let fitted = report.steps.iter().any(|step| step.passes.is_some());
+    let heads: &[&str] =
+        if fitted { &["step", "plugin", "passes", "fit", "apply"] } else { &["step", "plugin", "apply"] };
+    let mut rows = vec![heads.iter().map(|head| (*head).to_owned()).collect()];
+    for step in &report.steps {
+        let mut row = vec![step.name.clone(), step.plugin.clone()];
+        if let Some(passes) = step.passes {
+            row.extend([passes.to_string(), format!("{:.3} s", step.fit_seconds)]);
+        }
+        row.push(format!("{:.3} s", step.apply_seconds));
+        rows.push(row);
+    }
+    text += &columns(&rows);
+    let spilled = report.spilled_partials + report.output.as_ref().map_or(0, |output| output.spilled_bytes);
+    if spilled > 0 {
+        text += &format!("\n{} were spilled to disk on the way\n", format_size(spilled));
+    }
+    text += &format!("\nwritten to {}\n", shown.destination.display());
+    if let Some(model) = shown.model {
+        text += &format!("look at the model with `wafermill model show {}`\n", shown.destination.join(model).display());
+    }
+    text
+}
