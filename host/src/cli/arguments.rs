@@ -69,7 +69,7 @@ pub(crate) struct ApplyArguments {
     /// Memory of each plugin instance, such as `1GiB` [default: 256MiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) guest_memory: Option<String>,
-    /// Seconds that one call of a plugin may take [default: 60]
+    /// Seconds that one call of a plugin may take [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) call_seconds: Option<u64>,
     #[command(flatten)]

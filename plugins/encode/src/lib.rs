@@ -12,7 +12,7 @@ use codes::{Codes, NOTHING};
 use model::{columns_table, load_categories, load_columns, model_tables};
 use names::column_names;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use wafermill_sdk::stats::{Counts, KeyClass};
 use wafermill_sdk::{
@@ -49,7 +49,7 @@ pub struct Params {
 }
 
 /// What categories become.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// A column `NAME_VALUE` of zeros and ones for each category.
@@ -64,7 +64,7 @@ pub enum Method {
 }
 
 /// What becomes of values that no training row has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unseen {
     /// The run ends with an error.
@@ -77,7 +77,7 @@ pub enum Unseen {
 }
 
 /// What becomes of nulls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Nulls {
     /// They are a category, after all others; where no training row has one, they are unseen.

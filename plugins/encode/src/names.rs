@@ -5,7 +5,7 @@ use crate::{Params, Unseen};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use wafermill_sdk::stats::Category;
-use wafermill_sdk::{DataType, Error, Field, Result};
+use wafermill_sdk::{DataType, Error, Field, Result, TimeUnit};
 
 /// Bytes of a column's name, more than which the host does not take.
 const LONGEST: usize = 64 << 10;
@@ -40,6 +40,8 @@ fn display(value: &Category, data_type: &DataType) -> String {
     match (value, data_type) {
         (Category::Signed(value), DataType::Boolean) => (*value != 0).to_string(),
         (Category::Signed(days), DataType::Date32) => date(*days),
+        (Category::Signed(value), DataType::Date64) => timestamp(*value, TimeUnit::Millisecond),
+        (Category::Signed(value), DataType::Timestamp(unit, _)) => timestamp(*value, *unit),
         (Category::Signed(value), _) => value.to_string(),
         (Category::Unsigned(value), _) => value.to_string(),
         (Category::Float(value), DataType::Float32) => (*value as f32).to_string(),
@@ -63,6 +65,23 @@ fn date(days: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// A time counted from 1970-01-01 as `2024-01-31T12:00:00`, with as many decimals as it needs.
+fn timestamp(value: i64, unit: TimeUnit) -> String {
+    let (digits, second) = match unit {
+        TimeUnit::Second => (0, 1),
+        TimeUnit::Millisecond => (3, 1_000),
+        TimeUnit::Microsecond => (6, 1_000_000),
+        TimeUnit::Nanosecond => (9, 1_000_000_000),
+    };
+    let (seconds, fraction) = (value.div_euclid(second), value.rem_euclid(second));
+    let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let text = format!("{}T{:02}:{:02}:{:02}", date(days), time / 3_600, time / 60 % 60, time % 60);
+    if fraction == 0 {
+        return text;
+    }
+    format!("{text}.{}", format!("{fraction:0digits$}").trim_end_matches('0'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +92,13 @@ mod tests {
         assert_eq!(date(-1), "1969-12-31");
         assert_eq!(date(11_016), "2000-02-29");
         assert_eq!(date(19_753), "2024-01-31");
+    }
+
+    #[test]
+    fn times_are_written_to_their_last_decimal() {
+        assert_eq!(timestamp(-1, TimeUnit::Second), "1969-12-31T23:59:59");
+        assert_eq!(timestamp(1_706_702_400_050, TimeUnit::Millisecond), "2024-01-31T12:00:00.05");
+        assert_eq!(timestamp(i64::MAX, TimeUnit::Nanosecond), "2262-04-11T23:47:16.854775807");
+        assert_eq!(timestamp(i64::MIN, TimeUnit::Second), "-292277022657-01-27T08:29:52");
     }
 }

@@ -8,7 +8,7 @@ mod learn;
 
 use fill::{Fill, fill_column, model_tables, read_fills};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wafermill_sdk::stats::{Counts, KeyClass, Moments, Quantiles};
 use wafermill_sdk::{
     Batch, DataType, Error, Field, Fit, Float, Output, Passes, Plan, Result, Selection, Table, Task, Transform, export,
@@ -35,7 +35,7 @@ pub struct Params {
 }
 
 /// Where the filling comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// The mean of the training rows' numbers.
@@ -50,7 +50,7 @@ pub enum Strategy {
 }
 
 /// What NaN is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Nan {
     /// A missing value, to be filled.

@@ -6,7 +6,7 @@
 mod learn;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wafermill_sdk::stats::{Moments, Quantiles};
 use wafermill_sdk::{
     Batch, DataType, Error, Field, Fit, Float, Output, Passes, Plan, Result, Selection, Table, Task, Transform, export,
@@ -39,7 +39,7 @@ fn quartiles() -> [f64; 2] {
 }
 
 /// What center and scale are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Mean and standard deviation (of the whole: `ddof = 0`).
