@@ -20,7 +20,7 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
             json!({ "name": field.name(), "type": field.data_type().to_string(), "nullable": field.is_nullable() })
         });
         let fragments = source.fragments().iter();
-        let fragments = fragments.map(|it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes }));
+        let fragments = fragments.map(|it| json!({ "name": &*it.name, "rows": it.rows, "bytes": it.bytes }));
         let fragments: Vec<_> = fragments.collect();
         let columns: Vec<_> = fields.collect();
         return print_json(&json!({ "rows": rows, "bytes": bytes, "columns": columns, "fragments": fragments }));

@@ -1,12 +1,13 @@
 //! The last pass: all steps over all rows, into an aggregator.
 
-use super::scan::{InputBatch, Work};
+use super::scan::Work;
 use super::steps::StepRunner;
 use super::table::Table;
 use super::{Run, known_rows, source_columns};
 use crate::Result;
 use crate::aggregate::{Aggregate, Prepare, Summary};
 use crate::pipeline::Plan;
+use crate::source::SourceBatch;
 use arrow_schema::SchemaRef;
 
 impl Run<'_> {
@@ -53,7 +54,7 @@ struct ApplyWork<'a, P> {
 impl<P: Prepare> Work for ApplyWork<'_, P> {
     type Output = (u64, P::Item);
 
-    fn process(&mut self, input: InputBatch) -> Result<Self::Output> {
+    fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
         let mut table = Table::new(input.batch, self.folds);
         let rows = table.rows() as u64;
         for index in 0..self.plan.steps().len() {

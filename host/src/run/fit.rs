@@ -1,7 +1,7 @@
 //! Fitting: in each pass over the source, all steps whose columns no unfitted step writes see the training rows.
 
 use super::report::{PassReport, seconds};
-use super::scan::{InputBatch, Work};
+use super::scan::Work;
 use super::steps::{StepRunner, outputs, task};
 use super::table::Table;
 use super::{Run, RunOptions, Timing, known_rows, source_columns};
@@ -9,6 +9,7 @@ use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
+use crate::source::SourceBatch;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -234,7 +235,7 @@ struct FitWork<'a> {
 impl Work for FitWork<'_> {
     type Output = u64;
 
-    fn process(&mut self, input: InputBatch) -> Result<u64> {
+    fn process(&mut self, input: SourceBatch) -> Result<u64> {
         let rows = input.batch.num_rows() as u64;
         let mut table = Table::new(input.batch, self.folds);
         let mut kept = None;

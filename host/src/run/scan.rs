@@ -1,8 +1,7 @@
 //! A parallel map over the batches of a source whose results come in the order of its rows.
 
-use crate::source::{BatchReader, Source};
+use crate::source::{BatchReader, Source, SourceBatch};
 use crate::{Error, Result, Stop};
-use arrow_array::RecordBatch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -24,34 +23,13 @@ pub(super) struct Scan<'a> {
     pub(super) stop: &'a Stop,
 }
 
-/// A batch with its place in the source.
-pub(super) struct InputBatch {
-    pub(super) position: Position,
-    pub(super) batch: RecordBatch,
-}
-
-/// Where a batch begins.
-#[derive(Clone, Copy)]
-pub(super) struct Position {
-    fragment: usize,
-    /// Rows of the fragment before it.
-    start: u64,
-}
-
-impl Position {
-    /// Places an error, whose rows are counted from the start of the batch.
-    pub(super) fn place(self, error: Error) -> Error {
-        error.offset_rows(self.start).fragment(self.fragment)
-    }
-}
-
 /// What each worker does.
 pub(super) trait Work {
     /// What a batch becomes.
     type Output: Send;
 
     /// Works on a batch.
-    fn process(&mut self, batch: InputBatch) -> Result<Self::Output>;
+    fn process(&mut self, batch: SourceBatch) -> Result<Self::Output>;
 
     /// Is called once there are no more batches.
     fn end(&mut self) -> Result<()> {
@@ -61,9 +39,8 @@ pub(super) trait Work {
 
 /// Hands out batches one after the other.
 struct Feed<'a> {
-    scan: &'a Scan<'a>,
-    reader: Option<BatchReader>,
-    position: Position,
+    reader: BatchReader<'a>,
+    stop: &'a Stop,
     sequence: usize,
     ended: bool,
     /// Whether it ended before the source did.
@@ -71,21 +48,21 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    fn next(&mut self) -> Option<(usize, Result<InputBatch>)> {
-        let sequence = self.sequence;
+    fn next(&mut self) -> Option<(usize, Result<SourceBatch>)> {
         if self.ended {
             return None;
         }
-        if let Err(interrupted) = self.scan.stop.check() {
-            self.give_up();
-            return Some((sequence, Err(interrupted)));
-        }
+        let sequence = self.sequence;
         self.sequence += 1;
-        match self.pull() {
-            Ok(batch) => Some((sequence, Ok(batch?))),
+        match self.stop.check().and_then(|()| self.reader.next().transpose()) {
+            Ok(Some(batch)) => Some((sequence, Ok(batch))),
+            Ok(None) => {
+                self.ended = true;
+                None
+            }
             Err(error) => {
                 self.give_up();
-                Some((sequence, Err(error.fragment(self.position.fragment))))
+                Some((sequence, Err(error)))
             }
         }
     }
@@ -93,31 +70,6 @@ impl Feed<'_> {
     fn give_up(&mut self) {
         self.ended = true;
         self.given_up = true;
-    }
-
-    fn pull(&mut self) -> Result<Option<InputBatch>> {
-        let Scan { source, columns, batch_rows, .. } = self.scan;
-        loop {
-            let reader = match &mut self.reader {
-                Some(reader) => reader,
-                None if self.position.fragment == source.fragments().len() => {
-                    self.ended = true;
-                    return Ok(None);
-                }
-                None => self.reader.insert(source.read(self.position.fragment, columns, *batch_rows)?),
-            };
-            match reader.next().transpose()? {
-                Some(batch) => {
-                    let position = self.position;
-                    self.position.start += batch.num_rows() as u64;
-                    return Ok(Some(InputBatch { position, batch }));
-                }
-                None => {
-                    self.reader = None;
-                    self.position = Position { fragment: self.position.fragment + 1, start: 0 };
-                }
-            }
-        }
     }
 }
 
@@ -131,8 +83,8 @@ impl Scan<'_> {
         work: impl Fn() -> Result<W> + Sync,
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
-        let position = Position { fragment: 0, start: 0 };
-        let feed = Mutex::new(Feed { scan: self, reader: None, position, sequence: 0, ended: false, given_up: false });
+        let reader = self.source.read(&self.columns, self.batch_rows)?;
+        let feed = Mutex::new(Feed { reader, stop: self.stop, sequence: 0, ended: false, given_up: false });
         // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
         for _ in 0..self.workers * AHEAD {
@@ -161,16 +113,6 @@ impl Scan<'_> {
             }
             outcome
         })
-        .map_err(|error| self.name_fragment(error))
-    }
-
-    /// Says in which file an error arose, where that is not said: fragments are numbers to nobody but wafermill.
-    fn name_fragment(&self, error: Error) -> Error {
-        let fragment = error.place().fragment.and_then(|index| self.source.fragments().get(index));
-        match fragment {
-            Some(fragment) => error.file(&fragment.name),
-            None => error,
-        }
     }
 }
 
@@ -249,8 +191,8 @@ fn in_order<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Fragment;
-    use arrow_array::{Int64Array, cast::AsArray, types::Int64Type};
+    use crate::source::{Fragment, Position};
+    use arrow_array::{Int64Array, RecordBatch, cast::AsArray, types::Int64Type};
     use arrow_schema::{DataType, Field, Schema, SchemaRef};
     use std::sync::Arc;
 
@@ -263,7 +205,7 @@ mod tests {
     impl Numbers {
         fn new(fragments: u64) -> Self {
             let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
-            let fragment = |rows: u64| Fragment { name: rows.to_string(), rows: Some(rows), bytes: 8 * rows };
+            let fragment = |rows: u64| Fragment { name: rows.to_string().into(), rows: Some(rows), bytes: 8 * rows };
             Self { schema, fragments: (0..fragments).map(fragment).collect() }
         }
     }
@@ -277,17 +219,18 @@ mod tests {
             &self.fragments
         }
 
-        fn read(&self, fragment: usize, _: &[usize], batch_rows: usize) -> Result<BatchReader> {
-            let first = (0..fragment as i64).sum::<i64>();
-            let numbers: Vec<i64> = (first..first + fragment as i64).collect();
-            let schema = self.schema.clone();
-            let batches: Vec<_> = numbers
-                .chunks(batch_rows)
-                .map(|rows| {
-                    Ok(RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(rows.to_vec()))]).unwrap())
+        fn read(&self, _: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+            let batches = self.fragments.iter().enumerate().flat_map(move |(index, fragment)| {
+                let first = (0..index as i64).sum::<i64>();
+                (0..index).step_by(batch_rows).map(move |start| {
+                    let rows = start..(start + batch_rows).min(index);
+                    let numbers = Int64Array::from_iter_values(rows.map(|row| first + row as i64));
+                    let position = Position { fragment: index, name: fragment.name.clone(), start: start as u64 };
+                    let batch = RecordBatch::try_new(self.schema.clone(), vec![Arc::new(numbers)]).unwrap();
+                    Ok(SourceBatch { position, batch })
                 })
-                .collect();
-            Ok(Box::new(batches.into_iter()))
+            });
+            Ok(Box::new(batches))
         }
     }
 
@@ -296,7 +239,7 @@ mod tests {
     impl Work for Check {
         type Output = Vec<i64>;
 
-        fn process(&mut self, input: InputBatch) -> Result<Vec<i64>> {
+        fn process(&mut self, input: SourceBatch) -> Result<Vec<i64>> {
             let numbers = input.batch.column(0).as_primitive::<Int64Type>().values().to_vec();
             for (row, number) in numbers.iter().enumerate() {
                 (self.0)(*number).map_err(|error| input.position.place(error.rows([row as u64])))?;

@@ -2,11 +2,12 @@
 
 mod footer;
 
+use super::Fragment;
 use super::agree::agree;
 use super::batches::{Batches, guard};
 use super::files::InputFile;
+use super::in_turn::{FragmentReader, Fragmented};
 use super::normalize::{convert, logical_type, physical_type, projected};
-use super::{BatchReader, Fragment, Source};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -45,13 +46,13 @@ impl ArrowSource {
                 schemas.push(schema);
                 for (block, batch) in blocks.into_iter().enumerate() {
                     let name = format!("{name}#{block}");
-                    fragments.push(Fragment { name, rows: Some(batch.rows), bytes: batch.bytes });
+                    fragments.push(Fragment { name: name.into(), rows: Some(batch.rows), bytes: batch.bytes });
                     parts.push((index, Part::Batch(block)));
                 }
             } else {
                 let stream = guard(|| StreamReader::try_new(reader, None)).flatten().map_err(failed)?;
                 schemas.push(stream.schema());
-                fragments.push(Fragment { name: name.to_string(), rows: None, bytes: file.bytes });
+                fragments.push(Fragment { name: name.to_string().into(), rows: None, bytes: file.bytes });
                 parts.push((index, Part::Stream));
             }
         }
@@ -62,7 +63,7 @@ impl ArrowSource {
     }
 }
 
-impl Source for ArrowSource {
+impl Fragmented for ArrowSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -71,7 +72,7 @@ impl Source for ArrowSource {
         &self.fragments
     }
 
-    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader> {
+    fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let (file, part) = self.parts[fragment];
         let file = &self.files[file];
         let path = file.path.clone();

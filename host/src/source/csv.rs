@@ -4,10 +4,11 @@ mod infer;
 mod locate;
 mod types;
 
+use super::Fragment;
 use super::batches::Batches;
 use super::files::InputFile;
+use super::in_turn::{FragmentReader, Fragmented};
 use super::normalize::projected;
-use super::{BatchReader, Fragment, Source};
 use crate::{Error, Result};
 use arrow_csv::reader::Format;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
@@ -70,13 +71,13 @@ impl CsvSource {
         let schema = Arc::new(infer::schema(&files, &layout, options)?);
         let physical = schema.fields().iter().map(|field| field.data_type().clone()).collect();
         let fragment =
-            |file: &InputFile| Fragment { name: file.path.display().to_string(), rows: None, bytes: file.bytes };
+            |file: &InputFile| Fragment { name: file.path.display().to_string().into(), rows: None, bytes: file.bytes };
         let fragments = files.iter().map(fragment).collect();
         Ok(Self { schema, physical, files, fragments, layout })
     }
 }
 
-impl Source for CsvSource {
+impl Fragmented for CsvSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -85,7 +86,7 @@ impl Source for CsvSource {
         &self.fragments
     }
 
-    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader> {
+    fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let file = self.files[fragment].clone();
         let decoder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
             .with_format(self.layout.format())

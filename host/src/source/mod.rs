@@ -1,50 +1,79 @@
-//! Where the rows come from: tables cut into fragments that are read in parallel, as Arrow record batches.
+//! Where the rows come from: tables, as Arrow record batches in a fixed order.
 
 mod agree;
 mod arrow;
 mod batches;
 mod csv;
 mod files;
+mod in_turn;
 mod normalize;
 mod parquet;
 
 pub use csv::CsvOptions;
 pub use files::Format;
 
-use crate::Result;
+use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use std::sync::Arc;
 
-/// The batches of one fragment, in the order of its rows; after an error there are no more.
-pub type BatchReader = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
-
-/// A table whose rows are read in fragments, each as often as needed and by any thread.
+/// A table that can be read as often as needed; its rows have the same order every time.
 pub trait Source: Send + Sync {
     /// The logical schema: no dictionaries, no views, no run-end encoding.
     fn schema(&self) -> &SchemaRef;
 
-    /// The input manifest: the fragments in order, fixed when the source was opened.
+    /// What the table is made of, in the order of the rows.
     fn fragments(&self) -> &[Fragment];
 
-    /// Reads a fragment from its start, in physical batches of at most `batch_rows` rows.
+    /// Reads all rows, in order, in physical batches of at most `batch_rows` rows and at least one.
     ///
     /// `columns` are indices into [`Self::schema`]; the batches hold those columns in that order. With no columns they still tell
     /// how many rows there are. A text column may come as `Dictionary(Int32, Utf8)`, and then does so in all batches.
     ///
     /// # Errors
-    /// Where the fragment can no longer be opened; what goes wrong later comes out of the iterator. Each error says in which file
-    /// and fragment it arose.
+    /// Where the table can no longer be read; what goes wrong later comes out of the iterator, as the last it gives. Each error says
+    /// in which file and fragment it arose.
     ///
     /// # Panics
-    /// Where there is no such fragment or column.
-    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader>;
+    /// Where there is no such column.
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>>;
 }
 
-/// A part of a source that one thread reads at a time: a row group, a record batch or a file.
+/// The batches of a table, in the order of its rows; after an error there are no more.
+pub type BatchReader<'a> = Box<dyn Iterator<Item = Result<SourceBatch>> + Send + 'a>;
+
+/// Some rows with their place in the table.
+#[derive(Clone, Debug)]
+pub struct SourceBatch {
+    /// Where they begin.
+    pub position: Position,
+    /// The rows.
+    pub batch: RecordBatch,
+}
+
+/// Where a batch begins.
+#[derive(Clone, Debug)]
+pub struct Position {
+    /// The number of the fragment.
+    pub fragment: usize,
+    /// The fragment's name.
+    pub name: Arc<str>,
+    /// Rows of the fragment before the batch.
+    pub start: u64,
+}
+
+impl Position {
+    /// Places an error, whose rows are counted from the start of the batch.
+    pub fn place(&self, error: Error) -> Error {
+        error.offset_rows(self.start).fragment(self.fragment).file(&*self.name)
+    }
+}
+
+/// A part of a table that is read from its start to its end: a row group, a record batch, a file or a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
     /// A name for people, such as `data/x.parquet#3`.
-    pub name: String,
+    pub name: Arc<str>,
     /// The number of rows, where it is known without reading them.
     pub rows: Option<u64>,
     /// Bytes as they are stored.

@@ -1,10 +1,11 @@
 //! Parquet: a fragment is a row group, and text that is stored as a dictionary stays one.
 
+use super::Fragment;
 use super::agree::agree;
 use super::batches::{Batches, guard};
 use super::files::InputFile;
+use super::in_turn::{FragmentReader, Fragmented};
 use super::normalize::{convert, logical_type, projected, text_dictionary};
-use super::{BatchReader, Fragment, Source};
 use crate::{Error, Result};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
@@ -67,7 +68,7 @@ impl ParquetSource {
             })?;
             let bytes = group.columns().iter().map(|chunk| u64::try_from(chunk.compressed_size()).unwrap_or(0));
             self.fragments.push(Fragment {
-                name: format!("{}#{index}", file.path.display()),
+                name: format!("{}#{index}", file.path.display()).into(),
                 rows: Some(rows),
                 bytes: bytes.fold(0, u64::saturating_add),
             });
@@ -78,7 +79,7 @@ impl ParquetSource {
     }
 }
 
-impl Source for ParquetSource {
+impl Fragmented for ParquetSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -87,7 +88,7 @@ impl Source for ParquetSource {
         &self.fragments
     }
 
-    fn read(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<BatchReader> {
+    fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let (file, row_group) = self.row_groups[fragment];
         let ParquetFile { file, metadata } = &self.files[file];
         let path = file.path.clone();

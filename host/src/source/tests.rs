@@ -60,15 +60,17 @@ fn read_all(source: &dyn Source, columns: &[usize], batch_rows: usize) -> Result
     let logical = Arc::new(source.schema().project(columns).unwrap());
     let mut batches = Vec::new();
     let mut physical = None;
-    for (index, fragment) in source.fragments().iter().enumerate() {
-        let mut rows = 0;
-        for batch in source.read(index, columns, batch_rows)? {
-            let batch = batch?;
-            assert!((1..=batch_rows).contains(&batch.num_rows()));
-            assert_eq!(*physical.get_or_insert(batch.schema()), batch.schema(), "one physical schema");
-            rows += batch.num_rows() as u64;
-            batches.push(normalize::conform(batch, &logical).unwrap());
-        }
+    let mut rows = vec![0; source.fragments().len()];
+    for read in source.read(columns, batch_rows)? {
+        let SourceBatch { position, batch } = read?;
+        assert!((1..=batch_rows).contains(&batch.num_rows()));
+        assert_eq!(*physical.get_or_insert(batch.schema()), batch.schema(), "one physical schema");
+        assert_eq!(position.start, rows[position.fragment]);
+        assert!(rows[position.fragment + 1..].iter().all(|later| *later == 0), "fragments come in their order");
+        rows[position.fragment] += batch.num_rows() as u64;
+        batches.push(normalize::conform(batch, &logical).unwrap());
+    }
+    for (fragment, rows) in source.fragments().iter().zip(rows) {
         assert!(fragment.rows.is_none_or(|known| known == rows));
     }
     Ok(arrow_select::concat::concat_batches(&logical, &batches).unwrap())
@@ -89,17 +91,17 @@ fn assert_reads(source: &dyn Source, expected: &RecordBatch) {
 /// The types in which the first fragment's columns come.
 fn physical_types(source: &dyn Source) -> Vec<DataType> {
     let columns: Vec<usize> = (0..source.schema().fields().len()).collect();
-    let batch = source.read(0, &columns, 10).unwrap().next().unwrap().unwrap();
+    let batch = source.read(&columns, 10).unwrap().next().unwrap().unwrap().batch;
     batch.schema().fields().iter().map(|field| field.data_type().clone()).collect()
 }
 
 /// The error that reading ends with, if any.
 fn read_error(source: &dyn Source) -> Option<Error> {
     let columns: Vec<usize> = (0..source.schema().fields().len()).collect();
-    (0..source.fragments().len()).find_map(|fragment| match source.read(fragment, &columns, 4) {
+    match source.read(&columns, 4) {
         Ok(batches) => batches.filter_map(Result::err).next(),
         Err(error) => Some(error),
-    })
+    }
 }
 
 /// Flips each of many bits of a file in turn; whatever happens, an error names the file.

@@ -9,7 +9,7 @@ fn a_folder_is_searched_in_the_order_of_its_paths_without_hidden_files() {
         folder.write(name, "a\n1\n");
     }
     let source = folder.open("").unwrap();
-    let names: Vec<_> = source.fragments().iter().map(|fragment| Path::new(&fragment.name)).collect();
+    let names: Vec<_> = source.fragments().iter().map(|fragment| Path::new(&*fragment.name)).collect();
     assert_eq!(names, [folder.path("a/z.csv"), folder.path("b.csv")]);
 }
 

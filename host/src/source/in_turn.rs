@@ -1,0 +1,84 @@
+//! Tables of files: one fragment is read after the other.
+
+use super::{BatchReader, Fragment, Position, Source, SourceBatch};
+use crate::Result;
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+/// The batches of one fragment, in the order of its rows; after an error there are no more.
+pub(super) type FragmentReader = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+/// A table whose fragments can be opened one by one.
+pub(super) trait Fragmented: Send + Sync {
+    /// As for [`Source`].
+    fn schema(&self) -> &SchemaRef;
+
+    /// As for [`Source`]; fixed when the table was opened.
+    fn fragments(&self) -> &[Fragment];
+
+    /// Reads a fragment from its start, as [`Source::read`] reads the table.
+    fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader>;
+}
+
+impl<T: Fragmented> Source for T {
+    fn schema(&self) -> &SchemaRef {
+        Fragmented::schema(self)
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        Fragmented::fragments(self)
+    }
+
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        let columns = columns.to_vec();
+        Ok(Box::new(InTurn { table: self, columns, batch_rows, fragment: 0, start: 0, reader: None, failed: false }))
+    }
+}
+
+struct InTurn<'a, T> {
+    table: &'a T,
+    columns: Vec<usize>,
+    batch_rows: usize,
+    fragment: usize,
+    /// Rows of the fragment that were given.
+    start: u64,
+    reader: Option<FragmentReader>,
+    failed: bool,
+}
+
+impl<T: Fragmented> InTurn<'_, T> {
+    fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
+        while let Some(fragment) = self.table.fragments().get(self.fragment) {
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                None => self.reader.insert(self.table.open(self.fragment, &self.columns, self.batch_rows)?),
+            };
+            if let Some(batch) = reader.next().transpose()? {
+                let position = Position { fragment: self.fragment, name: fragment.name.clone(), start: self.start };
+                self.start += batch.num_rows() as u64;
+                return Ok(Some(SourceBatch { position, batch }));
+            }
+            self.reader = None;
+            self.fragment += 1;
+            self.start = 0;
+        }
+        Ok(None)
+    }
+}
+
+impl<T: Fragmented> Iterator for InTurn<'_, T> {
+    type Item = Result<SourceBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_batch();
+        self.failed = next.is_err();
+        let place = |error: crate::Error| match self.table.fragments().get(self.fragment) {
+            Some(fragment) => error.fragment(self.fragment).file(&*fragment.name),
+            None => error,
+        };
+        next.map_err(place).transpose()
+    }
+}
