@@ -3,13 +3,16 @@
 pub mod aggregate;
 pub mod check;
 pub mod contract;
+mod digest;
 mod error;
+mod guard;
 pub mod hash;
 pub mod ipc;
 pub mod memory;
 pub mod model;
 pub mod partials;
 pub mod pipeline;
+mod plain_file;
 pub mod run;
 pub mod sandbox;
 pub mod source;

@@ -19,7 +19,9 @@ pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         }
         for entry in entries {
             let path = entry.expect("a folder of the test can be read").path();
-            if path.is_dir() {
+            if let Ok(target) = fs::read_link(&path) {
+                found.insert(path, Some(target.into_os_string().into_encoded_bytes()));
+            } else if path.is_dir() {
                 open.push(path);
             } else {
                 let bytes = fs::read(&path).expect("a file of the test can be read");

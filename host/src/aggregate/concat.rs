@@ -65,6 +65,7 @@ impl Concat {
     /// Where a part cannot have its name, an option is out of bounds, or a file cannot be created.
     pub fn create(dataset: &Path, schema: &SchemaRef, parts: &[String], options: &ConcatOptions) -> Result<Self> {
         options.check()?;
+        options.format.check(schema)?;
         check_part_names(parts)?;
         let create = |(id, name): (usize, &String)| {
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, options.file_rows)

@@ -1,6 +1,7 @@
 //! Encodes Parquet columns on threads, each of which owns a fixed share of the columns of every part.
 
 use super::chunk::Chunk;
+use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_schema::FieldRef;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -208,7 +209,13 @@ fn load(columns: &[ColumnEncoder]) -> Load {
 }
 
 impl ColumnEncoder {
+    /// Encodes the column's rows of a chunk. Parquet's writer panics on some types that it does not know.
     fn write(&mut self, chunk: &Chunk) -> Result<()> {
+        let written = guard(|| self.write_unguarded(chunk));
+        written.unwrap_or_else(|panic| Err(cannot_encode(&self.field, panic.into())))
+    }
+
+    fn write_unguarded(&mut self, chunk: &Chunk) -> Result<()> {
         let column = chunk.column(self.index, &self.field)?;
         let levels = compute_leaves(&self.field, &column).map_err(|error| cannot_encode(&self.field, error))?;
         for (leaf, values) in self.leaves.iter_mut().zip(&levels) {

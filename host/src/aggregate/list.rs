@@ -75,8 +75,8 @@ impl<W: Write + Send> Aggregate for List<W> {
         self.rows.iter_mut().zip(rows).for_each(|(total, rows)| *total += rows as u64);
         self.pending.push(batch);
         self.peak_memory = self.peak_memory.max(self.pending.bytes());
-        while self.pending.rows() >= CHUNK_ROWS {
-            self.write(CHUNK_ROWS)?;
+        while let Some(rows) = self.pending.next_chunk(CHUNK_ROWS) {
+            self.write(rows)?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod staging;
 mod storable;
 #[cfg(test)]
 mod tests;
+mod value_bytes;
 
 pub use concat::{Concat, ConcatOptions};
 pub use list::{List, Tagged, Tagger};

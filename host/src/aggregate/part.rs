@@ -5,6 +5,7 @@ use super::chunk::{CHUNK_ROWS, Chunk, Pending};
 use super::encode::Encoders;
 use super::parquet_file::{ParquetOptions, ParquetPart};
 use super::spill::Spill;
+use super::storable;
 use super::{FileSummary, PartSummary};
 use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
@@ -20,6 +21,19 @@ pub enum Format {
     Parquet(ParquetOptions),
     /// Arrow IPC files, uncompressed, so that readers can map them.
     Arrow,
+}
+
+impl Format {
+    /// Checks that files of this format can hold all columns of a logical schema.
+    ///
+    /// # Errors
+    /// The first column of a type that they cannot hold.
+    pub fn check(&self, schema: &SchemaRef) -> Result<()> {
+        match self {
+            Self::Parquet(_) => storable::check(schema),
+            Self::Arrow => Ok(()),
+        }
+    }
 }
 
 impl Default for Format {
@@ -104,8 +118,8 @@ impl Part {
         self.pending.push(batch);
         match &mut self.spill {
             Some(spill) => {
-                while self.pending.rows() >= CHUNK_ROWS {
-                    spill.append(&self.pending.take(CHUNK_ROWS).batch(&self.schema)?)?;
+                while let Some(rows) = self.pending.next_chunk(CHUNK_ROWS) {
+                    spill.append(&self.pending.take(rows).batch(&self.schema)?)?;
                 }
                 Ok(())
             }
@@ -157,10 +171,8 @@ impl Part {
     fn write_chunks(&mut self, encoders: &mut Encoders) -> Result<()> {
         while self.pending.rows() > 0 {
             let wanted = self.files.wanted(encoders)?;
-            if self.pending.rows() < wanted {
-                break;
-            }
-            self.files.write(self.pending.take(wanted), encoders)?;
+            let Some(rows) = self.pending.next_chunk(wanted) else { break };
+            self.files.write(self.pending.take(rows), encoders)?;
         }
         Ok(())
     }

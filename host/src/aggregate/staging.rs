@@ -29,6 +29,10 @@ impl Staging {
     /// # Errors
     /// Where there is something at the destination that may not be replaced, or nothing can be written beside it.
     pub fn create(destination: &Path, marker: &str, overwrite: bool) -> Result<Self> {
+        if destination.is_symlink() && !destination.exists() {
+            let error = Error::usage("the destination is a link that leads nowhere").file(destination);
+            return Err(error.hint("remove the link, or make the folder that it names"));
+        }
         // what a link leads to is replaced, not the link
         let destination = fs::canonicalize(destination).or_else(|_| std::path::absolute(destination));
         let destination = destination.map_err(|error| Error::output("cannot find the destination").because(error))?;

@@ -1,7 +1,41 @@
 //! Types that Parquet has no logical type for, and what stands for them in a file.
 
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use crate::guard::guard;
+use crate::{Error, Result};
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::ArrowWriter;
 use std::sync::Arc;
+
+/// Checks that Parquet files can hold all columns of a logical schema.
+///
+/// # Errors
+/// The first column of a type that they cannot hold.
+pub(super) fn check(schema: &SchemaRef) -> Result<()> {
+    // The types of almost all columns need no trial.
+    let plain =
+        |data_type: &DataType| data_type.is_numeric() || data_type.is_string() || *data_type == DataType::Boolean;
+    for field in schema.fields().iter().filter(|field| !plain(field.data_type())) {
+        // The writer itself knows best; on some types it panics.
+        guard(|| try_out(field)).flatten().map_err(|error| {
+            Error::output(format!("Parquet files cannot hold columns of type {}", field.data_type()))
+                .column(field.name())
+                .because(error)
+                .hint("write Arrow files with `format = \"arrow\"`, or leave the column out of the source")
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes a null as a column of this type.
+fn try_out(field: &FieldRef) -> Result<(), ArrowError> {
+    let nullable = Field::clone(field).with_nullable(true);
+    let batch = RecordBatch::try_from_iter_with_nullable([("x", new_null_array(nullable.data_type(), 1), true)])?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
+    writer.write(&batch)?;
+    writer.close()?;
+    Ok(())
+}
 
 /// The schema of Parquet files for rows of a logical schema: without it, readers but those of Arrow would see bare integers.
 pub(super) fn storable(schema: &SchemaRef) -> SchemaRef {
@@ -42,6 +76,7 @@ mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Int32Type, Int64Type};
     use arrow_array::{ArrayRef, Date64Array, RecordBatch, Time32SecondArray, TimestampSecondArray};
+    use arrow_schema::Fields;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs::File;
     use std::path::{Path, PathBuf};
@@ -77,6 +112,33 @@ mod tests {
         assert_eq!(bare(0, DataType::Int64).as_primitive::<Int64Type>().value(0), -1_000);
         assert_eq!(bare(1, DataType::Int64).as_primitive::<Int64Type>().value(0), 86_400_001);
         assert_eq!(bare(2, DataType::Int32).as_primitive::<Int32Type>().value(0), 86_399_000);
+    }
+
+    #[test]
+    fn columns_that_parquet_cannot_hold_are_refused_by_name() {
+        let item = |data_type| Arc::new(Field::new("item", data_type, true));
+        let schema = |data_type| Arc::new(Schema::new(vec![Field::new("x", data_type, true)]));
+        for refused in [
+            DataType::Interval(arrow_schema::IntervalUnit::MonthDayNano),
+            DataType::FixedSizeBinary(0),
+            DataType::Struct(Fields::empty()),
+            DataType::List(item(DataType::Struct(Fields::empty()))),
+            DataType::Union(arrow_schema::UnionFields::empty(), arrow_schema::UnionMode::Sparse),
+        ] {
+            let error = check(&schema(refused.clone())).unwrap_err();
+            assert_eq!(error.place().column.as_deref(), Some("x"), "{refused}");
+        }
+        for held in [
+            DataType::Null,
+            DataType::FixedSizeBinary(3),
+            DataType::Decimal256(76, 38),
+            DataType::Duration(TimeUnit::Second),
+            DataType::Timestamp(TimeUnit::Nanosecond, None),
+            DataType::List(item(DataType::Time32(TimeUnit::Second))),
+            DataType::Struct(Fields::from(vec![item(DataType::Utf8)])),
+        ] {
+            check(&schema(held)).unwrap();
+        }
     }
 
     #[test]

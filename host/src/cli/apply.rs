@@ -19,6 +19,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let start = Instant::now();
     let store = model_store(&arguments.model);
     let manifest = Manifest::read(&store)?;
+    manifest.check_tables(&store)?;
     // The limits are the caller's: a model may come from anywhere.
     let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
     let plugins = plugins(&arguments.plugins, &limits)?;

@@ -1,7 +1,7 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
-use super::prepare::{Ready, prepare};
+use super::prepare::{Ready, check_output, prepare};
 use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
@@ -10,7 +10,8 @@ use wafermill::pipeline::{Entry, Plan, Step};
 
 /// Prints the plan of a pipeline.
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
-    let Ready { source, plan, .. } = prepare(&arguments.pipeline, &arguments.plugins)?;
+    let Ready { document, source, plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
+    check_output(&document, &plan)?;
     if arguments.json {
         return print_json(&to_json(&plan));
     }

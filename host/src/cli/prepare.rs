@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wafermill::memory::parse_size;
 use wafermill::model::{MANIFEST, ModelStore};
-use wafermill::pipeline::{CsvSection, Document, LimitsSection, Plan, Plugins, StepDefinition, load};
+use wafermill::pipeline::{AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, StepDefinition, load};
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::{self, CsvOptions, Source};
 use wafermill::{Error, ErrorKind, Result};
@@ -29,6 +29,15 @@ pub(super) fn prepare(pipeline: &Path, folder: &PluginFolder) -> Result<Ready> {
     let definitions = StepDefinition::of(&document, &plugins)?;
     let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
     Ok(Ready { document, source, plan })
+}
+
+/// Checks that the output can hold the columns that are known by now.
+pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
+    let output = &document.pipeline.output;
+    match output.aggregate {
+        AggregateKind::Concat => output.aggregate_format().check(&plan.layout().schema()),
+        AggregateKind::List => Ok(()),
+    }
 }
 
 fn open_source(document: &Document) -> Result<Box<dyn Source>> {

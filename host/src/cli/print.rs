@@ -109,13 +109,19 @@ fn inside(place: &Place) -> Vec<String> {
     parts
 }
 
-/// Columns of text, aligned; the first line is the head.
+/// Columns of text, aligned; the first line is the head. Long cells are cut.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
+    const MOST: usize = 1_000;
+    let cut = |cell: &String| match cell.char_indices().nth(MOST) {
+        None => cell.clone(),
+        Some((end, _)) => format!("{}…", &cell[..end]),
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cut).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             // Writing to a string cannot fail.

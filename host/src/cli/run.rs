@@ -2,7 +2,7 @@
 
 use super::arguments::{Resources, RunArguments};
 use super::interrupt;
-use super::prepare::{MODEL, Ready, prepare, source_path};
+use super::prepare::{MODEL, Ready, check_output, prepare, source_path};
 use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
 fn run_prepared(arguments: &RunArguments, document: &Document, source: &dyn Source, mut plan: Plan) -> Result<()> {
     let start = Instant::now();
     let parts = part_names(&plan)?;
+    check_output(document, &plan)?;
     let destination = destination(document, arguments.out.as_deref());
     spare(&destination, &[&source_path(document), document.path()])?;
     let stop = interrupt::stop();

@@ -72,7 +72,9 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         row.push(format!("{:.3} s", step.apply_seconds));
         rows.push(row);
     }
-    text += &columns(&rows);
+    if !report.steps.is_empty() {
+        text += &columns(&rows);
+    }
     let spilled = report.spilled_partials + report.output.as_ref().map_or(0, |output| output.spilled_bytes);
     if spilled > 0 {
         text += &format!("\n{} were spilled to disk on the way\n", format_size(spilled));

@@ -1,7 +1,8 @@
 //! Tables as Arrow IPC files: partials and models. What is read back is not trusted.
 
 use super::decode::{Cause, decode_batch};
-use crate::{Error, Result};
+use crate::digest::DigestWriter;
+use crate::{Error, Result, plain_file};
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::reader::read_footer_length;
@@ -18,8 +19,17 @@ const TRAILER: u64 = 10;
 /// Writes batches of one table to an Arrow IPC file.
 pub struct TableWriter {
     path: PathBuf,
-    writer: FileWriter<BufWriter<File>>,
+    writer: FileWriter<BufWriter<DigestWriter<File>>>,
     rows: u64,
+}
+
+/// A table that was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedTable {
+    /// How many rows it has.
+    pub rows: u64,
+    /// `sha256:` and the digest of its file.
+    pub digest: String,
 }
 
 impl TableWriter {
@@ -29,7 +39,8 @@ impl TableWriter {
     /// Where it cannot be created.
     pub fn create(path: &Path, schema: &SchemaRef) -> Result<Self> {
         let file = File::create(path).map_err(|error| unwritable(path, error))?;
-        let writer = FileWriter::try_new(BufWriter::new(file), schema).map_err(|error| unwritable(path, error))?;
+        let writer = FileWriter::try_new(BufWriter::new(DigestWriter::new(file)), schema)
+            .map_err(|error| unwritable(path, error))?;
         Ok(Self { path: path.to_owned(), writer, rows: 0 })
     }
 
@@ -42,14 +53,14 @@ impl TableWriter {
         self.writer.write(batch).map_err(|error| unwritable(&self.path, error))
     }
 
-    /// Completes the file and returns how many rows it has.
+    /// Completes the file.
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn finish(mut self) -> Result<u64> {
+    pub fn finish(mut self) -> Result<SavedTable> {
         let finished = self.writer.finish().and_then(|()| self.writer.flush());
         finished.map_err(|error| unwritable(&self.path, error))?;
-        Ok(self.rows)
+        Ok(SavedTable { rows: self.rows, digest: self.writer.get_ref().get_ref().digest() })
     }
 }
 
@@ -69,7 +80,7 @@ impl TableReader {
     /// # Errors
     /// Where the file cannot be read, is damaged, or holds another table.
     pub fn open(path: &Path, schema: &SchemaRef) -> Result<Self> {
-        let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+        let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
         let (footer, end) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
         let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
         let found = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
@@ -137,12 +148,27 @@ fn unwritable(path: &Path, error: impl Into<Cause>) -> Error {
     Error::output("a table cannot be written").file(path).because(error)
 }
 
+/// Checks that a file is the one that was saved.
+///
+/// # Errors
+/// Where it cannot be read, or its digest is another.
+pub(crate) fn check_digest(path: &Path, digest: &str) -> Result<()> {
+    let file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
+    let mut digested = DigestWriter::new(std::io::sink());
+    std::io::copy(&mut std::io::BufReader::with_capacity(1 << 20, file), &mut digested)
+        .map_err(|error| unreadable(path, error))?;
+    match digested.digest() == digest {
+        true => Ok(()),
+        false => Err(unreadable(path, "it is not the file that was saved: its digest is another")),
+    }
+}
+
 /// Opens a table whatever its columns are.
 ///
 /// # Errors
 /// As for [`TableReader::open`].
 pub fn open_table(path: &Path) -> Result<TableReader> {
-    let mut file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
     let (footer, _) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
     let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
     let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;

@@ -6,4 +6,5 @@ mod file;
 
 pub(crate) use decode::{Cause, decode_batch, decode_schema};
 pub(crate) use encode::{BatchEncoder, encode_schema};
-pub use file::{TableReader, TableWriter, open_table};
+pub(crate) use file::check_digest;
+pub use file::{SavedTable, TableReader, TableWriter, open_table};

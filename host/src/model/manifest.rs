@@ -2,12 +2,12 @@
 
 use super::ModelStore;
 use crate::contract::{ColumnRole, Role};
-use crate::ipc::Cause;
+use crate::ipc::{Cause, SavedTable, check_digest};
 use crate::pipeline::{
     Columns, CsvSection, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation, is_step_name,
 };
 use crate::sandbox::Plugin;
-use crate::{Error, Result};
+use crate::{Error, Result, plain_file};
 use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,9 @@ pub const MANIFEST: &str = "manifest.json";
 
 /// The version of the folder's layout that this host writes and reads.
 const FORMAT: u32 = 1;
+
+/// Bytes of a manifest: a hundred thousand columns in as many steps.
+const MOST: u64 = 256 << 20;
 
 /// What to do about a manifest that makes no sense.
 const RESTORE: &str = "fit the model again, or restore its manifest from a copy";
@@ -93,6 +96,8 @@ pub struct TableEntry {
     pub file: PathBuf,
     /// How many rows it has.
     pub rows: u64,
+    /// `sha256:` and the digest of its file.
+    pub digest: String,
 }
 
 /// What fitting a step came to.
@@ -100,10 +105,10 @@ pub struct TableEntry {
 pub struct Fitted {
     /// How often the training rows were seen.
     pub passes: u32,
-    /// Rows of the model's tables.
-    pub model_rows: Vec<u64>,
-    /// Rows of the tables of partials.
-    pub partial_rows: Vec<u64>,
+    /// The model's tables.
+    pub model: Vec<SavedTable>,
+    /// The tables of partials.
+    pub partials: Vec<SavedTable>,
 }
 
 impl Manifest {
@@ -140,7 +145,7 @@ impl Manifest {
     /// Where the folder holds no model that this host can read.
     pub fn read(store: &ModelStore) -> Result<Self> {
         let path = store.root().join(MANIFEST);
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let text = plain_file::read_to_string(&path, MOST).map_err(|error| {
             Error::model("the folder holds no model")
                 .file(&path)
                 .because(error)
@@ -167,9 +172,23 @@ impl Manifest {
         }
     }
 
+    /// Checks that the tables of the model are those that were saved.
+    ///
+    /// # Errors
+    /// Where one is missing or damaged.
+    pub fn check_tables(&self, store: &ModelStore) -> Result<()> {
+        let tables = self.steps.iter().flat_map(|step| step.model.iter().map(move |table| (step, table)));
+        tables.into_iter().try_for_each(|(step, table)| {
+            check_digest(&store.root().join(&table.file), &table.digest).map_err(|error| error.step(&step.name))
+        })
+    }
+
     /// A model may come from anywhere: what it names is looked for in its own folder only.
     fn check_names(&self) -> Result<(), Cause> {
         let inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        if !self.steps.is_sorted_by(|step, next| step.ordinal < next.ordinal) {
+            return Err("its steps are not in their order".into());
+        }
         for step in &self.steps {
             if !is_step_name(&step.name) || !is_step_name(&step.plugin) {
                 return Err(
@@ -306,13 +325,14 @@ fn column(field: &arrow_schema::Field, role: Option<ColumnRole>) -> ColumnEntry 
 fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
     let description = step.plugin.description();
     let folder = ModelStore::step_folder(step);
-    let table = |kind: &str, name: &str, rows: Option<&u64>| TableEntry {
+    let table = |kind: &str, name: &str, saved: &SavedTable| TableEntry {
         name: name.to_owned(),
         file: folder.join(kind).join(format!("{name}.arrow")),
-        rows: rows.copied().unwrap_or(0),
+        rows: saved.rows,
+        digest: saved.digest.clone(),
     };
-    let model = step.plan.model.iter().enumerate();
-    let partials = step.plan.partials.iter().enumerate();
+    let model = step.plan.model.iter().zip(&fitted.model);
+    let partials = step.plan.partials.iter().zip(&fitted.partials);
     let fields = step.selection.schema.fields().iter().zip(&step.selection.roles);
     StepEntry {
         name: step.name.clone(),
@@ -323,7 +343,7 @@ fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
         params: serde_json::from_str(&step.params).unwrap_or(Value::Null),
         columns: fields.map(|(field, role)| column(field, Some(*role))).collect(),
         passes: fitted.passes,
-        model: model.map(|(at, it)| table("model", &it.name, fitted.model_rows.get(at))).collect(),
-        partials: partials.map(|(at, it)| table("partials", it.name(), fitted.partial_rows.get(at))).collect(),
+        model: model.map(|(planned, saved)| table("model", &planned.name, saved)).collect(),
+        partials: partials.map(|(planned, saved)| table("partials", planned.name(), saved)).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! Where the tables of a model are, and how they are written and read.
 
-use crate::ipc::{TableReader, TableWriter};
+use crate::ipc::{SavedTable, TableReader, TableWriter};
 use crate::pipeline::Step;
 use crate::sandbox::TableBatch;
 use crate::{Error, Result};
@@ -88,11 +88,11 @@ impl ModelWriter {
         table.write(&rows.batch)
     }
 
-    /// Completes the tables and tells how many rows each has.
+    /// Completes the tables.
     ///
     /// # Errors
     /// Where they cannot be written.
-    pub fn finish(self) -> Result<Vec<u64>> {
+    pub fn finish(self) -> Result<Vec<SavedTable>> {
         self.tables.into_iter().map(TableWriter::finish).collect()
     }
 }

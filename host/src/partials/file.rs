@@ -2,16 +2,16 @@
 
 use super::Combined;
 use crate::Result;
-use crate::ipc::TableWriter;
+use crate::ipc::{SavedTable, TableWriter};
 use arrow_array::RecordBatch;
 use std::path::Path;
 
-/// Writes combined partials to a new Arrow IPC file at `path`, hands each batch to `take` as well, and tells how many rows there are. The
-/// file's bytes depend on the table only.
+/// Writes combined partials to a new Arrow IPC file at `path`, hands each batch to `take` as well. The file's bytes depend on the
+/// table only.
 ///
 /// # Errors
 /// Where the partials cannot be combined, the file cannot be written, or `take` fails.
-pub fn write(combined: Combined, path: &Path, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<u64> {
+pub fn write(combined: Combined, path: &Path, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<SavedTable> {
     let mut writer = TableWriter::create(path, combined.table().schema())?;
     for batch in combined {
         let batch = batch?;

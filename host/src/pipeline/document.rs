@@ -2,7 +2,7 @@
 
 use super::file::PipelineFile;
 use super::violation::{Violation, first_violation};
-use crate::{Error, Result};
+use crate::{Error, Result, plain_file};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -22,7 +22,7 @@ pub struct Document {
 /// # Errors
 /// Where it cannot be read, is no TOML, or does not keep to the schema of pipeline files.
 pub fn load(path: &Path) -> Result<Document> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = plain_file::read_to_string(path, MOST).map_err(|error| {
         let error = Error::usage("the pipeline file cannot be read").file(path).because(error);
         error.hint("check the path; a pipeline is a TOML file in UTF-8")
     })?;
@@ -37,6 +37,9 @@ pub fn load(path: &Path) -> Result<Document> {
         .map_err(|error| Error::usage(format!("the pipeline file is wrong: {error}")).file(path).hint(HINT))?;
     Ok(document(pipeline))
 }
+
+/// Bytes of a pipeline file.
+const MOST: u64 = 16 << 20;
 
 const HINT: &str = "the README shows a whole pipeline file";
 

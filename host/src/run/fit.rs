@@ -130,7 +130,7 @@ impl Run<'_> {
             let combined = combiner.finish()?;
             finished.spilled += combined.statistics().spilled_bytes;
             let path = self.store.partials_path(step, combined.table().name());
-            let rows = partials::write(combined, &path, |batch| {
+            let saved = partials::write(combined, &path, |batch| {
                 self.options.stop.check()?;
                 for rows in finisher.push(&TableBatch { table, batch })? {
                     model_batches += 1;
@@ -138,7 +138,7 @@ impl Run<'_> {
                 }
                 Ok(())
             })?;
-            finished.fitted.partial_rows.push(rows);
+            finished.fitted.partials.push(saved);
         }
         finished.outcome = finisher.finish()?;
         match finished.outcome {
@@ -154,7 +154,7 @@ impl Run<'_> {
             Outcome::Model => {
                 finisher.drain(|rows| model.write(&rows))?;
                 finished.fitted.passes = pass.number + 1;
-                finished.fitted.model_rows = model.finish()?;
+                finished.fitted.model = model.finish()?;
             }
         }
         Ok(finished)

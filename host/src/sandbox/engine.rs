@@ -5,10 +5,8 @@ use super::cache::Cache;
 use super::limits::STACK;
 use super::store::State;
 use super::{Limits, Plugin};
-use crate::{Error, Result};
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::Read;
+use crate::digest::digest;
+use crate::{Error, Result, plain_file};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -70,12 +68,13 @@ impl Sandbox {
     /// Where the file cannot be read, is another than the pinned one, is no plugin, or imports what plugins may not.
     pub fn load(&self, path: &Path, limits: &Limits, pinned: Option<&str>) -> Result<Arc<Plugin>> {
         let bytes = read_component(path, limits.component)?;
-        let digest = hex_digest(&bytes);
-        if pinned.is_some_and(|pinned| pinned != format!("sha256:{digest}")) {
+        let digest = digest(&bytes);
+        if pinned.is_some_and(|pinned| pinned != digest) {
             return Err(Error::sandbox("the plugin changed while it was loaded").file(path));
         }
         let compiled = match &self.cache {
-            Some(cache) => cache.load(&self.engine, &bytes, &digest),
+            // A colon cannot be part of every system's file names.
+            Some(cache) => cache.load(&self.engine, &bytes, digest.trim_start_matches("sha256:")),
             None => Component::from_binary(&self.engine, &bytes),
         };
         let component = compiled.map_err(|error| {
@@ -91,7 +90,7 @@ impl Sandbox {
                 .because(error)
                 .hint("a plugin exports `wafermill:plugin/guest@0.1.0`; see wit/plugin.wit")
         })?;
-        Plugin::new(ready, self.clock.clone(), path, format!("sha256:{digest}"), limits.clone()).map(Arc::new)
+        Plugin::new(ready, self.clock.clone(), path, digest, limits.clone()).map(Arc::new)
     }
 
     fn check_imports(&self, component: &Component) -> Result<()> {
@@ -113,34 +112,14 @@ impl Sandbox {
 /// # Errors
 /// Where it cannot be read.
 pub fn component_digest(path: &Path, most: u64) -> Result<String> {
-    Ok(format!("sha256:{}", hex_digest(&read_component(path, most)?)))
-}
-
-fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(digest(&read_component(path, most)?))
 }
 
 fn read_component(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let bytes = read_file(path, most).map_err(|error| {
+    plain_file::read(path, most).map_err(|error| {
         let error = Error::usage("the plugin cannot be read").file(path).because(error);
         error.hint("name an installed plugin, or the path of a component, relative to the pipeline file")
-    })?;
-    if bytes.len() as u64 > most {
-        let message = format!("the plugin is larger than the {most} bytes that a component may have");
-        return Err(Error::sandbox(message).file(path));
-    }
-    Ok(bytes)
-}
-
-/// The bytes of a plain file, up to one more than `most`.
-fn read_file(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    // A device or a pipe may never end, and opening a pipe may never return.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no plain file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    })
 }
 
 /// Moves the engine's epoch on, so that calls past their deadline are interrupted. Every plugin holds on to it.

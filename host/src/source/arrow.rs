@@ -4,10 +4,11 @@ mod footer;
 
 use super::Fragment;
 use super::agree::agree;
-use super::batches::{Batches, guard};
+use super::batches::Batches;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented};
 use super::normalize::{convert, logical_type, physical_type, projected};
+use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};

@@ -1,10 +1,10 @@
 //! What the readers of all formats share: batches are cut, converted and counted, and a failure says where it arose.
 
 use super::normalize::conform;
+use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
@@ -13,9 +13,9 @@ pub(super) struct Batches {
     decoder: Option<Decoder>,
     schema: SchemaRef,
     batch_rows: usize,
-    /// What is left of a batch longer than `batch_rows`.
+    /// What is left of a batch longer than `batch_rows`, as the decoder gave it.
     rest: Option<RecordBatch>,
-    /// How many rows the decoder has given.
+    /// How many rows were given.
     rows: u64,
     /// How many it must give, where that is known.
     expected: Option<u64>,
@@ -43,27 +43,33 @@ impl Batches {
         }
     }
 
-    /// The next batch that is not empty, as long as the decoder makes it.
-    fn decode(&mut self) -> Option<Result<RecordBatch>> {
-        let decoder = self.decoder.as_mut()?;
-        let schema = &self.schema;
-        let decoded = guard(|| {
-            let batch = decoder.find(|batch| !matches!(batch, Ok(batch) if batch.num_rows() == 0))?;
-            Some(batch.and_then(|batch| conform(batch, schema)))
-        });
-        let error = match decoded.transpose().map(Result::flatten) {
-            Some(Ok(batch)) => {
-                self.rows += batch.num_rows() as u64;
-                return Some(Ok(batch));
+    /// The next rows as the decoder gives them.
+    fn decode(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        if let Some(rest) = self.rest.take() {
+            return Ok(Some(rest));
+        }
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let decoded = guard(|| decoder.find(|batch| !matches!(batch, Ok(batch) if batch.num_rows() == 0)))?;
+        match (decoded.transpose()?, self.expected) {
+            (None, Some(expected)) if expected != self.rows => {
+                let message = format!("{expected} rows are announced, {} are there", self.rows);
+                Err(ArrowError::InvalidArgumentError(message))
             }
-            Some(Err(error)) => error,
-            None => {
-                let expected = self.expected.filter(|expected| *expected != self.rows)?;
-                ArrowError::InvalidArgumentError(format!("{expected} rows are announced, {} are there", self.rows))
-            }
-        };
-        self.decoder = None;
-        Some(Err((self.explain)(error, self.rows)))
+            (decoded, _) => Ok(decoded),
+        }
+    }
+
+    /// The next rows in their form, as many as fit.
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let Some(mut batch) = self.decode()? else { return Ok(None) };
+        // Cut before it is converted: run-end encoding can hold two billion rows in a few bytes.
+        if batch.num_rows() > self.batch_rows {
+            self.rest = Some(batch.slice(self.batch_rows, batch.num_rows() - self.batch_rows));
+            batch = batch.slice(0, self.batch_rows);
+        }
+        let batch = guard(|| conform(batch, &self.schema)).flatten()?;
+        self.rows += batch.num_rows() as u64;
+        Ok(Some(batch))
     }
 }
 
@@ -71,26 +77,11 @@ impl Iterator for Batches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.rest.take() {
-            Some(rest) => rest,
-            None => match self.decode()? {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error)),
-            },
-        };
-        if batch.num_rows() <= self.batch_rows {
-            return Some(Ok(batch));
+        let next = self.next_batch();
+        if !matches!(next, Ok(Some(_))) {
+            self.decoder = None;
+            self.rest = None;
         }
-        self.rest = Some(batch.slice(self.batch_rows, batch.num_rows() - self.batch_rows));
-        Some(Ok(batch.slice(0, self.batch_rows)))
+        next.map_err(|error| (self.explain)(error, self.rows)).transpose()
     }
-}
-
-/// Runs a decoder on bytes that nobody vouches for: arrow-rs panics on some of them instead of reporting an error.
-pub(super) fn guard<T>(decode: impl FnOnce() -> T) -> Result<T, ArrowError> {
-    // After a panic the decoder is dropped, so nothing sees what state it was left in.
-    catch_unwind(AssertUnwindSafe(decode)).map_err(|panic| {
-        let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        ArrowError::InvalidArgumentError(format!("the decoder gave up: {}", message.unwrap_or("unknown reason")))
-    })
 }

@@ -6,6 +6,7 @@ mod types;
 
 use super::Fragment;
 use super::batches::Batches;
+use super::bounds::rows_of_cells;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented};
 use super::normalize::projected;
@@ -91,7 +92,7 @@ impl Fragmented for CsvSource {
         let decoder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
             .with_format(self.layout.format())
             .with_projection(columns.to_vec())
-            .with_batch_size(batch_rows.max(1))
+            .with_batch_size(rows_of_cells(batch_rows, self.schema.fields().len()))
             .build(file.open()?)
             .map_err(|error| Error::source("the file cannot be read as CSV").because(error).file(&file.path))?;
         let (layout, schema, read) = (self.layout.clone(), Arc::clone(&self.schema), columns.to_vec());

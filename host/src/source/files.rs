@@ -1,6 +1,6 @@
 //! The files of a source: one, those of a folder, or those that a glob matches.
 
-use crate::{Error, Result};
+use crate::{Error, Result, plain_file};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -42,6 +42,7 @@ pub(super) struct InputFile {
 impl InputFile {
     fn new(path: PathBuf) -> Result<Self> {
         let metadata = path.metadata().map_err(|error| cannot_read(&path, error))?;
+        plain_file::check(&metadata).map_err(|error| cannot_read(&path, error))?;
         Ok(Self { path, bytes: metadata.len(), modified: metadata.modified().ok() })
     }
 
@@ -144,6 +145,7 @@ fn common_format(files: &[InputFile]) -> Result<Format> {
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {
     let hint = match error.kind() {
         ErrorKind::NotFound => "check the path; it is relative to the current folder",
+        ErrorKind::InvalidInput => "every pass reads the rows anew: write them to a file first",
         ErrorKind::PermissionDenied => "check the permissions of the file and of its folders",
         _ => "check the disk or the mount, then run again",
     };

@@ -3,6 +3,7 @@
 mod agree;
 mod arrow;
 mod batches;
+mod bounds;
 mod csv;
 mod files;
 mod in_turn;
@@ -89,11 +90,13 @@ pub struct Fragment {
 /// Where nothing is found, a file cannot be read, two columns have one name, or the files' schemas differ.
 pub fn open(path: &str, format: Option<Format>, csv: &CsvOptions) -> Result<Box<dyn Source>> {
     let (format, files) = files::find(path, format)?;
-    Ok(match format {
+    let source: Box<dyn Source> = match format {
         Format::Parquet => Box::new(parquet::ParquetSource::open(files)?),
         Format::Csv => Box::new(csv::CsvSource::open(files, csv)?),
         Format::Arrow => Box::new(arrow::ArrowSource::open(files)?),
-    })
+    };
+    bounds::check(source.schema()).map_err(|error| error.file(path))?;
+    Ok(source)
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use super::Fragment;
 use super::agree::agree;
-use super::batches::{Batches, guard};
+use super::batches::Batches;
+use super::bounds::rows_of_bytes;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented};
 use super::normalize::{convert, logical_type, projected, text_dictionary};
+use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
@@ -100,10 +102,13 @@ impl Fragmented for ParquetSource {
                 .hint(CORRUPT)
         };
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+        let group = metadata.metadata().row_group(row_group);
+        let (rows, bytes) = (self.fragments[fragment].rows.unwrap_or(0), group.total_byte_size());
+        let batch_rows = rows_of_bytes(batch_rows, rows, u64::try_from(bytes).unwrap_or(u64::MAX));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.open()?, metadata.clone())
             .with_projection(mask)
             .with_row_groups(vec![row_group])
-            .with_batch_size(batch_rows.max(1));
+            .with_batch_size(batch_rows);
         let reader = guard(|| reader.build().map_err(ArrowError::from)).flatten().map_err(|error| explain(error, 0))?;
         let order = reading_order(columns);
         let decoder = reader.map(move |batch| batch?.project(&order));

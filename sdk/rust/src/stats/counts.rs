@@ -110,6 +110,8 @@ enum Counter {
 pub struct Counts {
     classes: Vec<KeyClass>,
     columns: Vec<ColumnCounts>,
+    /// The first columns, which were drained since the last batch.
+    drained: usize,
 }
 
 #[derive(Debug)]
@@ -233,7 +235,7 @@ impl Counts {
     pub fn new<'f>(fields: impl IntoIterator<Item = &'f Field> + Clone) -> Result<Self> {
         let classes = KeyClass::of_all(fields.clone())?;
         let columns = fields.into_iter().filter_map(|field| KeyClass::of(field.data_type()));
-        Ok(Self { columns: columns.map(ColumnCounts::new).collect(), classes })
+        Ok(Self { columns: columns.map(ColumnCounts::new).collect(), classes, drained: 0 })
     }
 
     /// Takes the first columns of a batch.
@@ -241,6 +243,7 @@ impl Counts {
     /// # Errors
     /// Where one has another type than its field said.
     pub fn update(&mut self, batch: &Batch) -> Result<()> {
+        self.drained = 0;
         for ((counts, column), field) in self.columns.iter_mut().zip(batch.columns()).zip(batch.fields()) {
             counts
                 .update(column)
@@ -254,22 +257,32 @@ impl Counts {
     /// # Errors
     /// Where it cannot be laid out.
     pub fn drain(&mut self, first: usize) -> Result<Option<Rows>> {
-        for (column, counts) in (0_u32..).zip(&mut self.columns) {
-            let taken = counts.take(DRAIN_ROWS);
-            let Some(table) =
-                self.classes.iter().position(|class| *class == counts.class).filter(|_| !taken.is_empty())
-            else {
+        // Columns of one class share a table, and so a batch.
+        let mut class = None;
+        let mut taken: Vec<(u32, Option<Category>, i64)> = Vec::new();
+        while taken.len() < DRAIN_ROWS
+            && let Some(counts) = self.columns.get_mut(self.drained)
+            && class.is_none_or(|class| class == counts.class)
+        {
+            let column = self.drained as u32;
+            let rows = counts.take(DRAIN_ROWS - taken.len());
+            if rows.is_empty() {
+                self.drained += 1;
                 continue;
-            };
-            let schema = Self::tables(&[counts.class]).remove(0).schema;
-            return Rows::new(first + table, &schema, taken.len(), |output| {
-                output.primitive::<u32>(None)?.fill(column);
-                write_categories(output, counts.class, taken.iter().map(|(value, _)| value.as_ref()))?;
-                output.primitives(taken.iter().map(|(_, count)| Some(*count)))
-            })
-            .map(Some);
+            }
+            class = Some(counts.class);
+            taken.extend(rows.into_iter().map(|(value, count)| (column, value, count)));
         }
-        Ok(None)
+        let Some(class) = class else { return Ok(None) };
+        let table = self.classes.iter().position(|known| *known == class);
+        let table = table.ok_or_else(|| Error::internal("counts of a class that was not planned"))?;
+        let schema = Self::tables(&[class]).remove(0).schema;
+        let rows = Rows::new(first + table, &schema, taken.len(), |output| {
+            output.primitives(taken.iter().map(|(column, ..)| Some(*column)))?;
+            write_categories(output, class, taken.iter().map(|(_, value, _)| value.as_ref()))?;
+            output.primitives(taken.iter().map(|(.., count)| Some(*count)))
+        });
+        rows.map(Some)
     }
 }
 

@@ -36,6 +36,8 @@ fn upper(code: u64, bits: u32) -> u64 {
 #[derive(Debug)]
 pub struct Quantiles {
     columns: Vec<Histogram>,
+    /// The first columns, which were drained since the last batch.
+    drained: usize,
 }
 
 #[derive(Debug)]
@@ -69,14 +71,15 @@ impl Histogram {
         }
     }
 
-    fn take(&mut self) -> Vec<(u64, i64)> {
+    /// Buckets with their counts, which are then gone: all of the first pass, or up to `most` of a later one.
+    fn take(&mut self, most: usize) -> Vec<(u64, i64)> {
         let mut taken: Vec<(u64, i64)> = Vec::new();
         for (high, block) in (0_u64..).zip(&mut self.coarse) {
             let counts = block.take().into_iter().flat_map(|block| block.into_iter().enumerate());
             let counts = counts.filter(|(_, count)| *count > 0);
             taken.extend(counts.map(|(low, count)| (high << 56 | (low as u64) << 48, count)));
         }
-        taken.extend(self.fine.extract_if(|_, _| true).take(DRAIN_ROWS));
+        taken.extend(self.fine.extract_if(|_, _| true).take(most));
         taken
     }
 }
@@ -99,7 +102,8 @@ impl Quantiles {
     /// # Errors
     /// Where the carry is not one of [`QuantilesReader`].
     pub fn open(columns: usize, carry: Option<&[u8]>) -> Result<Self> {
-        Ok(Self { columns: read_carry(columns, carry)?.into_iter().map(Histogram::new).collect() })
+        let columns = read_carry(columns, carry)?.into_iter().map(Histogram::new).collect();
+        Ok(Self { columns, drained: 0 })
     }
 
     /// Takes the first columns of a batch. Nulls and NaNs are left out.
@@ -107,6 +111,7 @@ impl Quantiles {
     /// # Errors
     /// Where one holds no numbers.
     pub fn update(&mut self, batch: &Batch) -> Result<()> {
+        self.drained = 0;
         for ((histogram, column), field) in self.columns.iter_mut().zip(batch.columns()).zip(batch.fields()) {
             if histogram.progress.known > 0 && histogram.progress.done() {
                 continue;
@@ -128,19 +133,26 @@ impl Quantiles {
     /// # Errors
     /// Where it cannot be laid out.
     pub fn drain(&mut self, table: usize) -> Result<Option<Rows>> {
-        for (column, histogram) in (0_u32..).zip(&mut self.columns) {
-            let taken = histogram.take();
-            if taken.is_empty() {
-                continue;
+        let mut taken: Vec<(u32, u64, i64)> = Vec::new();
+        while taken.len() < DRAIN_ROWS
+            && let Some(histogram) = self.columns.get_mut(self.drained)
+        {
+            let column = self.drained as u32;
+            let buckets = histogram.take(DRAIN_ROWS - taken.len());
+            if buckets.is_empty() {
+                self.drained += 1;
             }
-            return Rows::new(table, &Self::table().schema, taken.len(), |output| {
-                output.primitive::<u32>(None)?.fill(column);
-                output.primitives(taken.iter().map(|(bucket, _)| Some(*bucket)))?;
-                output.primitives(taken.iter().map(|(_, count)| Some(*count)))
-            })
-            .map(Some);
+            taken.extend(buckets.into_iter().map(|(bucket, count)| (column, bucket, count)));
         }
-        Ok(None)
+        if taken.is_empty() {
+            return Ok(None);
+        }
+        let rows = Rows::new(table, &Self::table().schema, taken.len(), |output| {
+            output.primitives(taken.iter().map(|(column, ..)| Some(*column)))?;
+            output.primitives(taken.iter().map(|(_, bucket, _)| Some(*bucket)))?;
+            output.primitives(taken.iter().map(|(.., count)| Some(*count)))
+        });
+        rows.map(Some)
     }
 }
 

@@ -1,0 +1,152 @@
+//! How many bytes the values of rows have, whatever their layout: dictionaries and what lies under nulls do not count.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, OffsetSizeTrait, RecordBatch};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::DataType;
+
+/// Bytes of all rows.
+pub(super) fn value_bytes(batch: &RecordBatch) -> u64 {
+    let rows = batch.num_rows() as u64;
+    batch.columns().iter().map(|column| all_bytes(column.as_ref(), rows)).sum()
+}
+
+/// Bytes of the first row, of the first two, of the first three …
+pub(super) fn running_bytes(batch: &RecordBatch) -> Vec<u64> {
+    let mut bytes = vec![0; batch.num_rows()];
+    batch.columns().iter().for_each(|column| add_bytes(column.as_ref(), &mut bytes));
+    let mut total = 0;
+    bytes.iter_mut().for_each(|row| {
+        total += *row;
+        *row = total;
+    });
+    bytes
+}
+
+fn all_bytes(array: &dyn Array, rows: u64) -> u64 {
+    if let Some(width) = array.data_type().primitive_width() {
+        return rows * width as u64;
+    }
+    match array.data_type() {
+        DataType::Utf8 if array.null_count() == 0 => span(array.as_string::<i32>().offsets()),
+        DataType::Binary if array.null_count() == 0 => span(array.as_binary::<i32>().offsets()),
+        _ => {
+            let mut bytes = vec![0; array.len()];
+            add_bytes(array, &mut bytes);
+            bytes.iter().sum()
+        }
+    }
+}
+
+fn span<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> u64 {
+    (offsets.last().as_usize() - offsets.first().as_usize()) as u64
+}
+
+/// Adds the bytes of each row to those that it has in other columns.
+fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
+    if let Some(width) = array.data_type().primitive_width() {
+        return bytes.iter_mut().for_each(|row| *row += width as u64);
+    }
+    let nulls = array.nulls();
+    match array.data_type() {
+        DataType::Boolean | DataType::Null => {}
+        DataType::Utf8 => add_lengths(array.as_string::<i32>().offsets(), nulls, bytes),
+        DataType::LargeUtf8 => add_lengths(array.as_string::<i64>().offsets(), nulls, bytes),
+        DataType::Binary => add_lengths(array.as_binary::<i32>().offsets(), nulls, bytes),
+        DataType::LargeBinary => add_lengths(array.as_binary::<i64>().offsets(), nulls, bytes),
+        DataType::FixedSizeBinary(width) => bytes.iter_mut().for_each(|row| *row += *width as u64),
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let mut values = vec![0; dictionary.values().len()];
+            add_bytes(dictionary.values().as_ref(), &mut values);
+            // Keys of nulls may point anywhere.
+            let keys = if values.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
+            let valid = keys.into_iter().enumerate().filter(|(row, _)| array.is_valid(*row));
+            valid.for_each(|(row, key)| bytes[row] += values[key]);
+        }
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            add_items(list.values().as_ref(), list.offsets(), nulls, bytes);
+        }
+        DataType::LargeList(_) => {
+            let list = array.as_list::<i64>();
+            add_items(list.values().as_ref(), list.offsets(), nulls, bytes);
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            add_items(map.entries(), map.offsets(), nulls, bytes);
+        }
+        DataType::FixedSizeList(_, size) => {
+            let mut items = vec![0; array.len() * *size as usize];
+            add_bytes(array.as_fixed_size_list().values().as_ref(), &mut items);
+            let rows = items.chunks(((*size).max(1)) as usize).zip(bytes).enumerate();
+            rows.filter(|(row, _)| array.is_valid(*row))
+                .for_each(|(_, (items, row))| *row += items.iter().sum::<u64>());
+        }
+        DataType::Struct(_) => {
+            let mut own = vec![0; array.len()];
+            array.as_struct().columns().iter().for_each(|column| add_bytes(column.as_ref(), &mut own));
+            let rows = own.into_iter().zip(bytes).enumerate();
+            rows.filter(|(row, _)| array.is_valid(*row)).for_each(|(_, (own, row))| *row += own);
+        }
+        // What else there is, no file is made of.
+        _ => {}
+    }
+}
+
+fn add_lengths<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, nulls: Option<&NullBuffer>, bytes: &mut [u64]) {
+    let lengths = offsets.lengths().zip(bytes).enumerate();
+    let valid = lengths.filter(|(row, _)| nulls.is_none_or(|nulls| nulls.is_valid(*row)));
+    valid.for_each(|(_, (length, row))| *row += length as u64);
+}
+
+fn add_items<O: OffsetSizeTrait>(
+    items: &dyn Array,
+    offsets: &OffsetBuffer<O>,
+    nulls: Option<&NullBuffer>,
+    bytes: &mut [u64],
+) {
+    let mut lengths = vec![0; items.len()];
+    add_bytes(items, &mut lengths);
+    for (row, (window, total)) in offsets.windows(2).zip(bytes).enumerate() {
+        if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
+            *total += lengths[window[0].as_usize()..window[1].as_usize()].iter().sum::<u64>();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::builder::{ListBuilder, StringBuilder};
+    use arrow_array::{ArrayRef, Int64Array, StringArray, StructArray};
+    use std::sync::Arc;
+
+    #[test]
+    fn nulls_and_dictionaries_do_not_change_what_values_weigh() {
+        let words = StringArray::from(vec![Some("one"), None, Some("three"), Some("")]);
+        let packed = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let packed = arrow_cast::cast(&words, &packed).unwrap();
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        lists.append_value([Some("ab"), None, Some("c")]);
+        lists.append_null();
+        lists.append_value([Some("def")]);
+        lists.append_value([None::<&str>]);
+        let inner: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
+        let column = |array: ArrayRef| RecordBatch::try_from_iter_with_nullable([("x", array, true)]).unwrap();
+        let structs = StructArray::try_from(vec![("a", inner), ("b", Arc::new(words.clone()) as ArrayRef)]).unwrap();
+        for (array, expected) in [
+            (Arc::new(words) as ArrayRef, [3, 3, 8, 8]),
+            (packed, [3, 3, 8, 8]),
+            (Arc::new(lists.finish()), [3, 3, 6, 6]),
+            (Arc::new(structs), [11, 19, 32, 40]),
+        ] {
+            assert_eq!(running_bytes(&column(array.clone())), expected, "{}", array.data_type());
+            assert_eq!(value_bytes(&column(array.clone())), expected[3]);
+            assert_eq!(
+                running_bytes(&column(array.slice(2, 2))),
+                [expected[2] - expected[1], expected[3] - expected[1]]
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a table may look like, so that nothing behind the source overflows.
+
+use crate::{Error, Result};
+use arrow_schema::{DataType, Schema};
+
+/// Lists and structs within each other. Readers and writers go down by recursion.
+const DEPTH: usize = 64;
+
+/// Bytes of a column's name: plugins, and the messages to them, take 64 KiB with what is said of the column besides.
+const NAME: usize = 32 << 10;
+
+/// Cells of a batch: the decoder of CSV takes 8 bytes for each before it reads the first.
+const CELLS: usize = 1 << 20;
+
+/// Bytes of a batch, as far as a file tells how long its rows are.
+const BATCH: u64 = 32 << 20;
+
+/// Checks the columns of a table.
+///
+/// # Errors
+/// Where one is nested too deep, or its name is too long.
+pub(super) fn check(schema: &Schema) -> Result<()> {
+    for field in schema.fields() {
+        if field.name().len() > NAME {
+            let message = format!("the name of a column has {} bytes, more than {NAME}", field.name().len());
+            return Err(Error::source(message).column(field.name()).hint("rename the column"));
+        }
+        if depth(field.data_type()) > DEPTH {
+            let message = format!("a column is nested more than {DEPTH} levels deep");
+            return Err(Error::source(message).column(field.name()).hint("flatten the column, or leave it out"));
+        }
+    }
+    Ok(())
+}
+
+fn depth(data_type: &DataType) -> usize {
+    // By a stack of its own: what is measured here is what overflows the other one.
+    let mut open = vec![(data_type, 0)];
+    let mut deepest = 0;
+    while let Some((data_type, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        match data_type {
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                open.push((item.data_type(), depth + 1));
+            }
+            DataType::Map(entries, _) => open.push((entries.data_type(), depth + 1)),
+            DataType::Struct(fields) => open.extend(fields.iter().map(|field| (field.data_type(), depth + 1))),
+            DataType::Union(fields, _) => open.extend(fields.iter().map(|(_, field)| (field.data_type(), depth + 1))),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// How many rows of so many columns are decoded at once.
+pub(super) fn rows_of_cells(batch_rows: usize, columns: usize) -> usize {
+    batch_rows.min(CELLS / columns.max(1)).max(1)
+}
+
+/// How many rows are decoded at once where `rows` of them have so many bytes.
+pub(super) fn rows_of_bytes(batch_rows: usize, rows: u64, bytes: u64) -> usize {
+    let row = (bytes / rows.max(1)).max(1);
+    batch_rows.min(usize::try_from(BATCH / row).unwrap_or(usize::MAX)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_schema::Field;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_too_deep_or_too_long_is_refused() {
+        let nested = |levels: usize| {
+            (0..levels).fold(DataType::Int8, |item, level| match level % 2 {
+                0 => DataType::List(Arc::new(Field::new("item", item, true))),
+                _ => DataType::Struct(vec![Field::new("field", item, true)].into()),
+            })
+        };
+        let check = |name: &str, levels| check(&Schema::new(vec![Field::new(name, nested(levels), true)]));
+        assert!(check("x", DEPTH).is_ok());
+        assert_eq!(check("x", DEPTH + 1).unwrap_err().place().column.as_deref(), Some("x"));
+        assert!(check(&"x".repeat(NAME), 0).is_ok());
+        assert!(check(&"x".repeat(NAME + 1), 0).is_err());
+    }
+
+    #[test]
+    fn batches_of_wide_and_long_rows_are_short() {
+        assert_eq!(rows_of_cells(8_192, 20), 8_192);
+        assert_eq!(rows_of_cells(8_192, 100_000), 10);
+        assert_eq!(rows_of_cells(8_192, 10_000_000), 1);
+        assert_eq!(rows_of_bytes(8_192, 1_000_000, 100_000_000), 8_192);
+        assert_eq!(rows_of_bytes(8_192, 1_000, 300_000_000), 111);
+        assert_eq!(rows_of_bytes(8_192, 0, u64::MAX), 1);
+    }
+}
