@@ -225,9 +225,8 @@ impl StepPlan {
                 format!("it announces `{name}` as {}, which no column of a table can be", write.field.data_type())
             })?;
         }
-        let lists = [self.reads.len(), self.drops.len(), self.writes.len()];
         let columns = selection.schema.fields().len() + Context::COUNT;
-        ensure(lists[0] <= columns && lists[1] <= columns, || {
+        ensure(self.reads.len() <= columns && self.drops.len() <= columns, || {
             "it reads or drops more columns than it was given".to_owned()
         })?;
         ensure(self.partials.len() <= TABLES && self.model.len() <= TABLES, || {
@@ -246,7 +245,7 @@ impl StepPlan {
         let mut tables = HashSet::new();
         let partials = self.partials.iter().map(|table| ("partials", table.name()));
         for (kind, name) in partials.chain(self.model.iter().map(|table| ("model", table.name.as_str()))) {
-            ensure(is_table_name(name), || format!("`{name}` is no name for a table"))?;
+            ensure(is_name(name), || format!("`{name}` is no name for a table"))?;
             ensure(tables.insert((kind, name)), || format!("it has two tables `{name}`"))?;
         }
         for table in &self.model {
@@ -322,7 +321,7 @@ impl StepPlan {
 }
 
 /// A field without its metadata, which does not cross.
-fn bare(field: &Field) -> Field {
+pub(crate) fn bare(field: &Field) -> Field {
     Field::new(field.name(), field.data_type().clone(), field.is_nullable())
 }
 
@@ -360,7 +359,8 @@ pub fn check_part_names(names: &[String]) -> Result<()> {
     }
 }
 
-fn is_table_name(name: &str) -> bool {
+/// Whether a plugin or one of its tables can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 64 && name.chars().all(fits)
 }

@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod check;
 pub mod contract;
+mod dictionary;
 mod digest;
 mod error;
 mod guard;

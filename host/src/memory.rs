@@ -9,8 +9,8 @@ const DEFAULT_SHARE: f64 = 0.7;
 /// Assumed where the system does not tell.
 const UNKNOWN: usize = 1 << 30;
 
-/// Less than this cannot hold one row group and one guest.
-pub const MINIMUM: usize = 64 << 20;
+/// No default is smaller: everything would spill at once.
+const LEAST_DEFAULT: usize = 64 << 20;
 
 /// Bytes that a run may use by default: 70 % of what the cgroup or the machine has.
 pub fn default_budget() -> usize {
@@ -20,7 +20,7 @@ pub fn default_budget() -> usize {
         Some(limits) if limits.total_memory > 0 => limits.total_memory.min(system.total_memory()),
         _ => system.total_memory(),
     };
-    ((total as f64 * DEFAULT_SHARE) as usize).max(MINIMUM)
+    ((total as f64 * DEFAULT_SHARE) as usize).max(LEAST_DEFAULT)
 }
 
 /// Reads a size such as `512MiB`, `2GB` or `1048576` as bytes.

@@ -219,11 +219,13 @@ fn reports_for_programs_are_json() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let place = Workplace::new();
-    let mut command = place.program.command(place.home.path());
-    let mut child = command.args(["plugin", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    for arguments in [&["plugin", "list"][..], &["plugin", "check", "split", "--rows", "10"]] {
+        let mut command = place.program.command(place.home.path());
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, make_array};
 use arrow_cast::CastOptions;
 use arrow_data::ArrayData;
@@ -10,7 +10,10 @@ use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType, Field};
 use std::sync::Arc;
 
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
 /// The bits of every NaN that reaches a file.
+const NAN_16: u16 = 0x7e00;
 const NAN_32: f32 = f32::from_bits(0x7fc0_0000);
 const NAN_64: f64 = f64::from_bits(0x7ff8_0000_0000_0000);
 
@@ -103,6 +106,18 @@ fn canonical_nans(array: ArrayRef) -> ArrayRef {
             |value| value.is_nan() & (value.to_bits() != NAN_64.to_bits()),
             |value| if value.is_nan() { NAN_64 } else { value },
         ),
+        DataType::Float16 => replace(
+            &array,
+            array.as_primitive::<Float16Type>(),
+            |value| value.is_nan() & (value.to_bits() != NAN_16),
+            |value| if value.is_nan() { Half::from_bits(NAN_16) } else { value },
+        ),
+        nested if nested.is_nested() => {
+            let data = array.to_data();
+            let children = data.child_data().iter().map(|child| canonical_nans(make_array(child.clone())).to_data());
+            let children = children.collect();
+            data.into_builder().child_data(children).build().map_or(array, make_array)
+        }
         _ => array,
     }
 }
@@ -127,7 +142,7 @@ fn cannot_join(field: &Field, error: ArrowError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::builder::{Int32Builder, ListBuilder};
+    use arrow_array::builder::{Float64Builder, Int32Builder, ListBuilder};
     use arrow_array::{Float64Array, Int32Array, StructArray};
     use arrow_buffer::NullBuffer;
     use arrow_schema::Fields;
@@ -143,6 +158,20 @@ mod tests {
             assert!(joined.is_null(2));
             assert_eq!(joined.value(3).to_bits(), (-0.0_f64).to_bits());
         }
+    }
+
+    #[test]
+    fn nans_within_lists_and_structs_get_the_same_bits_too() {
+        let odd = f64::from_bits(0xfff8_0000_0000_1234);
+        let mut lists = ListBuilder::new(Float64Builder::new());
+        lists.append_value([Some(odd), None, Some(1.0)]);
+        lists.append_null();
+        let column: ArrayRef =
+            Arc::new(StructArray::try_from(vec![("lists", Arc::new(lists.finish()) as ArrayRef)]).unwrap());
+        let joined = join(&Field::new("x", column.data_type().clone(), true), &[&column]).unwrap();
+        let lists = joined.as_struct().column(0).as_list::<i32>();
+        assert_eq!(lists.values().as_primitive::<Float64Type>().value(0).to_bits(), NAN_64.to_bits());
+        assert_eq!((joined.len(), lists.is_null(1), lists.values().is_null(1)), (2, true, true));
     }
 
     #[test]

@@ -77,9 +77,10 @@ pub fn check(plugin: &Plugin, options: &CheckOptions) -> Result<Report> {
             }
         }
         let more = examine_sets(plugin, options, &completed)?;
-        // Completions are guesses: those that are refused say nothing.
-        examined
-            .extend(more.into_iter().filter(|examined| examined.parameters.iter().any(|set| !set.accepts.is_empty())));
+        // Completions are guesses: those that are refused say nothing, those that broke the contract do.
+        let tells =
+            |report: &Report| report.failed() > 0 || report.parameters.iter().any(|set| !set.accepts.is_empty());
+        examined.extend(more.into_iter().filter(tells));
     }
     examined.into_iter().for_each(|examined| report.merge(examined));
     if report.failed() == 0 && report.parameters.iter().all(|set| set.accepts.is_empty()) {

@@ -6,7 +6,6 @@ use super::prepare::{model_store, open_table, plugins};
 use super::progress::Bar;
 use super::run::{ALL, concat_options, options, spare};
 use super::summary::{REPORT, Shown, print_report, write_report};
-use std::path::Path;
 use std::time::Instant;
 use wafermill::Result;
 use wafermill::aggregate::{Concat, Staging};
@@ -19,7 +18,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let start = Instant::now();
     let store = model_store(&arguments.model);
     let manifest = Manifest::read(&store)?;
-    manifest.check_tables(&store)?;
+    let store = store.pinned(manifest.digests());
     // The limits are the caller's: a model may come from anywhere.
     let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
     let plugins = plugins(&arguments.plugins, &limits)?;
@@ -29,7 +28,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     manifest.check_source(source.schema())?;
     let mut plan = Plan::new(source.schema().clone(), definitions)?;
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
-    spare(&arguments.out, &[Path::new(&arguments.source), store.root()])?;
+    spare(&arguments.out, source.as_ref(), &[store.root()])?;
     let stop = interrupt::stop();
     let staging = Staging::create(&arguments.out, REPORT, arguments.resources.overwrite)?;
     let options = options(&arguments.resources, manifest.folds, &staging, stop);

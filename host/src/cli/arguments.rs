@@ -84,13 +84,13 @@ pub(crate) struct SourceArguments {
     /// The format of the table: parquet, csv or arrow [default: told by the extension]
     #[arg(long, value_name = "FORMAT", value_parser = source_format)]
     pub(crate) source_format: Option<source::Format>,
-    /// The byte between the fields of a CSV file, such as `;` or `\t`
+    /// The byte between the fields of a CSV file, such as `;` or `\t` [default: a comma, or as the model was fitted]
     #[arg(long, value_name = "BYTE")]
     pub(crate) delimiter: Option<String>,
-    /// The first row of a CSV file holds values, not names
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// What stands for null in a CSV file; may be given several times [default: the empty field]
+    /// Whether the first row of a CSV file names the columns [default: true, or as the model was fitted]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) header: Option<bool>,
+    /// What stands for null in a CSV file; may be given several times [default: the empty field, or as the model was fitted]
     #[arg(long = "null", value_name = "TEXT")]
     pub(crate) nulls: Vec<String>,
 }

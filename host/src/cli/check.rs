@@ -2,7 +2,7 @@
 
 use super::arguments::PluginCheckArguments;
 use super::prepare::plugins;
-use super::print::{columns, thousands};
+use super::print::{columns, print, print_json, thousands};
 use super::run::cores;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -23,9 +23,9 @@ pub(super) fn check(arguments: &PluginCheckArguments) -> Result<()> {
     let name = &plugin.description().name;
     let report = check::check(&plugin, &options).map_err(|error| error.in_plugin(name))?;
     if arguments.json {
-        println!("{:#}", to_json(&plugin, &options, &report)?);
+        print_json(&to_json(&plugin, &options, &report)?)?;
     } else {
-        print(&plugin, &options, &report, start.elapsed().as_secs_f64());
+        print(&render(&plugin, &options, &report, start.elapsed().as_secs_f64()))?;
     }
     let broken: Vec<_> =
         report.laws.iter().filter(|tally| tally.failed > 0).map(|tally| format!("`{}`", tally.law.name())).collect();
@@ -47,29 +47,30 @@ fn to_json(plugin: &Plugin, options: &CheckOptions, report: &Report) -> Result<V
     }))
 }
 
-fn print(plugin: &Plugin, options: &CheckOptions, report: &Report, seconds: f64) {
+fn render(plugin: &Plugin, options: &CheckOptions, report: &Report, seconds: f64) -> String {
     let it = plugin.description();
-    println!("{} {}: {}\n", it.name, it.version, it.summary);
     let row = |tally: &check::Tally| {
         let outcome =
             if tally.failed == 0 { "ok".to_owned() } else { format!("FAILED {} times", thousands(tally.failed)) };
         vec![tally.law.name().to_owned(), thousands(tally.checked), outcome, tally.law.text().to_owned()]
     };
-    print!("{}", columns(&report.laws.iter().map(row).collect::<Vec<_>>()));
-    println!("\nparameters");
-    print!("{}", columns(&report.parameters.iter().map(parameters).collect::<Vec<_>>()));
-    println!(
-        "\n{} tables, {} partitions, {} calls, seed {}, {seconds:.1} s",
+    let mut text = format!("{} {}: {}\n\n", it.name, it.version, it.summary);
+    text += &columns(&report.laws.iter().map(row).collect::<Vec<_>>());
+    text += "\nparameters\n";
+    text += &columns(&report.parameters.iter().map(parameters).collect::<Vec<_>>());
+    text += &format!(
+        "\n{} tables, {} partitions, {} calls, seed {}, {seconds:.1} s\n",
         thousands(report.tables),
         thousands(report.partitions),
         thousands(report.calls),
         options.seed,
     );
-    report.findings.iter().for_each(finding);
+    text.extend(report.findings.iter().map(finding));
     let hidden = report.failed() - report.findings.len() as u64;
     if hidden > 0 {
-        println!("\n{} more of the same laws", thousands(hidden));
+        text += &format!("\n{} more of the same laws\n", thousands(hidden));
     }
+    text
 }
 
 fn parameters(set: &ParameterSet) -> Vec<String> {
@@ -83,15 +84,14 @@ fn parameters(set: &ParameterSet) -> Vec<String> {
     vec![format!("  {}", set.params), outcome]
 }
 
-fn finding(finding: &Finding) {
-    println!("\nlaw `{}`: {}", finding.law.name(), finding.detail);
+fn finding(finding: &Finding) -> String {
+    let mut text = format!("\nlaw `{}`: {}\n", finding.law.name(), finding.detail);
     if !finding.params.is_null() {
-        println!("  parameters  {}", finding.params);
+        text += &format!("  parameters  {}\n", finding.params);
     }
     if let Some(table) = &finding.table {
-        println!("  table       {table}");
+        text += &format!("  table       {table}\n");
     }
-    for line in finding.log.iter().flat_map(|log| log.lines()) {
-        println!("  log         {line}");
-    }
+    text.extend(finding.log.iter().flat_map(|log| log.lines()).map(|line| format!("  log         {line}\n")));
+    text
 }

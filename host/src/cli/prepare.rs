@@ -56,7 +56,7 @@ fn open_source(document: &Document) -> Result<Box<dyn Source>> {
     })
 }
 
-pub(super) fn source_path(document: &Document) -> PathBuf {
+fn source_path(document: &Document) -> PathBuf {
     document.folder().join(&document.pipeline.source.path)
 }
 
@@ -84,9 +84,7 @@ pub(super) fn open_table(
         // A shell has no handy way to pass a tab.
         csv.delimiter = Some(delimiter.replace("\\t", "\t"));
     }
-    if arguments.no_header {
-        csv.header = Some(false);
-    }
+    csv.header = arguments.header.or(csv.header);
     if !arguments.nulls.is_empty() {
         csv.nulls = Some(arguments.nulls.clone());
     }

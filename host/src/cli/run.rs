@@ -2,7 +2,7 @@
 
 use super::arguments::{Resources, RunArguments};
 use super::interrupt;
-use super::prepare::{MODEL, Ready, check_output, prepare, source_path};
+use super::prepare::{MODEL, Ready, check_output, prepare};
 use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn run_prepared(arguments: &RunArguments, document: &Document, source: &dyn Sour
     let parts = part_names(&plan)?;
     check_output(document, &plan)?;
     let destination = destination(document, arguments.out.as_deref());
-    spare(&destination, &[&source_path(document), document.path()])?;
+    spare(&destination, source, &[document.path()])?;
     let stop = interrupt::stop();
     let staging = Staging::create(&destination, REPORT, arguments.resources.overwrite)?;
     let store = ModelStore::new(make(&staging.path().join(MODEL))?);
@@ -80,7 +80,7 @@ pub(super) fn fit(arguments: &RunArguments) -> Result<()> {
 fn fit_prepared(arguments: &RunArguments, document: &Document, source: &dyn Source, mut plan: Plan) -> Result<()> {
     let start = Instant::now();
     let destination = destination(document, arguments.out.as_deref());
-    spare(&destination, &[&source_path(document), document.path()])?;
+    spare(&destination, source, &[document.path()])?;
     let stop = interrupt::stop();
     let staging = Staging::create(&destination, MANIFEST, arguments.resources.overwrite)?;
     let store = ModelStore::new(staging.path());
@@ -127,13 +127,14 @@ fn destination(document: &Document, out: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Refuses to replace what is read.
-pub(super) fn spare(destination: &Path, inputs: &[&Path]) -> Result<()> {
+/// Refuses to replace what is read: the files of a source, and others.
+pub(super) fn spare(destination: &Path, source: &dyn Source, others: &[&Path]) -> Result<()> {
     // Where there is nothing yet, nothing is replaced.
     let Ok(destination) = destination.canonicalize() else { return Ok(()) };
-    // A glob has no place of its own, but the folder before its first sign has.
-    let existing = |input: &Path| input.ancestors().find_map(|path| path.canonicalize().ok());
-    match inputs.iter().find(|input| existing(input).is_some_and(|input| input.starts_with(&destination))) {
+    let files = source.files();
+    let mut inputs = files.iter().chain(others);
+    let inside = |input: &&&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&destination));
+    match inputs.find(inside) {
         None => Ok(()),
         Some(input) => {
             let error = Error::usage(format!("the destination holds `{}`, which is read", input.display()));

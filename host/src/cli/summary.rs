@@ -47,10 +47,13 @@ pub(super) fn print_report(report: &Report, shown: &Shown<'_>) -> Result<()> {
 }
 
 fn render(report: &Report, shown: &Shown<'_>) -> String {
-    let (columns_in, columns_out) = report.columns;
     let rows = report.rows.map_or_else(String::new, |rows| format!("{}, ", counted(rows, "row")));
-    let mut text =
-        format!("{rows}{} in, {columns_out} out, in {:.2} s\n\n", counted(columns_in as u64, "column"), report.seconds);
+    let mut text = format!(
+        "{rows}{} in, {} out, in {:.2} s\n\n",
+        counted(report.columns_in as u64, "column"),
+        report.columns_out,
+        report.seconds
+    );
     if let Some(output) = &report.output {
         let mut rows = vec![["part", "rows", "files", "bytes"].map(str::to_owned).to_vec()];
         for part in &output.parts {

@@ -10,7 +10,7 @@ use arrow_ipc::writer::FileWriter;
 use arrow_ipc::{Block, convert::try_fb_to_schema, root_as_footer};
 use arrow_schema::SchemaRef;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Bytes behind the footer: its length and the magic.
@@ -75,12 +75,15 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a file that must hold a table with the fields of `schema`.
+    /// Opens a file that must hold a table with the fields of `schema`, and have a digest where one is given.
     ///
     /// # Errors
     /// Where the file cannot be read, is damaged, or holds another table.
-    pub fn open(path: &Path, schema: &SchemaRef) -> Result<Self> {
+    pub fn open(path: &Path, schema: &SchemaRef, digest: Option<&str>) -> Result<Self> {
         let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
+        if let Some(digest) = digest {
+            check_digest(&mut file, digest).map_err(|error| unreadable(path, error))?;
+        }
         let (footer, end) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
         let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
         let found = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
@@ -149,17 +152,12 @@ fn unwritable(path: &Path, error: impl Into<Cause>) -> Error {
 }
 
 /// Checks that a file is the one that was saved.
-///
-/// # Errors
-/// Where it cannot be read, or its digest is another.
-pub(crate) fn check_digest(path: &Path, digest: &str) -> Result<()> {
-    let file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
+fn check_digest(file: &mut File, digest: &str) -> Result<(), Cause> {
     let mut digested = DigestWriter::new(std::io::sink());
-    std::io::copy(&mut std::io::BufReader::with_capacity(1 << 20, file), &mut digested)
-        .map_err(|error| unreadable(path, error))?;
+    std::io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut digested)?;
     match digested.digest() == digest {
         true => Ok(()),
-        false => Err(unreadable(path, "it is not the file that was saved: its digest is another")),
+        false => Err("it is not the file that was saved: its digest is another".into()),
     }
 }
 
@@ -173,5 +171,5 @@ pub fn open_table(path: &Path) -> Result<TableReader> {
     let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
     let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
     let schema = try_fb_to_schema(schema).map_err(|error| unreadable(path, error))?;
-    TableReader::open(path, &std::sync::Arc::new(schema))
+    TableReader::open(path, &std::sync::Arc::new(schema), None)
 }

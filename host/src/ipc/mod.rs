@@ -6,5 +6,4 @@ mod file;
 
 pub(crate) use decode::{Cause, decode_batch, decode_schema};
 pub(crate) use encode::{BatchEncoder, encode_schema};
-pub(crate) use file::check_digest;
 pub use file::{SavedTable, TableReader, TableWriter, open_table};

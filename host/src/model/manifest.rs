@@ -1,8 +1,8 @@
 //! What stands beside the tables of a model: for people, and for applying it again.
 
 use super::ModelStore;
-use crate::contract::{ColumnRole, Role};
-use crate::ipc::{Cause, SavedTable, check_digest};
+use crate::contract::{ColumnRole, Role, is_name};
+use crate::ipc::{Cause, SavedTable};
 use crate::pipeline::{
     Columns, CsvSection, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation, is_step_name,
 };
@@ -11,7 +11,7 @@ use crate::{Error, Result, plain_file};
 use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -172,15 +172,10 @@ impl Manifest {
         }
     }
 
-    /// Checks that the tables of the model are those that were saved.
-    ///
-    /// # Errors
-    /// Where one is missing or damaged.
-    pub fn check_tables(&self, store: &ModelStore) -> Result<()> {
-        let tables = self.steps.iter().flat_map(|step| step.model.iter().map(move |table| (step, table)));
-        tables.into_iter().try_for_each(|(step, table)| {
-            check_digest(&store.root().join(&table.file), &table.digest).map_err(|error| error.step(&step.name))
-        })
+    /// The digests of the model's tables, by their files.
+    pub fn digests(&self) -> HashMap<PathBuf, String> {
+        let tables = self.steps.iter().flat_map(|step| &step.model);
+        tables.map(|table| (table.file.clone(), table.digest.clone())).collect()
     }
 
     /// A model may come from anywhere: what it names is looked for in its own folder only.
@@ -190,7 +185,7 @@ impl Manifest {
             return Err("its steps are not in their order".into());
         }
         for step in &self.steps {
-            if !is_step_name(&step.name) || !is_step_name(&step.plugin) {
+            if !is_step_name(&step.name) || !is_name(&step.plugin) {
                 return Err(
                     format!("a step cannot have the name `{}` and the plugin `{}`", step.name, step.plugin).into()
                 );

@@ -4,12 +4,15 @@ use crate::ipc::{SavedTable, TableReader, TableWriter};
 use crate::pipeline::Step;
 use crate::sandbox::TableBatch;
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// A model's folder.
 #[derive(Clone, Debug)]
 pub struct ModelStore {
     root: PathBuf,
+    /// What the tables must be, where the model was written by another run.
+    digests: Option<HashMap<PathBuf, String>>,
 }
 
 /// The tables of one step's model in the making.
@@ -23,7 +26,13 @@ pub type ModelBatches = Box<dyn Iterator<Item = Result<TableBatch>>>;
 impl ModelStore {
     /// In this folder.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), digests: None }
+    }
+
+    /// The same folder, of which only tables with these digests are read.
+    #[must_use]
+    pub fn pinned(self, digests: HashMap<PathBuf, String>) -> Self {
+        Self { digests: Some(digests), ..self }
     }
 
     /// The folder.
@@ -41,9 +50,9 @@ impl ModelStore {
         self.root.join(Self::step_folder(step)).join("partials").join(format!("{table}.arrow"))
     }
 
-    /// The file of a table of the model.
-    pub fn model_path(&self, step: &Step, table: &str) -> PathBuf {
-        self.root.join(Self::step_folder(step)).join("model").join(format!("{table}.arrow"))
+    /// The file of a table of the model, relative to the folder.
+    pub fn model_file(step: &Step, table: &str) -> PathBuf {
+        Self::step_folder(step).join("model").join(format!("{table}.arrow"))
     }
 
     /// Makes a step's folders and starts the tables of its model.
@@ -58,7 +67,8 @@ impl ModelStore {
                 .map_err(|error| Error::output("a folder cannot be made").file(&folder).because(error))?;
         }
         let tables = step.plan.model.iter();
-        let tables = tables.map(|table| TableWriter::create(&self.model_path(step, &table.name), &table.schema));
+        let tables = tables
+            .map(|table| TableWriter::create(&self.root.join(Self::model_file(step, &table.name)), &table.schema));
         Ok(ModelWriter { tables: tables.collect::<Result<_>>()? })
     }
 
@@ -69,12 +79,20 @@ impl ModelStore {
     pub fn read_model(&self, step: &Step) -> Result<ModelBatches> {
         let mut readers = Vec::new();
         for (table, planned) in step.plan.model.iter().enumerate() {
-            let path = self.model_path(step, &planned.name);
-            let reader = TableReader::open(&path, &planned.schema)?;
+            let file = Self::model_file(step, &planned.name);
+            let path = self.root.join(&file);
+            let digest = self.digests.as_ref().map(|digests| digests.get(&file).ok_or_else(|| unknown(&path)));
+            let reader = TableReader::open(&path, &planned.schema, digest.transpose()?.map(String::as_str))?;
             readers.push(reader.map(move |batch| Ok(TableBatch { table, batch: batch? })));
         }
         Ok(Box::new(readers.into_iter().flatten()))
     }
+}
+
+fn unknown(path: &Path) -> Error {
+    Error::model("the model's manifest does not name a table that its step needs")
+        .file(path)
+        .hint("fit the model again, or restore its manifest from a copy")
 }
 
 impl ModelWriter {

@@ -97,7 +97,7 @@ pub struct CsvSection {
     /// What stands for null; the empty field by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nulls: Option<Vec<String>>,
-    /// Types by column, such as `utf8` or `timestamp[us]`; the others are guessed.
+    /// Types by column, such as `string` or `timestamp[us]`; the others are guessed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, String>,
     /// From how many rows types are guessed.

@@ -5,7 +5,7 @@ use super::file::SPLIT;
 use super::layout::Layout;
 use super::plugins::Plugins;
 use super::select::{Columns, Selected};
-use crate::contract::{ColumnRole, Context, Outputs, Read, Role, Selection, StepPlan};
+use crate::contract::{ColumnRole, Context, Outputs, Read, Role, Selection, StepPlan, bare};
 use crate::sandbox::Plugin;
 use crate::{Error, Result};
 use arrow_schema::{Schema, SchemaRef};
@@ -182,7 +182,7 @@ fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step
                 return Err(error.hint("leave the column out of the step"));
             }
             writers.push(column.writer);
-            fields.push(column.field.clone());
+            fields.push(bare(&column.field));
             roles.push(*role);
         }
     }

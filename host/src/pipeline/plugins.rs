@@ -5,7 +5,7 @@ use crate::sandbox::{Limits, Plugin, Sandbox, component_digest};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The folders in which plugins are looked for, and those that were loaded.
 pub struct Plugins {
@@ -13,6 +13,8 @@ pub struct Plugins {
     folders: Vec<PathBuf>,
     limits: Limits,
     loaded: Mutex<HashMap<PathBuf, Arc<Plugin>>>,
+    /// The installed components by their digests, once they were asked for.
+    digests: OnceLock<HashMap<String, PathBuf>>,
 }
 
 impl Plugins {
@@ -23,7 +25,7 @@ impl Plugins {
             Some(folder) => vec![folder.to_owned()],
             None => default_folders(),
         };
-        Self { sandbox, folders, limits, loaded: Mutex::default() }
+        Self { sandbox, folders, limits, loaded: Mutex::default(), digests: OnceLock::new() }
     }
 
     /// The folders, in the order in which they are looked in.
@@ -44,12 +46,15 @@ impl Plugins {
     /// # Errors
     /// Where there is none, or it is no plugin.
     pub fn get_pinned(&self, name: &str, digest: &str) -> Result<Arc<Plugin>> {
-        let installed = self.installed();
-        let limit = self.limits.component;
-        match installed.into_iter().find(|path| component_digest(path, limit).is_ok_and(|found| found == digest)) {
-            Some(path) => self.load(name, path, Some(digest)),
+        let digest_of = |path: &Path| component_digest(path, self.limits.component);
+        let digests = self.digests.get_or_init(|| {
+            let installed = self.installed().into_iter();
+            installed.filter_map(|path| Some((digest_of(&path).ok()?, path))).collect()
+        });
+        match digests.get(digest) {
+            Some(path) => self.load(name, path.clone(), Some(digest)),
             None => {
-                let found = component_digest(&self.find(name, Path::new(""))?, limit)?;
+                let found = digest_of(&self.find(name, Path::new(""))?)?;
                 Err(Error::model(format!("the model was fitted with {digest}, and {found} is installed")).hint(
                     "install the plugin that it was fitted with, name its folder with `--plugins`, or fit the model again",
                 ))

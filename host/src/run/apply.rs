@@ -21,14 +21,12 @@ impl Run<'_> {
         let passed_on = plan.layout().columns().filter(|column| column.writer.is_none());
         columns.extend(passed_on.filter_map(|column| plan.source().index_of(column.field.name()).ok()));
         let prepare = aggregate.preparation();
-        let work = || {
-            Ok(ApplyWork {
-                plan,
-                schema: schema.clone(),
-                folds: self.options.folds,
-                prepare: prepare.clone(),
-                runner: StepRunner::new(plan, self.store, self.timing),
-            })
+        let work = || ApplyWork {
+            plan,
+            schema: schema.clone(),
+            folds: self.options.folds,
+            prepare: prepare.clone(),
+            runner: StepRunner::new(plan, self.store, self.timing),
         };
         let mut total = 0;
         self.progress.begin("apply", known_rows(self.source));

@@ -86,18 +86,16 @@ impl Run<'_> {
         let columns = source_columns(plan, involved);
         let combiners = self.combiners(plan, active)?;
         let trained = AtomicU64::new(0);
-        let work = || {
-            Ok(FitWork {
-                plan,
-                active,
-                needed: &needed,
-                combiners: &combiners,
-                folds: self.options.folds,
-                timing: self.timing,
-                trained: &trained,
-                runner: StepRunner::new(plan, self.store, self.timing),
-                fitters: BTreeMap::new(),
-            })
+        let work = || FitWork {
+            plan,
+            active,
+            needed: &needed,
+            combiners: &combiners,
+            folds: self.options.folds,
+            timing: self.timing,
+            trained: &trained,
+            runner: StepRunner::new(plan, self.store, self.timing),
+            fitters: BTreeMap::new(),
         };
         let mut total = 0;
         self.scan(columns).run(work, |rows| {
@@ -212,7 +210,7 @@ fn no_rows(plan: &Plan) -> Error {
     let error = Error::source("there are no rows to fit on");
     match plan.steps().first() {
         Some(step) if step.is_split() => {
-            error.at("/split").hint("the first part of the split got none: check its shares, or the source")
+            error.at("/split").hint("the training part of the split got none: check its share, or the source")
         }
         _ => error.at("/source/path").hint("the source has none: check what it names"),
     }

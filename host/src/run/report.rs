@@ -11,8 +11,10 @@ use std::time::Duration;
 pub struct Report {
     /// Rows of the source, where they were read.
     pub rows: Option<u64>,
-    /// Columns of the source, and of what came out.
-    pub columns: (usize, usize),
+    /// How many columns the source has.
+    pub columns_in: usize,
+    /// How many columns came out.
+    pub columns_out: usize,
     /// Passes over the source that fitted steps.
     pub passes: Vec<PassReport>,
     /// The steps, a split first.
@@ -64,7 +66,8 @@ impl Report {
         let (rows, output) = applied.unzip();
         Self {
             rows: rows.or(fitted_rows),
-            columns: (plan.source().fields().len(), plan.layout().columns().count()),
+            columns_in: plan.source().fields().len(),
+            columns_out: plan.layout().columns().count(),
             passes: fit.map_or_else(Vec::new, |fit| fit.passes),
             steps,
             output,

@@ -1,19 +1,16 @@
 //! The columns of one batch on their way through the steps.
 
 use crate::contract::{ColumnRole, Context, Read};
+use crate::dictionary::compact;
 use crate::hash;
 use crate::pipeline::Step;
 use crate::{Error, Result};
-use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, UInt8Array, UInt32Array, UInt64Array,
-};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt8Array, UInt64Array};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
-use arrow_select::take::take;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -151,29 +148,13 @@ fn passable(column: &ArrayRef, dictionary: bool) -> Result<ArrayRef> {
     let DataType::Dictionary(_, values) = column.data_type() else { return Ok(column.clone()) };
     let typed = column.as_dictionary_opt::<Int32Type>();
     match typed {
-        Some(typed) if dictionary && typed.values().null_count() == 0 => compact(typed),
+        // Values that no row has are left out where there are many: the dictionary crosses with every batch.
+        Some(typed) if dictionary && typed.values().null_count() == 0 => match typed.values().len() > typed.len() / 2 {
+            true => compact(typed).map_err(internal),
+            false => Ok(column.clone()),
+        },
         _ => cast(column, values).map_err(internal),
     }
-}
-
-/// Leaves out values that no row has, where there are many: the dictionary crosses with every batch.
-fn compact(column: &DictionaryArray<Int32Type>) -> Result<ArrayRef> {
-    let values = column.values();
-    if values.len() <= column.len() / 2 {
-        return Ok(Arc::new(column.clone()));
-    }
-    let mut used = BooleanBufferBuilder::new(values.len());
-    used.append_n(values.len(), false);
-    column.keys().iter().flatten().for_each(|key| used.set_bit(key as usize, true));
-    let used = used.finish();
-    let kept: UInt32Array = used.set_indices().map(|index| Some(index as u32)).collect();
-    let mut renumbered = vec![0_i32; values.len()];
-    used.set_indices().zip(0..).for_each(|(old, new)| renumbered[old] = new);
-    // What stands in a null's place may point anywhere.
-    let renumber = |key: &i32| renumbered.get(*key as usize).copied().unwrap_or(0);
-    let keys = Int32Array::new(column.keys().values().iter().map(renumber).collect(), column.nulls().cloned());
-    let values = take(values, &kept, None).map_err(internal)?;
-    DictionaryArray::try_new(keys, values).map(|column| Arc::new(column) as ArrayRef).map_err(internal)
 }
 
 pub(super) fn internal(error: arrow_schema::ArrowError) -> Error {
@@ -189,17 +170,5 @@ mod tests {
         let mut counts = [0; 5];
         (0..50_000_u64).for_each(|row| counts[fold(row.wrapping_mul(0x9e37_79b9_7f4a_7c15), 5) as usize] += 1);
         assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
-    }
-
-    #[test]
-    fn compacting_a_dictionary_keeps_every_row() {
-        let values: Vec<_> = (0..1_000).map(|value| format!("v{value}")).collect();
-        let keys = Int32Array::from(vec![Some(999), None, Some(3), Some(999)]);
-        let column = DictionaryArray::new(keys, Arc::new(arrow_array::StringArray::from(values)));
-        let compacted = compact(&column).unwrap();
-        let compacted = compacted.as_dictionary::<Int32Type>();
-        assert_eq!(compacted.values().len(), 2);
-        let words: Vec<_> = compacted.downcast_dict::<arrow_array::StringArray>().unwrap().into_iter().collect();
-        assert_eq!(words, [Some("v999"), None, Some("v3"), Some("v999")]);
     }
 }

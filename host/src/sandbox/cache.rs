@@ -81,13 +81,11 @@ fn key(engine: &Engine, digest: &str) -> String {
     format!("{digest}-{:016x}", settings.finish())
 }
 
-#[cfg(unix)]
 fn create_private(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-#[cfg(unix)]
 fn is_private(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
@@ -95,7 +93,6 @@ fn is_private(folder: &Path) -> bool {
 }
 
 /// Whether a file is a plain one of this user, with no other name, that nobody else can write to.
-#[cfg(unix)]
 fn is_own(metadata: &Metadata, folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let alone = metadata.is_file() && metadata.nlink() == 1 && metadata.mode() & 0o022 == 0;
@@ -103,27 +100,10 @@ fn is_own(metadata: &Metadata, folder: &Path) -> bool {
 }
 
 /// A file made just now tells who this user is, without a call into libc.
-#[cfg(unix)]
 fn own_uid(folder: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     let file = tempfile::tempfile_in(folder).ok()?;
     Some(file.metadata().ok()?.uid())
-}
-
-#[cfg(not(unix))]
-fn create_private(_: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-/// Whose folder it is can be told on Unix only; elsewhere nothing is cached.
-#[cfg(not(unix))]
-fn is_private(_: &Path) -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-fn is_own(_: &Metadata, _: &Path) -> bool {
-    false
 }
 
 #[cfg(test)]
@@ -151,7 +131,6 @@ mod tests {
         assert_eq!(fs::read(&entry).unwrap(), whole);
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_folder_that_others_can_write_to_is_not_trusted() {
         use std::os::unix::fs::PermissionsExt;

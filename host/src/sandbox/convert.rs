@@ -2,7 +2,9 @@
 
 use super::bindings::wafermill::plugin::types;
 use super::limits::Limits;
-use crate::contract::{ColumnRole, Context, Description, ModelTable, Passes, Read, Role, Selection, StepPlan, Write};
+use crate::contract::{
+    ColumnRole, Context, Description, ModelTable, Passes, Read, Role, Selection, StepPlan, Write, is_name,
+};
 use crate::ipc::{Cause, decode_schema, encode_schema};
 use crate::partials::{Operator, PartialTable};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -17,8 +19,8 @@ pub(super) fn description(description: types::Description) -> Result<Description
     if name.len() + version.len() + summary.len() + params_schema.len() > DESCRIPTION {
         return Err("the description is longer than 1 MiB".into());
     }
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
-        return Err("the name is not made of lower case letters, digits and hyphens".into());
+    if !is_name(&name) {
+        return Err("the name is not made of 1 to 64 lower case letters, digits and hyphens".into());
     }
     if semver::Version::parse(&version).is_err() {
         return Err(format!("`{}` is no semantic version", version.escape_debug()).into());

@@ -105,14 +105,14 @@ fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits)
         Some(Trap::Interrupt) => {
             let seconds = limits.call.as_secs();
             Error::sandbox(format!("`{export}` took longer than the {seconds} s that a call may take"))
-                .hint("raise the limit with `[limits] call_seconds = 120` in the pipeline file")
+                .hint("raise the limit: `call_seconds` in `[limits]` of the pipeline file, `--call-seconds` of `apply`")
         }
         Some(Trap::StackOverflow) => Error::sandbox(format!("`{export}` ran out of stack")),
         // What traps after a growth was denied is an allocator that gave up.
         _ if state.memory.denied => {
             let memory = format_size(limits.memory as u64);
             Error::sandbox(format!("`{export}` needs more than the {memory} of memory that the plugin may have"))
-                .hint("raise the limit with `[limits] memory = \"1GiB\"` in the pipeline file")
+                .hint("raise the limit: `memory` in `[limits]` of the pipeline file, `--guest-memory` of `apply`")
         }
         Some(trap) => Error::sandbox(format!("`{export}` trapped: {trap}")),
         // wasmtime has no type for it; the message is that of `Store::set_hostcall_fuel`.

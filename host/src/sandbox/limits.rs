@@ -11,7 +11,8 @@ pub struct Limits {
     pub call: Duration,
     /// Bytes that one call may return. A batch of 8,192 rows with 1,000 columns of 8 bytes is 64 MiB.
     pub returned: usize,
-    /// Bytes of a batch that is passed in one call; larger ones are cut. A quarter of the memory at most.
+    /// Bytes of a batch that is passed in one call; larger ones are cut. An eighth of the memory, so that what comes of
+    /// it fits too, and at most 64 MiB.
     pub passed: usize,
     /// Bytes of linear memory from which on a fitter is drained and replaced.
     pub drain: usize,
@@ -42,7 +43,7 @@ pub(crate) const STACK: usize = 1 << 20;
 pub(crate) const TABLE_ELEMENTS: usize = 200_000;
 
 /// Core instances, memories and tables of one component. Adapters need a few each.
-pub(crate) const PARTS: usize = 64;
+pub(crate) const CORE_ITEMS: usize = 64;
 
 impl Default for Limits {
     fn default() -> Self {

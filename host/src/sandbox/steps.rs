@@ -5,9 +5,12 @@ use super::convert;
 use super::instance::Instance;
 use super::plugin::Plugin;
 use crate::contract::{Outputs, Selection, StepPlan};
+use crate::dictionary::compact;
 use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
 use crate::{Error, Result};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use std::sync::Arc;
@@ -70,14 +73,37 @@ pub enum Outcome {
 }
 
 /// Cuts a batch to pieces that an instance can take in one call: halves, until they are small enough or one row.
-fn pieces(batch: &RecordBatch, most: usize) -> Vec<RecordBatch> {
+fn pieces(batch: &RecordBatch, most: usize) -> Result<Vec<RecordBatch>> {
+    if bytes(batch) <= most {
+        return Ok(vec![batch.clone()]);
+    }
+    // A dictionary crosses whole with each piece.
+    let batch = compacted(batch)?;
     let rows = batch.num_rows();
-    let bytes: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
-    if bytes <= most || rows <= 1 {
-        return vec![batch.clone()];
+    if bytes(&batch) <= most || rows <= 1 {
+        return Ok(vec![batch]);
     }
     let half = rows / 2;
-    [batch.slice(0, half), batch.slice(half, rows - half)].iter().flat_map(|half| pieces(half, most)).collect()
+    let mut all = pieces(&batch.slice(0, half), most)?;
+    all.extend(pieces(&batch.slice(half, rows - half), most)?);
+    Ok(all)
+}
+
+fn bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+}
+
+/// The same rows behind dictionaries of the values that they have.
+fn compacted(batch: &RecordBatch) -> Result<RecordBatch> {
+    let column = |column: &ArrayRef| match column.as_dictionary_opt::<Int32Type>() {
+        Some(dictionary) => compact(dictionary),
+        None => Ok(column.clone()),
+    };
+    let columns = batch.columns().iter().map(column).collect::<Result<Vec<_>, _>>();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    columns
+        .and_then(|columns| RecordBatch::try_new_with_options(batch.schema(), columns, &options))
+        .map_err(|error| Error::internal("a batch cannot be cut").because(error))
 }
 
 /// Reads rows that a plugin gave for one of its tables.
@@ -123,7 +149,7 @@ impl Fitter {
     pub fn update(&mut self, batch: &RecordBatch) -> Result<()> {
         let Self { instance, resource, encoder, .. } = self;
         let mut start = 0;
-        for piece in pieces(batch, instance.limits().passed) {
+        for piece in pieces(batch, instance.limits().passed)? {
             let message =
                 encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
             instance
@@ -180,7 +206,7 @@ impl Finisher {
     pub fn push(&mut self, partials: &TableBatch) -> Result<Vec<TableBatch>> {
         let mut model = Vec::new();
         let Self { instance, resource, tables, encoder } = self;
-        for piece in pieces(&partials.batch, instance.limits().passed) {
+        for piece in pieces(&partials.batch, instance.limits().passed)? {
             let batch =
                 encoder.encode(&piece).map_err(|error| Error::internal("partials cannot be encoded").because(error))?;
             let rows = types::TableBatch { table: partials.table as u32, batch: batch.to_vec() };
@@ -232,12 +258,12 @@ fn drain(
 ) -> Result<()> {
     let mut bytes = 0;
     while let Some(rows) = next(instance)? {
+        // What it gives was in its memory: one that gives more than that will never end.
+        bytes += rows.batch.len();
         let rows = table_batch(instance, export, tables, rows)?;
         if rows.batch.num_rows() == 0 {
             return Err(instance.broken(export, "a batch without rows"));
         }
-        // What it gives was in its memory: one that gives more than that will never end.
-        bytes += rows.batch.get_array_memory_size();
         if bytes > instance.limits().drained() {
             return Err(instance.broken(export, "more rows than its memory can have held"));
         }
@@ -273,7 +299,7 @@ impl Transformer {
     /// Where the plugin refuses them, traps or breaks a limit.
     pub fn load(&mut self, model: &TableBatch) -> Result<()> {
         let Self { instance, resource, encoder, .. } = self;
-        for piece in pieces(&model.batch, instance.limits().passed) {
+        for piece in pieces(&model.batch, instance.limits().passed)? {
             let batch =
                 encoder.encode(&piece).map_err(|error| Error::internal("a model cannot be encoded").because(error))?;
             let rows = types::TableBatch { table: model.table as u32, batch: batch.to_vec() };
@@ -308,7 +334,7 @@ impl Transformer {
         let outputs = outputs.as_ref().ok_or_else(|| Error::internal("`outputs` was not called before `apply`"))?;
         let mut applied = Vec::with_capacity(1);
         let mut start = 0;
-        for piece in pieces(batch, instance.limits().passed) {
+        for piece in pieces(batch, instance.limits().passed)? {
             let message =
                 encoder.encode(&piece).map_err(|error| Error::internal("a batch cannot be encoded").because(error))?;
             let result = instance
@@ -324,5 +350,26 @@ impl Transformer {
             applied.push(result);
         }
         Ok(applied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{DictionaryArray, StringArray};
+
+    #[test]
+    fn pieces_carry_only_the_dictionary_that_they_use() {
+        let values = StringArray::from_iter_values((0..100).map(|value| format!("{value:02}").repeat(50)));
+        let keys = (0..1_000).map(|row| row * 7 % 100).collect();
+        let column = DictionaryArray::<Int32Type>::new(keys, Arc::new(values));
+        let batch = RecordBatch::try_from_iter([("x", Arc::new(column) as ArrayRef)]).unwrap();
+        let pieces = pieces(&batch, 8_000).unwrap();
+        assert!(pieces.len() < 40, "{} pieces", pieces.len());
+        assert!(pieces.iter().all(|piece| bytes(piece) <= 8_000));
+        let words = |batch: &RecordBatch| arrow_cast::cast(batch.column(0), &arrow_schema::DataType::Utf8).unwrap();
+        let again: Vec<_> = pieces.iter().map(words).collect();
+        let again: Vec<&dyn Array> = again.iter().map(AsRef::as_ref).collect();
+        assert_eq!(&arrow_select::concat::concat(&again).unwrap(), &words(&batch));
     }
 }

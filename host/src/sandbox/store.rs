@@ -1,7 +1,7 @@
 //! The host's side of an instance: its limits and its log.
 
 use super::bindings::wafermill::plugin::{logging, types};
-use super::limits::{Limits, PARTS, TABLE_ELEMENTS};
+use super::limits::{CORE_ITEMS, Limits, TABLE_ELEMENTS};
 use super::log::Log;
 use wasmtime::ResourceLimiter;
 
@@ -65,15 +65,15 @@ impl ResourceLimiter for Memory {
     }
 
     fn instances(&self) -> usize {
-        PARTS
+        CORE_ITEMS
     }
 
     fn tables(&self) -> usize {
-        PARTS
+        CORE_ITEMS
     }
 
     fn memories(&self) -> usize {
-        PARTS
+        CORE_ITEMS
     }
 }
 

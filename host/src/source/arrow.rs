@@ -14,6 +14,7 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use std::io::{BufReader, Read, Seek};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Arrow IPC files and streams as one table.
@@ -24,12 +25,12 @@ pub(super) struct ArrowSource {
     files: Vec<InputFile>,
     fragments: Vec<Fragment>,
     /// For each fragment its file and what it is there.
-    parts: Vec<(usize, Part)>,
+    parts: Vec<(usize, Piece)>,
 }
 
 /// What a fragment is in its file.
 #[derive(Clone, Copy)]
-enum Part {
+enum Piece {
     Stream,
     Batch(usize),
 }
@@ -48,13 +49,13 @@ impl ArrowSource {
                 for (block, batch) in blocks.into_iter().enumerate() {
                     let name = format!("{name}#{block}");
                     fragments.push(Fragment { name: name.into(), rows: Some(batch.rows), bytes: batch.bytes });
-                    parts.push((index, Part::Batch(block)));
+                    parts.push((index, Piece::Batch(block)));
                 }
             } else {
                 let stream = guard(|| StreamReader::try_new(reader, None)).flatten().map_err(failed)?;
                 schemas.push(stream.schema());
                 fragments.push(Fragment { name: name.to_string().into(), rows: None, bytes: file.bytes });
-                parts.push((index, Part::Stream));
+                parts.push((index, Piece::Stream));
             }
         }
         let logical: Vec<Schema> = schemas.iter().map(|schema| convert(schema, logical_type)).collect();
@@ -73,14 +74,18 @@ impl Fragmented for ArrowSource {
         &self.fragments
     }
 
+    fn files(&self) -> Vec<&Path> {
+        self.files.iter().map(|file| file.path.as_path()).collect()
+    }
+
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let (file, part) = self.parts[fragment];
         let file = &self.files[file];
         let path = file.path.clone();
         let explain = move |error: ArrowError, rows| {
             let what = match part {
-                Part::Stream => format!("the stream cannot be decoded after {rows} rows"),
-                Part::Batch(index) => format!("record batch {index} cannot be decoded"),
+                Piece::Stream => format!("the stream cannot be decoded after {rows} rows"),
+                Piece::Batch(index) => format!("record batch {index} cannot be decoded"),
             };
             Error::source(what)
                 .because(error)
@@ -102,10 +107,10 @@ impl Fragmented for ArrowSource {
 
 type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
-fn open_part(file: std::fs::File, part: Part, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
+fn open_part(file: std::fs::File, part: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
     Ok(match part {
-        Part::Stream => Box::new(StreamReader::try_new(BufReader::new(file), Some(columns))?),
-        Part::Batch(index) => {
+        Piece::Stream => Box::new(StreamReader::try_new(BufReader::new(file), Some(columns))?),
+        Piece::Batch(index) => {
             let mut reader = FileReader::try_new(file, Some(columns))?;
             reader.set_index(index)?;
             Box::new(reader.take(1))

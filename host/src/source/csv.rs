@@ -16,6 +16,7 @@ use arrow_schema::{ArrowError, DataType, SchemaRef};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How CSV files are written.
@@ -85,6 +86,10 @@ impl Fragmented for CsvSource {
 
     fn fragments(&self) -> &[Fragment] {
         &self.fragments
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        self.files.iter().map(|file| file.path.as_path()).collect()
     }
 
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {

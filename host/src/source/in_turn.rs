@@ -4,6 +4,7 @@ use super::{BatchReader, Fragment, Position, Source, SourceBatch};
 use crate::Result;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use std::path::Path;
 
 /// The batches of one fragment, in the order of its rows; after an error there are no more.
 pub(super) type FragmentReader = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -16,6 +17,9 @@ pub(super) trait Fragmented: Send + Sync {
     /// As for [`Source`]; fixed when the table was opened.
     fn fragments(&self) -> &[Fragment];
 
+    /// As for [`Source`].
+    fn files(&self) -> Vec<&Path>;
+
     /// Reads a fragment from its start, as [`Source::read`] reads the table.
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader>;
 }
@@ -27,6 +31,10 @@ impl<T: Fragmented> Source for T {
 
     fn fragments(&self) -> &[Fragment] {
         Fragmented::fragments(self)
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        Fragmented::files(self)
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {

@@ -13,9 +13,10 @@ mod parquet;
 pub use csv::CsvOptions;
 pub use files::Format;
 
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A table that can be read as often as needed; its rows have the same order every time.
@@ -25,6 +26,11 @@ pub trait Source: Send + Sync {
 
     /// What the table is made of, in the order of the rows.
     fn fragments(&self) -> &[Fragment];
+
+    /// The files that are read, where there are any.
+    fn files(&self) -> Vec<&Path> {
+        Vec::new()
+    }
 
     /// Reads all rows, in order, in physical batches of at most `batch_rows` rows and at least one.
     ///
@@ -64,8 +70,11 @@ pub struct Position {
 }
 
 impl Position {
-    /// Places an error, whose rows are counted from the start of the batch.
+    /// Places an error, whose rows are counted from the start of the batch. One of the model is not the rows'.
     pub fn place(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::Model {
+            return error;
+        }
         error.offset_rows(self.start).fragment(self.fragment).file(&*self.name)
     }
 }

@@ -14,6 +14,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Parquet files as one table.
@@ -88,6 +89,10 @@ impl Fragmented for ParquetSource {
 
     fn fragments(&self) -> &[Fragment] {
         &self.fragments
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        self.files.iter().map(|file| file.file.path.as_path()).collect()
     }
 
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {

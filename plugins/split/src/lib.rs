@@ -3,9 +3,7 @@
 //! The part of a row depends on nothing but its hash, the ratios and the seed: equal keys always meet in one part, and rows
 //! added tomorrow move none of today's.
 
-use schemars::{JsonSchema, Schema as JsonSchemaObject, SchemaGenerator};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use std::borrow::Cow;
+use schemars::JsonSchema;
 use std::collections::BTreeMap;
 use wafermill_sdk::{
     Batch, ColumnRole, ContextColumn, DataType, Error, Field, Output, Plan, PluginRole, Result, Selection, Task,
@@ -19,73 +17,47 @@ const PARTS: &str = "wafermill:parts";
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The parts' names and their shares, which add up to 1. Later steps are fitted on the first part.
-    #[serde(default)]
-    pub parts: Parts,
+    /// The parts' names and their shares, which add up to 1.
+    #[serde(default = "default_parts")]
+    pub parts: BTreeMap<String, f64>,
+    /// The part that later steps are fitted on.
+    #[serde(default = "default_train")]
+    pub train: String,
     /// Another seed divides the rows in another way.
     #[serde(default)]
     pub seed: u64,
 }
 
-/// Names with their shares, in the order of the file.
-#[derive(Debug)]
-pub struct Parts(Vec<(String, f64)>);
-
-impl Default for Parts {
-    fn default() -> Self {
-        Self([("train", 0.8), ("val", 0.1), ("test", 0.1)].map(|(name, share)| (name.to_owned(), share)).into())
-    }
+fn default_parts() -> BTreeMap<String, f64> {
+    [("train", 0.8), ("val", 0.1), ("test", 0.1)].map(|(name, share)| (name.to_owned(), share)).into()
 }
 
-impl<'de> Deserialize<'de> for Parts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Parts;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a table of parts and their shares")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = map.next_entry()? {
-                    parts.push(part);
-                }
-                Ok(Parts(parts))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder)
-    }
+fn default_train() -> String {
+    "train".to_owned()
 }
 
-impl JsonSchema for Parts {
-    fn schema_name() -> Cow<'static, str> {
-        "Parts".into()
+impl Params {
+    /// The parts' names and shares: that of the training rows, then the others by name. The order in which a file lists them means
+    /// nothing, since tables in TOML and objects in JSON have none.
+    fn in_order(&self) -> Result<Vec<(&str, f64)>> {
+        let Some(train) = self.parts.get(&self.train) else {
+            return Err(Error::invalid_params(format!("no part has the name `{}`", self.train))
+                .hint("name the part that later steps are fitted on with `train`"));
+        };
+        let others = self.parts.iter().filter(|(name, _)| **name != self.train);
+        let others = others.map(|(name, share)| (name.as_str(), *share));
+        Ok([(self.train.as_str(), *train)].into_iter().chain(others).collect())
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> JsonSchemaObject {
-        BTreeMap::<String, f64>::json_schema(generator)
-    }
-}
-
-impl Parts {
     /// For each part the first 64-bit hash that is not its own; the last part takes all that is left.
     fn bounds(&self) -> Result<Vec<u64>> {
-        let Parts(parts) = self;
+        let parts = self.in_order()?;
         let total: f64 = parts.iter().map(|(_, share)| share).sum();
-        if parts.is_empty() || parts.len() > 255 {
+        if parts.len() > 255 {
             return Err(Error::invalid_params(format!("a split makes 1 to 255 parts, not {}", parts.len())));
         }
         if let Some((name, share)) = parts.iter().find(|(_, share)| share.is_nan() || *share <= 0.0) {
             return Err(Error::invalid_params(format!("part `{name}` has the share {share}, which is not above 0")));
-        }
-        let repeats =
-            |(index, (name, _)): &(usize, &(String, f64))| parts[..*index].iter().any(|(other, _)| other == name);
-        if let Some((_, (name, _))) = parts.iter().enumerate().find(repeats) {
-            return Err(Error::invalid_params(format!("there are two parts `{name}`")));
         }
         if (total - 1.0).abs() > 1e-9 {
             return Err(Error::invalid_params(format!("the shares of the parts add up to {total}, not to 1")));
@@ -124,8 +96,8 @@ impl Transform for Split {
     type Params = Params;
 
     fn plan(params: &Params, selection: &Selection) -> Result<Plan> {
-        params.parts.bounds()?;
-        let names: Vec<_> = params.parts.0.iter().map(|(name, _)| name).collect();
+        params.bounds()?;
+        let names: Vec<_> = params.in_order()?.into_iter().map(|(name, _)| name).collect();
         let names = serde_json::to_string(&names).map_err(|error| Error::internal(error.to_string()))?;
         let field = Field::new("part", DataType::UInt8, false).with_metadata([(PARTS, names)]);
         let keyed = selection.with_role(ColumnRole::Key).next().is_some();
@@ -134,7 +106,7 @@ impl Transform for Split {
     }
 
     fn open(task: Task<Params>) -> Result<Self> {
-        let bounds = task.params.parts.bounds()?;
+        let bounds = task.params.bounds()?;
         Ok(Self { bounds, seed: task.params.seed })
     }
 

@@ -108,6 +108,7 @@ pub(crate) struct Pair(pub(crate) i64, pub(crate) i64);
 impl Push for Pair {
     type Output = Self;
 
+    // The trait's function is unsafe since others write through pointers; this one indexes, and so panics where it must not write.
     unsafe fn push(&self, target: &mut [u8], _: usize) {
         target[..8].copy_from_slice(&self.0.to_le_bytes());
         target[8..16].copy_from_slice(&self.1.to_le_bytes());

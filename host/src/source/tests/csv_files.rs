@@ -76,7 +76,7 @@ fn stated_types_cover_time_and_refuse_what_is_unknown() {
     assert!(open_with(&folder, "x.csv", state("d", "time")).is_ok());
     for (name, data_type) in [("t", "varchar"), ("t", "decimal(2, 5)"), ("t", "timestamp[h]"), ("u", "bool")] {
         let error = open_with(&folder, "x.csv", state(name, data_type)).err().unwrap();
-        assert_eq!((error.kind(), error.place().column.as_deref()), (crate::ErrorKind::Usage, Some(name)));
+        assert_eq!((error.kind(), error.place().column.as_deref()), (ErrorKind::Usage, Some(name)));
     }
 }
 
