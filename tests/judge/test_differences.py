@@ -128,7 +128,7 @@ def test_a_split_without_training_rows_has_no_parameters(mill):
     split = {"plugin": "split", "key": ["id"], "params": {"parts": {"train": 1e-9, "test": 1 - 1e-9}}}
     rows = pa.table({"id": [1, 2, 3], "x": [1.0, 2.0, 3.0]})
     message = mill.refused(rows, [step("scale", ["x"])], split=split)
-    assert "no rows to fit on" in message and "hint: the first part of the split got none" in message
+    assert "no rows to fit on" in message and "hint: the training part of the split got none" in message
 
 
 @pytest.mark.parametrize("method", list(SCALERS))

@@ -2,7 +2,7 @@
 
 use super::arguments::ModelShowArguments;
 use super::prepare::model_store;
-use super::print::{print, print_json, thousands};
+use super::print::{counted, print, print_json, thousands};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_cast::pretty::pretty_format_batches;
@@ -22,7 +22,7 @@ pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
     for step in &manifest.steps {
         print(&format!("\n{}: {} {} {}\n", step.name, step.plugin, step.version, step.params))?;
         for table in &step.model {
-            print(&format!("{}, {} rows ({})\n", table.name, thousands(table.rows), table.file.display()))?;
+            print(&format!("{}, {} ({})\n", table.name, counted(table.rows, "row"), table.file.display()))?;
             let mut batches = Vec::new();
             let mut left = arguments.rows;
             for batch in open_table(&store.root().join(&table.file))? {
