@@ -21,7 +21,7 @@ For large tables, compile a faster program, target/release/wafermill, with
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     plugins::build(workspace)?;
-    let wafermill = workspace.build_host()?;
+    let wafermill = workspace.build_program("wafermill")?;
     let output = workspace.target.join("demo");
     let output = output.strip_prefix(&workspace.root).unwrap_or(&output);
 

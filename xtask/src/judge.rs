@@ -1,4 +1,5 @@
-//! The outside judge: Python tests that compare the program's results with exact arithmetic and with scikit-learn.
+//! The outside judge: Python tests that compare the program's results with exact arithmetic and with scikit-learn, and read
+//! the test server with Google's own client.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
-pub(crate) fn run(workspace: &Workspace, wafermill: &Path, plugins: &Path) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, wafermill: &Path, plugins: &Path, bigquery: &Path) -> Result<()> {
     let tests = workspace.root.join("tests/judge");
     process::run(
         Command::new(interpreter(workspace)?)
@@ -17,7 +18,8 @@ pub(crate) fn run(workspace: &Workspace, wafermill: &Path, plugins: &Path) -> Re
             .arg(&tests)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("WAFERMILL", wafermill)
-            .env("WAFERMILL_PLUGINS", plugins),
+            .env("WAFERMILL_PLUGINS", plugins)
+            .env("WAFERMILL_TEST_BIGQUERY", bigquery),
     )
 }
 

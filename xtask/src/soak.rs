@@ -9,7 +9,7 @@ use crate::{judge, plugins, process};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let plugins = plugins::build(workspace)?;
-    let wafermill = workspace.build_host()?;
+    let wafermill = workspace.build_program("wafermill")?;
     process::run(
         Command::new(judge::interpreter(workspace)?)
             .arg(workspace.root.join("tests/soak/distinct_keys.py"))

@@ -7,7 +7,7 @@ use crate::{judge, plugins, process};
 
 pub(crate) fn run(workspace: &Workspace, cargo_test_arguments: &[&str]) -> Result<()> {
     let [plugins, test_guests] = plugins::build_with_test_guests(workspace)?;
-    let wafermill = workspace.build_host()?;
+    let wafermill = workspace.build_program("wafermill")?;
     process::run(
         workspace
             .cargo("test")
@@ -17,5 +17,6 @@ pub(crate) fn run(workspace: &Workspace, cargo_test_arguments: &[&str]) -> Resul
             .env("WAFERMILL_PLUGINS", &plugins)
             .env("WAFERMILL_TEST_GUESTS", &test_guests),
     )?;
-    judge::run(workspace, &wafermill, &plugins)
+    let bigquery = workspace.build_program("test-bigquery")?;
+    judge::run(workspace, &wafermill, &plugins, &bigquery)
 }

@@ -32,12 +32,12 @@ impl Workspace {
         command
     }
 
-    /// Builds the host's program and returns its path.
+    /// Builds a program, such as `wafermill`, and returns its path.
     ///
     /// Selects the whole workspace, as the tests do: cargo unites the features of what is selected, and other features
     /// would have all dependencies compiled once more.
-    pub(crate) fn build_host(&self) -> Result<PathBuf> {
-        process::run(self.cargo("build").args(["--workspace", "--bin", "wafermill"]))?;
-        Ok(self.target.join("debug").join(format!("wafermill{EXE_SUFFIX}")))
+    pub(crate) fn build_program(&self, name: &str) -> Result<PathBuf> {
+        process::run(self.cargo("build").args(["--workspace", "--bin", name]))?;
+        Ok(self.target.join("debug").join(format!("{name}{EXE_SUFFIX}")))
     }
 }
