@@ -2,13 +2,14 @@
 //!
 //! Beside the files that the command reads, a case may have `args` (by default `run pipeline.toml --out out`) and `setup`, a shell
 //! script that runs before, in which `wafermill` is the program. Files `NAME.wat` become `NAME.wasm`. The tables of
-//! [`tables`] are in `../tables`. `UPDATE=1` writes what is expected anew, and `CASE=NAME` runs one case.
+//! [`tables`] are in `../tables`, the broken plugins in `../guests`. `UPDATE=1` writes what is expected anew, and `CASE=NAME` runs one case.
 
 use crate::program::Program;
 use crate::{folder, tables};
 use std::env;
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
@@ -53,6 +54,7 @@ fn check(program: &Program, case: &Path) -> Result<(), String> {
     let folder = home.path().join("case");
     folder::copy(case, &folder);
     tables::write_all(&home.path().join("tables"));
+    symlink(&program.guests, home.path().join("guests")).expect("a link can be made");
     compile_components(&folder);
     if let Ok(script) = fs::read_to_string(case.join("setup")) {
         let setup = run(&mut program.script(&script, &folder));

@@ -11,10 +11,12 @@ pub struct Program {
     pub wafermill: PathBuf,
     /// The folder of the plugins.
     pub plugins: PathBuf,
+    /// The folder of the broken plugins of the tests.
+    pub guests: PathBuf,
 }
 
 impl Program {
-    /// The one that `cargo xtask test` names with `WAFERMILL` and `WAFERMILL_PLUGINS`, or else the one of this test's target folder.
+    /// The one that `cargo xtask test` names with `WAFERMILL`, `WAFERMILL_PLUGINS` and `WAFERMILL_TEST_GUESTS`, or else the one of this test's target folder.
     ///
     /// # Panics
     /// Where it has not been built.
@@ -26,8 +28,9 @@ impl Program {
         let program = Self {
             wafermill: named("WAFERMILL", target.join("debug").join("wafermill")),
             plugins: named("WAFERMILL_PLUGINS", target.join("plugins")),
+            guests: named("WAFERMILL_TEST_GUESTS", target.join("plugins-test")),
         };
-        for path in [&program.wafermill, &program.plugins] {
+        for path in [&program.wafermill, &program.plugins, &program.guests] {
             assert!(path.exists(), "{} is not there: `cargo xtask test` builds it", path.display());
         }
         program

@@ -3,26 +3,14 @@
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The folder that cargo builds to: this program is in `TARGET/debug/deps`.
-fn target() -> PathBuf {
-    let program = std::env::current_exe().expect("a test knows its path");
-    program.ancestors().nth(3).expect("cargo put this test into its target directory").to_owned()
-}
-
-/// A path from the environment, as `cargo xtask test` sets it, or where that command builds it.
-fn built(variable: &str, default: &str) -> PathBuf {
-    let path = std::env::var_os(variable).map_or_else(|| target().join(default), PathBuf::from);
-    assert!(path.exists(), "`{}` is missing: run `cargo xtask test`, or set {variable}", path.display());
-    path
-}
+use wafermill_tests::program::Program;
 
 fn plugin(name: &str) -> PathBuf {
-    built("WAFERMILL_PLUGINS", "plugins").join(format!("{name}.wasm"))
+    Program::find().plugins.join(format!("{name}.wasm"))
 }
 
 fn guest(name: &str) -> PathBuf {
-    built("WAFERMILL_TEST_GUESTS", "plugins-test").join(format!("{name}.wasm"))
+    Program::find().guests.join(format!("{name}.wasm"))
 }
 
 struct Checked {
@@ -32,8 +20,7 @@ struct Checked {
 }
 
 fn check(component: &Path, arguments: &[&str]) -> Checked {
-    let program = built("WAFERMILL", &format!("debug/wafermill{}", std::env::consts::EXE_SUFFIX));
-    let mut command = Command::new(program);
+    let mut command = Command::new(Program::find().wafermill);
     command.args(["plugin", "check", "--json"]).arg(component).args(arguments);
     let output = command.output().expect("wafermill starts");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -118,7 +105,7 @@ fn rows_that_are_missing_are_found() {
 
 #[test]
 fn parameters_that_the_schema_forbids_are_refused_before_anything_is_checked() {
-    let program = built("WAFERMILL", "debug/wafermill");
+    let program = Program::find().wafermill;
     let mut command = Command::new(program);
     command.args(["plugin", "check"]).arg(plugin("scale")).args(["--params", r#"{"method": "magic"}"#]);
     let output = command.output().expect("wafermill starts");
