@@ -55,6 +55,7 @@ fn check(program: &Program, case: &Path) -> Result<(), String> {
     folder::copy(case, &folder);
     tables::write_all(&home.path().join("tables"));
     symlink(&program.guests, home.path().join("guests")).expect("a link can be made");
+    let program = &program.with_bundled_plugins(home.path());
     compile_components(&folder);
     if let Ok(script) = fs::read_to_string(case.join("setup")) {
         let setup = run(&mut program.script(&script, &folder));
@@ -102,7 +103,7 @@ fn render(arguments: &str, output: &Output) -> String {
 fn anonymous(text: &str, home: &Path, program: &Program) -> String {
     const HEX: usize = 64;
     let text =
-        text.replace(&*home.to_string_lossy(), "[DIR]").replace(&*program.plugins.to_string_lossy(), "[PLUGINS]");
+        text.replace(&*program.plugins.to_string_lossy(), "[PLUGINS]").replace(&*home.to_string_lossy(), "[DIR]");
     let mut pieces = text.split("sha256:");
     let mut anonymous = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

@@ -1,11 +1,15 @@
 //! The program under test.
 
 use std::env;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The plugins that come with wafermill.
+const BUNDLED: [&str; 4] = ["encode", "impute", "scale", "split"];
+
 /// The `wafermill` that was built, and the plugins it is to use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Program {
     /// The program.
     pub wafermill: PathBuf,
@@ -34,6 +38,21 @@ impl Program {
             assert!(path.exists(), "{} is not there: `cargo xtask test` builds it", path.display());
         }
         program
+    }
+
+    /// The same program with a folder of plugins in `home` that has the bundled ones only: who builds more of them changes no test.
+    ///
+    /// # Panics
+    /// Where the folder cannot be made.
+    #[must_use]
+    pub fn with_bundled_plugins(&self, home: &Path) -> Self {
+        let plugins = home.join("plugins");
+        std::fs::create_dir(&plugins).expect("a folder can be made");
+        for name in BUNDLED {
+            let component = format!("{name}.wasm");
+            symlink(self.plugins.join(&component), plugins.join(component)).expect("a link can be made");
+        }
+        Self { plugins, ..self.clone() }
     }
 
     /// The program in a folder, with nothing in its environment that changes what it prints.

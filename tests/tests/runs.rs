@@ -39,7 +39,7 @@ impl Workplace {
     fn new() -> Self {
         let home = TempDir::new().unwrap();
         tables::write_all(&home.path().join("tables"));
-        Self { program: Program::find(), home }
+        Self { program: Program::find().with_bundled_plugins(home.path()), home }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {

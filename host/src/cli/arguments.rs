@@ -124,7 +124,7 @@ pub(crate) struct Resources {
     /// Threads that run plugins [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
-    /// Rows that a plugin sees at once
+    /// Rows that a plugin sees at once [default: 8192]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
     pub(crate) batch_rows: Option<u32>,
     /// Print the report as JSON

@@ -102,7 +102,7 @@ impl Columns {
     /// The columns of a layout that are meant, in the order of the table for globs and types, and of the names otherwise.
     ///
     /// # Errors
-    /// Where a name or a glob means no column.
+    /// Where a name means no column, or a glob among the selected ones.
     pub fn resolve(&self, layout: &Layout) -> Result<Selected> {
         let Selector { names, types, except } = self.selector();
         for name in names.iter().chain(&except) {
@@ -124,6 +124,10 @@ impl Columns {
         chosen.extend(columns.iter().enumerate().filter(|(_, column)| by_type(column)).map(|(index, _)| index));
         for name in &except {
             let left_out = matching(name, &columns)?;
+            // A glob may mean nothing, but a name that is misspelt would leave in what was to be left out.
+            if left_out.is_empty() && !name.contains(['*', '?', '[']) {
+                return Err(unknown(name, &columns));
+            }
             chosen.retain(|index| !left_out.contains(index));
         }
         let mut seen = std::collections::HashSet::new();
@@ -218,5 +222,12 @@ mod tests {
     fn an_unknown_name_is_refused_with_the_nearest_one() {
         let error = Columns::Names(vec!["agee".into()]).resolve(&layout()).unwrap_err();
         assert_eq!(error.hint_text(), Some("did you mean `age`?"));
+        let except = |name: &str| {
+            let selector =
+                Selector { types: vec![TypeClass::Number], except: vec![name.into()], ..Selector::default() };
+            Columns::Selector(selector).resolve(&layout())
+        };
+        assert_eq!(except("agee").unwrap_err().hint_text(), Some("did you mean `age`?"));
+        assert!(except("x*").is_ok());
     }
 }

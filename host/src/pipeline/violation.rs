@@ -35,6 +35,11 @@ fn explain(error: &ValidationError<'_>, schema: &Value) -> Violation {
     let pointer = error.instance_path().to_string();
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => unknown_key(error, unexpected, schema),
+        // An object without any properties has a schema that allows none.
+        Kind::FalseSchema => {
+            let key = pointer.rsplit('/').next().unwrap_or_default();
+            Violation { message: format!("unknown key `{key}`"), hint: Some("it takes none".to_owned()), pointer }
+        }
         Kind::Required { property } => {
             let message = format!("the key `{}` is missing", property.as_str().unwrap_or_default());
             Violation { message, pointer, hint: None }

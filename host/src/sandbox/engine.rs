@@ -118,7 +118,9 @@ pub fn component_digest(path: &Path, most: u64) -> Result<String> {
 fn read_component(path: &Path, most: u64) -> Result<Vec<u8>> {
     plain_file::read(path, most).map_err(|error| {
         let error = Error::usage("the plugin cannot be read").file(path).because(error);
-        error.hint("name an installed plugin, or the path of a component, relative to the pipeline file")
+        error.hint(
+            "name an installed plugin, or the path of a component; in a pipeline file it is relative to that file",
+        )
     })
 }
 

@@ -144,7 +144,7 @@ fn common_format(files: &[InputFile]) -> Result<Format> {
 
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {
     let hint = match error.kind() {
-        ErrorKind::NotFound => "check the path; it is relative to the current folder",
+        ErrorKind::NotFound => "check the path; in a pipeline file it is relative to that file",
         ErrorKind::InvalidInput => "every pass reads the rows anew: write them to a file first",
         ErrorKind::PermissionDenied => "check the permissions of the file and of its folders",
         _ => "check the disk or the mount, then run again",
