@@ -1,6 +1,7 @@
 //! How much memory a run may use.
 
 use crate::{Error, Result};
+use arrow_array::{Array, RecordBatch};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// The share of the available memory that is used when the user names no budget.
@@ -21,6 +22,11 @@ pub fn default_budget() -> usize {
         _ => system.total_memory(),
     };
     ((total as f64 * DEFAULT_SHARE) as usize).max(LEAST_DEFAULT)
+}
+
+/// Bytes of the rows of a batch as they lie in memory; a dictionary counts whole. Nothing for a column whose layout tells no size.
+pub(crate) fn batch_size(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 /// Reads a size such as `512MiB`, `2GB` or `1048576` as bytes.

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks everything to stop.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Asks everything to stop, and tells whether it was asked before.
+    pub fn set(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
     }
 
     /// Goes on.

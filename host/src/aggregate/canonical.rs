@@ -29,12 +29,12 @@ pub(super) fn join(field: &Field, pieces: &[&ArrayRef]) -> Result<ArrayRef> {
             arrow_select::concat::concat(&pieces)
         })
     };
-    joined.and_then(without_idle_nulls).map(canonical_nans).map_err(|error| cannot_join(field, error))
+    joined.and_then(without_idle_nulls).and_then(canonical_nans).map_err(|error| cannot_join(field, error))
 }
 
 /// Joins pieces for a writer that dumps buffers: what lies under nulls is zero, and nothing lies beyond the ends.
 pub(super) fn join_exactly(field: &Field, pieces: &[&ArrayRef]) -> Result<ArrayRef> {
-    exact(field, pieces).map(canonical_nans).map_err(|error| cannot_join(field, error))
+    exact(field, pieces).and_then(canonical_nans).map_err(|error| cannot_join(field, error))
 }
 
 fn exact(field: &Field, pieces: &[&ArrayRef]) -> Result<ArrayRef, ArrowError> {
@@ -92,8 +92,8 @@ fn without_idle_nulls(array: ArrayRef) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-fn canonical_nans(array: ArrayRef) -> ArrayRef {
-    match array.data_type() {
+fn canonical_nans(array: ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match array.data_type() {
         DataType::Float32 => replace(
             &array,
             array.as_primitive::<Float32Type>(),
@@ -114,12 +114,20 @@ fn canonical_nans(array: ArrayRef) -> ArrayRef {
         ),
         nested if nested.is_nested() => {
             let data = array.to_data();
-            let children = data.child_data().iter().map(|child| canonical_nans(make_array(child.clone())).to_data());
-            let children = children.collect();
-            data.into_builder().child_data(children).build().map_or(array, make_array)
+            if !has_floats(&data) {
+                return Ok(array);
+            }
+            let children =
+                data.child_data().iter().map(|child| Ok(canonical_nans(make_array(child.clone()))?.to_data()));
+            let children = children.collect::<Result<_, ArrowError>>()?;
+            make_array(data.into_builder().child_data(children).build()?)
         }
         _ => array,
-    }
+    })
+}
+
+fn has_floats(data: &ArrayData) -> bool {
+    data.data_type().is_floating() || data.child_data().iter().any(has_floats)
 }
 
 fn replace<T: ArrowPrimitiveType>(

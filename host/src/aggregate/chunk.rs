@@ -2,8 +2,9 @@
 
 use super::canonical::{join, join_exactly};
 use super::value_bytes::{running_bytes, value_bytes};
+use crate::memory::batch_size;
 use crate::{Error, Result};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, SchemaRef};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 /// Rows of a chunk at most, and so of a mini-batch of Parquet's writer and of a batch in Arrow files and streams.
 pub(super) const CHUNK_ROWS: usize = 8192;
 
-/// Bytes of values at which a chunk ends early: what is joined stays far from the 2 GiB that Arrow's offsets can count.
+/// Bytes of values at which a chunk ends early, so that what is joined stays far from the 2 GiB that Arrow's offsets can count. Items
+/// without bytes, as in lists of booleans, do not end it.
 const CHUNK_BYTES: u64 = 64 << 20;
 
 /// Rows that wait until there are enough of them.
@@ -44,7 +46,7 @@ impl Pending {
         if batch.num_rows() == 0 {
             return;
         }
-        let (bytes, values) = (weigh(&batch), value_bytes(&batch));
+        let (bytes, values) = (batch_size(&batch), value_bytes(&batch));
         self.rows += batch.num_rows();
         self.bytes += bytes;
         self.pieces.push_back(Piece { batch, bytes, values });
@@ -113,12 +115,6 @@ impl Piece {
         self.values = values;
         Some(rest)
     }
-}
-
-/// What the rows of `batch` take; dictionaries are counted with each batch that holds them.
-fn weigh(batch: &RecordBatch) -> usize {
-    // a column whose size is not known counts as nothing: the budget is an estimate anyway
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 /// Rows that are encoded together.

@@ -50,10 +50,10 @@ fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
     let nulls = array.nulls();
     match array.data_type() {
         DataType::Boolean | DataType::Null => {}
-        DataType::Utf8 => add_lengths(array.as_string::<i32>().offsets(), nulls, bytes),
-        DataType::LargeUtf8 => add_lengths(array.as_string::<i64>().offsets(), nulls, bytes),
-        DataType::Binary => add_lengths(array.as_binary::<i32>().offsets(), nulls, bytes),
-        DataType::LargeBinary => add_lengths(array.as_binary::<i64>().offsets(), nulls, bytes),
+        DataType::Utf8 => add_lengths(array.as_string::<i32>().offsets(), 1, nulls, bytes),
+        DataType::LargeUtf8 => add_lengths(array.as_string::<i64>().offsets(), 1, nulls, bytes),
+        DataType::Binary => add_lengths(array.as_binary::<i32>().offsets(), 1, nulls, bytes),
+        DataType::LargeBinary => add_lengths(array.as_binary::<i64>().offsets(), 1, nulls, bytes),
         DataType::FixedSizeBinary(width) => bytes.iter_mut().for_each(|row| *row += *width as u64),
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
@@ -94,10 +94,16 @@ fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
     }
 }
 
-fn add_lengths<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, nulls: Option<&NullBuffer>, bytes: &mut [u64]) {
+/// Adds what lies between offsets, `width` bytes for each step.
+fn add_lengths<O: OffsetSizeTrait>(
+    offsets: &OffsetBuffer<O>,
+    width: u64,
+    nulls: Option<&NullBuffer>,
+    bytes: &mut [u64],
+) {
     let lengths = offsets.lengths().zip(bytes).enumerate();
     let valid = lengths.filter(|(row, _)| nulls.is_none_or(|nulls| nulls.is_valid(*row)));
-    valid.for_each(|(_, (length, row))| *row += length as u64);
+    valid.for_each(|(_, (length, row))| *row += length as u64 * width);
 }
 
 fn add_items<O: OffsetSizeTrait>(
@@ -106,11 +112,17 @@ fn add_items<O: OffsetSizeTrait>(
     nulls: Option<&NullBuffer>,
     bytes: &mut [u64],
 ) {
+    if let Some(width) = items.data_type().primitive_width() {
+        return add_lengths(offsets, width as u64, nulls, bytes);
+    }
+    // A slice of a list keeps all items.
+    let first = offsets.first().as_usize();
+    let items = items.slice(first, offsets.last().as_usize() - first);
     let mut lengths = vec![0; items.len()];
-    add_bytes(items, &mut lengths);
+    add_bytes(items.as_ref(), &mut lengths);
     for (row, (window, total)) in offsets.windows(2).zip(bytes).enumerate() {
         if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
-            *total += lengths[window[0].as_usize()..window[1].as_usize()].iter().sum::<u64>();
+            *total += lengths[window[0].as_usize() - first..window[1].as_usize() - first].iter().sum::<u64>();
         }
     }
 }
@@ -119,7 +131,8 @@ fn add_items<O: OffsetSizeTrait>(
 mod tests {
     use super::*;
     use arrow_array::builder::{ListBuilder, StringBuilder};
-    use arrow_array::{ArrayRef, Int64Array, StringArray, StructArray};
+    use arrow_array::types::Int64Type;
+    use arrow_array::{ArrayRef, Int64Array, ListArray, StringArray, StructArray};
     use std::sync::Arc;
 
     #[test]
@@ -132,6 +145,8 @@ mod tests {
         lists.append_null();
         lists.append_value([Some("def")]);
         lists.append_value([None::<&str>]);
+        let numbers = [Some(vec![Some(1), None]), None, Some(vec![Some(2)]), Some(vec![])];
+        let numbers = ListArray::from_iter_primitive::<Int64Type, _, _>(numbers);
         let inner: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
         let column = |array: ArrayRef| RecordBatch::try_from_iter_with_nullable([("x", array, true)]).unwrap();
         let structs = StructArray::try_from(vec![("a", inner), ("b", Arc::new(words.clone()) as ArrayRef)]).unwrap();
@@ -139,6 +154,7 @@ mod tests {
             (Arc::new(words) as ArrayRef, [3, 3, 8, 8]),
             (packed, [3, 3, 8, 8]),
             (Arc::new(lists.finish()), [3, 3, 6, 6]),
+            (Arc::new(numbers), [16, 16, 24, 24]),
             (Arc::new(structs), [11, 19, 32, 40]),
         ] {
             assert_eq!(running_bytes(&column(array.clone())), expected, "{}", array.data_type());

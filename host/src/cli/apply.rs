@@ -22,8 +22,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     // The limits are the caller's: a model may come from anywhere.
     let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
     let plugins = plugins(&arguments.plugins, &limits)?;
-    let source =
-        open_table(&arguments.source, &arguments.table, &manifest.csv, |csv| csv.assumed = manifest.source_types())?;
+    let source = open_table(&arguments.source, &arguments.table, &manifest.csv, manifest.source_types())?;
     let definitions = manifest.definitions(&plugins)?;
     manifest.check_source(source.schema())?;
     let mut plan = Plan::new(source.schema().clone(), definitions)?;

@@ -4,6 +4,7 @@ use super::arguments::InspectArguments;
 use super::prepare::open_table;
 use super::print::{columns, counted, print, print_json};
 use serde_json::json;
+use std::collections::BTreeMap;
 use wafermill::Result;
 use wafermill::memory::format_size;
 use wafermill::pipeline::CsvSection;
@@ -11,7 +12,7 @@ use wafermill::run::known_rows;
 
 /// Prints what a table is.
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
-    let source = open_table(&arguments.source, &arguments.table, &CsvSection::default(), |_| {})?;
+    let source = open_table(&arguments.source, &arguments.table, &CsvSection::default(), BTreeMap::new())?;
     let rows = known_rows(source.as_ref());
     let bytes: u64 = source.fragments().iter().map(|fragment| fragment.bytes).sum();
     let fields = source.schema().fields();

@@ -1,19 +1,17 @@
 //! Ctrl-C and SIGTERM: the run stops at the next batch and leaves nothing behind.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use wafermill::Stop;
 
 /// Is set once the user asks to stop.
 pub(super) fn stop() -> Stop {
     let stop = Stop::default();
-    let (set, asked) = (stop.clone(), AtomicBool::new(false));
+    let asked = stop.clone();
     // Where no handler can be set the signal ends the program at once, as it would without one.
     let _ = ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::Relaxed) {
+        if asked.set() {
             // Asked for twice: what is being finished is not waited for, and the staging folder stays.
             std::process::exit(i32::from(super::INTERRUPTED));
         }
-        set.set();
     });
     stop
 }

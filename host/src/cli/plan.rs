@@ -50,9 +50,10 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
 fn waves(plan: &Plan) -> Vec<Option<usize>> {
     let mut behind: Vec<usize> = Vec::new();
     let mut waves = Vec::new();
+    // The split comes first: nothing is fitted before it is known which rows are of the training part.
+    let split_first = plan.steps().first().is_some_and(Step::is_split);
     for step in plan.steps() {
-        // The split comes first: nothing is fitted before it is known which rows are of the training part.
-        let split = plan.steps().first().filter(|first| first.is_split()).and(behind.first().copied());
+        let split = behind.first().copied().filter(|_| split_first);
         let before = step.writers.iter().flatten().map(|writer| behind[*writer]).chain(split).max().unwrap_or(0);
         let learns = step.plan.passes.any();
         waves.push(learns.then_some(before + 1));

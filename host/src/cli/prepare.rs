@@ -1,6 +1,8 @@
 //! What commands open before they begin: pipelines, sources, plugins and models.
 
 use super::arguments::{PluginFolder, SourceArguments};
+use arrow_schema::DataType;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wafermill::memory::parse_size;
@@ -72,12 +74,12 @@ pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<P
     Ok(Plugins::new(Sandbox::new()?, folder.plugins.as_deref(), allowed))
 }
 
-/// Opens a table that a command names. What its arguments leave open is as `csv` says, and `assume` may settle more.
+/// Opens a table that a command names. What its arguments leave open is as `csv` says; `assumed` has types of a table seen before.
 pub(super) fn open_table(
     path: &str,
     arguments: &SourceArguments,
     csv: &CsvSection,
-    assume: impl FnOnce(&mut CsvOptions),
+    assumed: BTreeMap<String, DataType>,
 ) -> Result<Box<dyn Source>> {
     let mut csv = csv.clone();
     if let Some(delimiter) = &arguments.delimiter {
@@ -88,9 +90,7 @@ pub(super) fn open_table(
     if !arguments.nulls.is_empty() {
         csv.nulls = Some(arguments.nulls.clone());
     }
-    let mut options = csv.options()?;
-    assume(&mut options);
-    source::open(path, arguments.source_format, &options)
+    source::open(path, arguments.source_format, &CsvOptions { assumed, ..csv.options()? })
 }
 
 /// A model's folder, or that of a dataset which holds one.

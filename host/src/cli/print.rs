@@ -59,11 +59,15 @@ pub(super) fn readable(text: &str) -> Cow<'_, str> {
 
 /// One line of an error, however many lines and however long the text is.
 fn line(text: &str) -> String {
+    cut(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+}
+
+/// The start of a long text.
+fn cut(text: &str) -> Cow<'_, str> {
     const MOST: usize = 1_000;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MOST) {
-        None => line,
-        Some((end, _)) => format!("{}…", &line[..end]),
+    match text.char_indices().nth(MOST) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
     }
 }
 
@@ -111,12 +115,7 @@ fn inside(place: &Place) -> Vec<String> {
 
 /// Columns of text, aligned; the first line is the head. Long cells are cut.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
-    const MOST: usize = 1_000;
-    let cut = |cell: &String| match cell.char_indices().nth(MOST) {
-        None => cell.clone(),
-        Some((end, _)) => format!("{}…", &cell[..end]),
-    };
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cut).collect()).collect();
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| cut(cell)).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();

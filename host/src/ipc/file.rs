@@ -12,6 +12,7 @@ use arrow_schema::SchemaRef;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes behind the footer: its length and the magic.
 const TRAILER: u64 = 10;
@@ -80,21 +81,28 @@ impl TableReader {
     /// # Errors
     /// Where the file cannot be read, is damaged, or holds another table.
     pub fn open(path: &Path, schema: &SchemaRef, digest: Option<&str>) -> Result<Self> {
-        let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
-        if let Some(digest) = digest {
-            check_digest(&mut file, digest).map_err(|error| unreadable(path, error))?;
-        }
-        let (footer, end) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
-        let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
-        let found = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
-        let found = try_fb_to_schema(found).map_err(|error| unreadable(path, error))?;
-        if found.fields() != schema.fields() {
+        let reader = Self::open_any(path, digest)?;
+        if reader.schema.fields() != schema.fields() {
             return Err(Error::model("the saved table has other columns than the plugin announces")
                 .file(path)
                 .hint("fit the model again with this version of the plugin"));
         }
+        Ok(Self { schema: schema.clone(), ..reader })
+    }
+
+    /// Opens a file whatever the columns of its table are.
+    fn open_any(path: &Path, digest: Option<&str>) -> Result<Self> {
+        let unreadable = |error: Cause| unreadable(path, error);
+        let mut file = plain_file::open(path).map_err(|error| unreadable(error.into()))?;
+        if let Some(digest) = digest {
+            check_digest(&mut file, digest).map_err(unreadable)?;
+        }
+        let (footer, end) = read_footer(&mut file).map_err(unreadable)?;
+        let footer = root_as_footer(&footer).map_err(|error| unreadable(error.to_string().into()))?;
+        let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(error.into()))?;
+        let schema = Arc::new(try_fb_to_schema(schema).map_err(|error| unreadable(error.into()))?);
         let blocks: Vec<Block> = footer.recordBatches().iter().flatten().copied().collect();
-        Ok(Self { schema: schema.clone(), path: path.to_owned(), file, end, blocks: blocks.into_iter() })
+        Ok(Self { schema, path: path.to_owned(), file, end, blocks: blocks.into_iter() })
     }
 
     fn read(&mut self, block: Block) -> Result<RecordBatch, Cause> {
@@ -166,10 +174,5 @@ fn check_digest(file: &mut File, digest: &str) -> Result<(), Cause> {
 /// # Errors
 /// As for [`TableReader::open`].
 pub fn open_table(path: &Path) -> Result<TableReader> {
-    let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
-    let (footer, _) = read_footer(&mut file).map_err(|error| unreadable(path, error))?;
-    let footer = root_as_footer(&footer).map_err(|error| unreadable(path, error.to_string()))?;
-    let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(path, error))?;
-    let schema = try_fb_to_schema(schema).map_err(|error| unreadable(path, error))?;
-    TableReader::open(path, &std::sync::Arc::new(schema), None)
+    TableReader::open_any(path, None)
 }

@@ -25,7 +25,7 @@ const FORMAT: u32 = 1;
 const MOST: u64 = 256 << 20;
 
 /// What to do about a manifest that makes no sense.
-const RESTORE: &str = "fit the model again, or restore its manifest from a copy";
+pub(super) const RESTORE: &str = "fit the model again, or restore its manifest from a copy";
 
 /// What a model is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -319,15 +319,16 @@ fn column(field: &arrow_schema::Field, role: Option<ColumnRole>) -> ColumnEntry 
 
 fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
     let description = step.plugin.description();
-    let folder = ModelStore::step_folder(step);
-    let table = |kind: &str, name: &str, saved: &SavedTable| TableEntry {
+    let table = |name: &str, file: PathBuf, saved: &SavedTable| TableEntry {
         name: name.to_owned(),
-        file: folder.join(kind).join(format!("{name}.arrow")),
+        file,
         rows: saved.rows,
         digest: saved.digest.clone(),
     };
     let model = step.plan.model.iter().zip(&fitted.model);
+    let model = model.map(|(it, saved)| table(&it.name, ModelStore::model_file(step, &it.name), saved));
     let partials = step.plan.partials.iter().zip(&fitted.partials);
+    let partials = partials.map(|(it, saved)| table(it.name(), ModelStore::partials_file(step, it.name()), saved));
     let fields = step.selection.schema.fields().iter().zip(&step.selection.roles);
     StepEntry {
         name: step.name.clone(),
@@ -338,7 +339,7 @@ fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
         params: serde_json::from_str(&step.params).unwrap_or(Value::Null),
         columns: fields.map(|(field, role)| column(field, Some(*role))).collect(),
         passes: fitted.passes,
-        model: model.map(|(planned, saved)| table("model", &planned.name, saved)).collect(),
-        partials: partials.map(|(planned, saved)| table("partials", planned.name(), saved)).collect(),
+        model: model.collect(),
+        partials: partials.collect(),
     }
 }

@@ -1,11 +1,16 @@
 //! Where the tables of a model are, and how they are written and read.
 
+use super::manifest::RESTORE;
 use crate::ipc::{SavedTable, TableReader, TableWriter};
 use crate::pipeline::Step;
 use crate::sandbox::TableBatch;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+/// Where the tables of partials are in a step's folder, and those of the model.
+const PARTIALS: &str = "partials";
+const MODEL: &str = "model";
 
 /// A model's folder.
 #[derive(Clone, Debug)]
@@ -45,14 +50,14 @@ impl ModelStore {
         Path::new("steps").join(format!("{:02}-{}", step.ordinal, step.name))
     }
 
-    /// The file of a partial table.
-    pub fn partials_path(&self, step: &Step, table: &str) -> PathBuf {
-        self.root.join(Self::step_folder(step)).join("partials").join(format!("{table}.arrow"))
+    /// The file of a partial table, relative to the folder.
+    pub fn partials_file(step: &Step, table: &str) -> PathBuf {
+        Self::step_folder(step).join(PARTIALS).join(format!("{table}.arrow"))
     }
 
     /// The file of a table of the model, relative to the folder.
     pub fn model_file(step: &Step, table: &str) -> PathBuf {
-        Self::step_folder(step).join("model").join(format!("{table}.arrow"))
+        Self::step_folder(step).join(MODEL).join(format!("{table}.arrow"))
     }
 
     /// Makes a step's folders and starts the tables of its model.
@@ -61,7 +66,7 @@ impl ModelStore {
     /// Where they cannot be written.
     pub fn begin(&self, step: &Step) -> Result<ModelWriter> {
         let folder = self.root.join(Self::step_folder(step));
-        for name in ["partials", "model"] {
+        for name in [PARTIALS, MODEL] {
             let folder = folder.join(name);
             std::fs::create_dir_all(&folder)
                 .map_err(|error| Error::output("a folder cannot be made").file(&folder).because(error))?;
@@ -90,9 +95,7 @@ impl ModelStore {
 }
 
 fn unknown(path: &Path) -> Error {
-    Error::model("the model's manifest does not name a table that its step needs")
-        .file(path)
-        .hint("fit the model again, or restore its manifest from a copy")
+    Error::model("the model's manifest does not name a table that its step needs").file(path).hint(RESTORE)
 }
 
 impl ModelWriter {

@@ -67,6 +67,12 @@ impl State {
         self.levels[level].push(run);
     }
 
+    fn add_spilled(&mut self, run: Run) {
+        self.statistics.spilled_runs += 1;
+        self.statistics.spilled_bytes += run.bytes as u64;
+        self.spilled.push(run);
+    }
+
     fn due(&mut self, memory: usize) -> Option<Job> {
         if self.resident > memory / 2 {
             return Some(Job::Spill { runs: self.levels.drain(..).flatten().collect() });
@@ -127,22 +133,19 @@ impl Combiner {
     /// # Errors
     /// Where a push failed, or the scratch directory cannot be used.
     pub fn finish(self) -> Result<Combined> {
-        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = std::mem::take(&mut *self.lock());
         if state.failed {
             return Err(Error::internal(format!("partial table `{}` lost rows", self.table.name())));
         }
-        let merge = |runs, out_of_range| Merge::new(self.table.clone(), self.codec.clone(), runs, out_of_range);
         while state.spilled.len() > OPEN_RUNS {
             self.stop.check()?;
             let oldest = state.spilled.drain(..OPEN_RUNS).collect();
-            let run = Run::spill(&self.table, &self.scratch, merge(oldest, OutOfRange::Keep)?)?;
-            state.statistics.spilled_runs += 1;
-            state.statistics.spilled_bytes += run.bytes as u64;
-            state.spilled.push(run);
+            state.add_spilled(self.spill(oldest)?);
         }
         let mut runs = state.spilled;
         runs.extend(state.levels.into_iter().flatten());
-        Ok(Combined::new(self.table.clone(), merge(runs, OutOfRange::Refuse)?, state.statistics))
+        let merged = self.merge(runs, OutOfRange::Refuse)?;
+        Ok(Combined::new(self.table.clone(), merged, state.statistics))
     }
 
     fn combine(&self, batch: RecordBatch) -> Result<()> {
@@ -173,21 +176,25 @@ impl Combiner {
     }
 
     fn work(&self, job: Job) -> Result<()> {
-        let merge = |runs| Merge::new(self.table.clone(), self.codec.clone(), runs, OutOfRange::Keep);
         match job {
             Job::Merge { level, runs } => {
-                let run = Run::collect(merge(runs)?)?;
+                let run = Run::collect(self.merge(runs, OutOfRange::Keep)?)?;
                 self.lock().add(level + 1, run);
             }
             Job::Spill { runs } => {
-                let run = Run::spill(&self.table, &self.scratch, merge(runs)?)?;
-                let mut state = self.lock();
-                state.statistics.spilled_runs += 1;
-                state.statistics.spilled_bytes += run.bytes as u64;
-                state.spilled.push(run);
+                let run = self.spill(runs)?;
+                self.lock().add_spilled(run);
             }
         }
         Ok(())
+    }
+
+    fn merge(&self, runs: Vec<Run>, out_of_range: OutOfRange) -> Result<Merge> {
+        Merge::new(self.table.clone(), self.codec.clone(), runs, out_of_range)
+    }
+
+    fn spill(&self, runs: Vec<Run>) -> Result<Run> {
+        Run::spill(&self.table, &self.scratch, self.merge(runs, OutOfRange::Keep)?)
     }
 
     fn wait_for_memory(&self) {

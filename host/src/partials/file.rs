@@ -6,7 +6,7 @@ use crate::ipc::{SavedTable, TableWriter};
 use arrow_array::RecordBatch;
 use std::path::Path;
 
-/// Writes combined partials to a new Arrow IPC file at `path`, hands each batch to `take` as well. The file's bytes depend on the
+/// Writes combined partials to a new Arrow IPC file at `path`, and hands each batch to `take` as well. The file's bytes depend on the
 /// table only.
 ///
 /// # Errors

@@ -43,11 +43,12 @@ pub(super) fn reduce<'a>(
         let mut values = Vec::with_capacity(columns.len());
         for ((_, field, operator), column) in table.values().zip(columns) {
             let groups = Groups { starts: &starts, rows: column.len() };
-            match column_of(table, operator, column, groups)? {
+            match column_of(table, operator, column, groups) {
                 Ok(value) => values.push(value),
-                Err(_) if out_of_range == OutOfRange::Refuse => return Err(table.overflow(field)),
-                Err(overflowing) => {
-                    starts = Cow::Owned(apart(groups, &overflowing));
+                Err(Failure::Broken(error)) => return Err(error),
+                Err(Failure::OutOfRange(_)) if out_of_range == OutOfRange::Refuse => return Err(table.overflow(field)),
+                Err(Failure::OutOfRange(which)) => {
+                    starts = Cow::Owned(apart(groups, &which));
                     continue 'again;
                 }
             }
@@ -56,12 +57,16 @@ pub(super) fn reduce<'a>(
     }
 }
 
-/// The groups whose sums are out of range.
-type Overflowing = Vec<usize>;
+/// Why a column cannot be combined.
+enum Failure {
+    /// The groups, ascending, whose sums are out of range.
+    OutOfRange(Vec<usize>),
+    Broken(Error),
+}
 
 /// The starts of the groups where each row of some groups is a group of its own.
-fn apart(groups: Groups<'_>, overflowing: &[usize]) -> Vec<u32> {
-    let rows = groups.ranges().enumerate().flat_map(|(group, rows)| match overflowing.binary_search(&group) {
+fn apart(groups: Groups<'_>, which: &[usize]) -> Vec<u32> {
+    let rows = groups.ranges().enumerate().flat_map(|(group, rows)| match which.binary_search(&group) {
         Ok(_) => rows,
         Err(_) => rows.start..rows.start + 1,
     });
@@ -73,18 +78,22 @@ fn column_of(
     operator: Operator,
     column: &ArrayRef,
     groups: Groups<'_>,
-) -> Result<Result<ArrayRef, Overflowing>> {
-    let reduced = match operator {
+) -> Result<ArrayRef, Failure> {
+    match operator {
         Operator::Sum => sum(column, groups),
         Operator::Min | Operator::Max if *column.data_type() == DataType::Utf8 => {
             let chosen = extreme_strings(column, groups, operator == Operator::Min);
             let strings = arrow_select::take::take(column, &chosen, None);
-            Some(Ok(strings.map_err(|error| table.broken(error))?))
+            strings.map_err(|error| Failure::Broken(table.broken(error)))
         }
         Operator::Min | Operator::Max => extreme(column, groups, operator == Operator::Min),
-        Operator::Key => None,
-    };
-    reduced.ok_or_else(|| Error::internal(format!("no `{}` of {}", operator.name(), column.data_type())))
+        Operator::Key => Err(unknown(column)),
+    }
+}
+
+/// Where a column has a type that its operator does not take, which a plan cannot have.
+fn unknown(column: &dyn Array) -> Failure {
+    Failure::Broken(Error::internal(format!("a column of type {} cannot be combined", column.data_type())))
 }
 
 /// Adjacent rows with equal keys.
@@ -151,31 +160,36 @@ struct Extreme {
     least: bool,
 }
 
+impl Extreme {
+    fn of<N: ArrowNativeTypeOp>(&self, a: N, b: N) -> N {
+        if a.is_le(b) == self.least { a } else { b }
+    }
+}
+
 impl<N: ArrowNativeTypeOp> Combine<N> for Extreme {
     fn pair(&self, a: N, b: N) -> Option<N> {
-        Some(if a.is_le(b) == self.least { a } else { b })
+        Some(self.of(a, b))
     }
 
     fn all(&self, values: impl Iterator<Item = N>) -> Option<N> {
-        values.reduce(|a, b| if a.is_le(b) == self.least { a } else { b })
+        values.reduce(|a, b| self.of(a, b))
     }
 }
 
-/// The sums; nothing where the type has none.
-fn sum(column: &ArrayRef, groups: Groups<'_>) -> Option<Result<ArrayRef, Overflowing>> {
+fn sum(column: &ArrayRef, groups: Groups<'_>) -> Result<ArrayRef, Failure> {
     match column.data_type() {
-        DataType::Int64 => Some(primitive::<Int64Type>(column, groups, &Sum)),
-        DataType::UInt64 => Some(primitive::<UInt64Type>(column, groups, &Sum)),
-        DataType::Decimal128(..) => Some(primitive::<Decimal128Type>(column, groups, &Sum)),
+        DataType::Int64 => primitive::<Int64Type>(column, groups, &Sum),
+        DataType::UInt64 => primitive::<UInt64Type>(column, groups, &Sum),
+        DataType::Decimal128(..) => primitive::<Decimal128Type>(column, groups, &Sum),
         DataType::FixedSizeList(..) => list(column.as_fixed_size_list(), groups, &Sum),
-        _ => None,
+        _ => Err(unknown(column)),
     }
 }
 
-/// The minima or maxima; nothing where the type has none. Floats are ordered totally, so that a NaN and a zero's sign count.
-fn extreme(column: &ArrayRef, groups: Groups<'_>, least: bool) -> Option<Result<ArrayRef, Overflowing>> {
+/// The minima or maxima. Floats are ordered totally, so that a NaN and a zero's sign count.
+fn extreme(column: &ArrayRef, groups: Groups<'_>, least: bool) -> Result<ArrayRef, Failure> {
     let extreme = &Extreme { least };
-    Some(match column.data_type() {
+    match column.data_type() {
         DataType::Int8 => primitive::<Int8Type>(column, groups, extreme),
         DataType::Int16 => primitive::<Int16Type>(column, groups, extreme),
         DataType::Int32 => primitive::<Int32Type>(column, groups, extreme),
@@ -185,9 +199,9 @@ fn extreme(column: &ArrayRef, groups: Groups<'_>, least: bool) -> Option<Result<
         DataType::UInt32 => primitive::<UInt32Type>(column, groups, extreme),
         DataType::UInt64 => primitive::<UInt64Type>(column, groups, extreme),
         DataType::Float64 => primitive::<Float64Type>(column, groups, extreme),
-        DataType::FixedSizeList(..) => return list(column.as_fixed_size_list(), groups, extreme),
-        _ => return None,
-    })
+        DataType::FixedSizeList(..) => list(column.as_fixed_size_list(), groups, extreme),
+        _ => Err(unknown(column)),
+    }
 }
 
 /// The rows that hold the least or greatest string of each group.
@@ -205,7 +219,7 @@ fn primitive<T: ArrowPrimitiveType>(
     column: &ArrayRef,
     groups: Groups<'_>,
     combine: &impl Combine<T::Native>,
-) -> Result<ArrayRef, Overflowing> {
+) -> Result<ArrayRef, Failure> {
     let column = column.as_primitive::<T>();
     let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     let values = combine_values(column.values(), 1, nulls, groups, combine)?;
@@ -213,31 +227,24 @@ fn primitive<T: ArrowPrimitiveType>(
     Ok(Arc::new(reduced.with_data_type(column.data_type().clone())))
 }
 
-/// Combines lists by position; nothing where they are not of `Int64`.
-fn list(
-    column: &FixedSizeListArray,
-    groups: Groups<'_>,
-    combine: &impl Combine<i64>,
-) -> Option<Result<ArrayRef, Overflowing>> {
-    let DataType::FixedSizeList(item, size) = column.data_type() else { return None };
+/// Combines lists of `Int64` by position.
+fn list(column: &FixedSizeListArray, groups: Groups<'_>, combine: &impl Combine<i64>) -> Result<ArrayRef, Failure> {
+    let DataType::FixedSizeList(item, size) = column.data_type() else { return Err(unknown(column)) };
     let width = *size as usize;
     let items = column.values().slice(column.value_offset_at(0), column.len() * width);
-    let items = items.as_primitive_opt::<Int64Type>()?;
+    let items = items.as_primitive_opt::<Int64Type>().ok_or_else(|| unknown(column))?;
 
     let list_nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     let inherited = list_nulls.map(|nulls| nulls.expand(width));
     let item_nulls = NullBuffer::union(inherited.as_ref(), items.nulls()).filter(|nulls| nulls.null_count() > 0);
 
-    let values = match combine_values(items.values(), width, item_nulls.as_ref(), groups, combine) {
-        Ok(values) => values,
-        Err(overflowing) => return Some(Err(overflowing)),
-    };
+    let values = combine_values(items.values(), width, item_nulls.as_ref(), groups, combine)?;
     let valid_items = item_nulls.filter(|_| item.is_nullable());
     let reduced = Int64Array::new(values.into(), any_valid(valid_items.as_ref(), width, groups));
     let valid_lists = any_valid(list_nulls, 1, groups);
     let reduced =
         FixedSizeListArray::try_new_with_length(item.clone(), *size, Arc::new(reduced), valid_lists, groups.len());
-    Some(Ok(Arc::new(reduced.ok()?)))
+    reduced.map(|lists| Arc::new(lists) as ArrayRef).map_err(|_| unknown(column))
 }
 
 /// Combines `width` values per row by position.
@@ -247,9 +254,9 @@ fn combine_values<N: Copy + Default>(
     nulls: Option<&NullBuffer>,
     groups: Groups<'_>,
     combine: &impl Combine<N>,
-) -> Result<Vec<N>, Overflowing> {
+) -> Result<Vec<N>, Failure> {
     let mut combined = Vec::with_capacity(groups.len() * width);
-    let mut overflowing = Vec::new();
+    let mut out_of_range = Vec::new();
     for (index, group) in groups.ranges().enumerate() {
         let begin = combined.len();
         if nulls.is_none() && add_rows(&mut combined, &values[group.start * width..group.end * width], width, combine) {
@@ -261,13 +268,13 @@ fn combine_values<N: Copy + Default>(
             let valid = slots.filter(|slot| nulls.is_none_or(|nulls| nulls.is_valid(*slot)));
             let mut valid = valid.map(|slot| values[slot]).peekable();
             let total = if valid.peek().is_some() { combine.all(valid) } else { Some(N::default()) };
-            if total.is_none() && overflowing.last() != Some(&index) {
-                overflowing.push(index);
+            if total.is_none() && out_of_range.last() != Some(&index) {
+                out_of_range.push(index);
             }
             combined.push(total.unwrap_or_default());
         }
     }
-    if overflowing.is_empty() { Ok(combined) } else { Err(overflowing) }
+    if out_of_range.is_empty() { Ok(combined) } else { Err(Failure::OutOfRange(out_of_range)) }
 }
 
 /// Appends the combined rows; tells whether all went well on the way.

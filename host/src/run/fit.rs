@@ -127,7 +127,7 @@ impl Run<'_> {
         for (table, combiner) in combiners.into_iter().enumerate() {
             let combined = combiner.finish()?;
             finished.spilled += combined.statistics().spilled_bytes;
-            let path = self.store.partials_path(step, combined.table().name());
+            let path = self.store.root().join(ModelStore::partials_file(step, combined.table().name()));
             let saved = partials::write(combined, &path, |batch| {
                 self.options.stop.check()?;
                 for rows in finisher.push(&TableBatch { table, batch })? {

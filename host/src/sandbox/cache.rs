@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Error};
@@ -82,26 +83,22 @@ fn key(engine: &Engine, digest: &str) -> String {
 }
 
 fn create_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn is_private(folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
     folder.is_absolute() && metadata.is_dir() && metadata.mode() & 0o077 == 0 && Some(metadata.uid()) == own_uid(folder)
 }
 
 /// Whether a file is a plain one of this user, with no other name, that nobody else can write to.
 fn is_own(metadata: &Metadata, folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let alone = metadata.is_file() && metadata.nlink() == 1 && metadata.mode() & 0o022 == 0;
     alone && Some(metadata.uid()) == own_uid(folder)
 }
 
 /// A file made just now tells who this user is, without a call into libc.
 fn own_uid(folder: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
     let file = tempfile::tempfile_in(folder).ok()?;
     Some(file.metadata().ok()?.uid())
 }
@@ -109,6 +106,7 @@ fn own_uid(folder: &Path) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -133,7 +131,6 @@ mod tests {
 
     #[test]
     fn a_folder_that_others_can_write_to_is_not_trusted() {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(Cache::open(folder.path()).is_none());

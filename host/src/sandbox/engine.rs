@@ -73,8 +73,7 @@ impl Sandbox {
             return Err(Error::sandbox("the plugin changed while it was loaded").file(path));
         }
         let compiled = match &self.cache {
-            // A colon cannot be part of every system's file names.
-            Some(cache) => cache.load(&self.engine, &bytes, digest.trim_start_matches("sha256:")),
+            Some(cache) => cache.load(&self.engine, &bytes, &digest),
             None => Component::from_binary(&self.engine, &bytes),
         };
         let component = compiled.map_err(|error| {

@@ -7,10 +7,11 @@ use super::plugin::Plugin;
 use crate::contract::{Outputs, Selection, StepPlan};
 use crate::dictionary::compact;
 use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
+use crate::memory::batch_size;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use std::sync::Arc;
@@ -74,23 +75,19 @@ pub enum Outcome {
 
 /// Cuts a batch to pieces that an instance can take in one call: halves, until they are small enough or one row.
 fn pieces(batch: &RecordBatch, most: usize) -> Result<Vec<RecordBatch>> {
-    if bytes(batch) <= most {
+    if batch_size(batch) <= most {
         return Ok(vec![batch.clone()]);
     }
     // A dictionary crosses whole with each piece.
     let batch = compacted(batch)?;
     let rows = batch.num_rows();
-    if bytes(&batch) <= most || rows <= 1 {
+    if batch_size(&batch) <= most || rows <= 1 {
         return Ok(vec![batch]);
     }
     let half = rows / 2;
     let mut all = pieces(&batch.slice(0, half), most)?;
     all.extend(pieces(&batch.slice(half, rows - half), most)?);
     Ok(all)
-}
-
-fn bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }
 
 /// The same rows behind dictionaries of the values that they have.
@@ -356,7 +353,7 @@ impl Transformer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{DictionaryArray, StringArray};
+    use arrow_array::{Array, DictionaryArray, StringArray};
 
     #[test]
     fn pieces_carry_only_the_dictionary_that_they_use() {
@@ -366,7 +363,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("x", Arc::new(column) as ArrayRef)]).unwrap();
         let pieces = pieces(&batch, 8_000).unwrap();
         assert!(pieces.len() < 40, "{} pieces", pieces.len());
-        assert!(pieces.iter().all(|piece| bytes(piece) <= 8_000));
+        assert!(pieces.iter().all(|piece| batch_size(piece) <= 8_000));
         let words = |batch: &RecordBatch| arrow_cast::cast(batch.column(0), &arrow_schema::DataType::Utf8).unwrap();
         let again: Vec<_> = pieces.iter().map(words).collect();
         let again: Vec<&dyn Array> = again.iter().map(AsRef::as_ref).collect();

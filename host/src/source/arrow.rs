@@ -2,12 +2,12 @@
 
 mod footer;
 
-use super::Fragment;
 use super::agree::agree;
 use super::batches::Batches;
 use super::files::InputFile;
-use super::in_turn::{FragmentReader, Fragmented};
+use super::in_turn::{FragmentReader, Fragmented, in_turn};
 use super::normalize::{convert, logical_type, physical_type, projected};
+use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
@@ -25,7 +25,7 @@ pub(super) struct ArrowSource {
     files: Vec<InputFile>,
     fragments: Vec<Fragment>,
     /// For each fragment its file and what it is there.
-    parts: Vec<(usize, Piece)>,
+    pieces: Vec<(usize, Piece)>,
 }
 
 /// What a fragment is in its file.
@@ -37,7 +37,7 @@ enum Piece {
 
 impl ArrowSource {
     pub(super) fn open(files: Vec<InputFile>) -> Result<Self> {
-        let (mut fragments, mut parts) = (Vec::new(), Vec::new());
+        let (mut fragments, mut pieces) = (Vec::new(), Vec::new());
         let mut schemas = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             let mut reader = file.open()?;
@@ -49,23 +49,23 @@ impl ArrowSource {
                 for (block, batch) in blocks.into_iter().enumerate() {
                     let name = format!("{name}#{block}");
                     fragments.push(Fragment { name: name.into(), rows: Some(batch.rows), bytes: batch.bytes });
-                    parts.push((index, Piece::Batch(block)));
+                    pieces.push((index, Piece::Batch(block)));
                 }
             } else {
                 let stream = guard(|| StreamReader::try_new(reader, None)).flatten().map_err(failed)?;
                 schemas.push(stream.schema());
                 fragments.push(Fragment { name: name.to_string().into(), rows: None, bytes: file.bytes });
-                parts.push((index, Piece::Stream));
+                pieces.push((index, Piece::Stream));
             }
         }
         let logical: Vec<Schema> = schemas.iter().map(|schema| convert(schema, logical_type)).collect();
         let schema = Arc::new(agree(files.iter().map(|file| file.path.as_path()).zip(&logical))?);
         let physical = (0..schema.fields().len()).map(|column| common_physical(column, &schemas)).collect();
-        Ok(Self { schema, physical, files, fragments, parts })
+        Ok(Self { schema, physical, files, fragments, pieces })
     }
 }
 
-impl Fragmented for ArrowSource {
+impl Source for ArrowSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -78,26 +78,31 @@ impl Fragmented for ArrowSource {
         self.files.iter().map(|file| file.path.as_path()).collect()
     }
 
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        Ok(in_turn(self, columns, batch_rows))
+    }
+}
+
+impl Fragmented for ArrowSource {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
-        let (file, part) = self.parts[fragment];
+        let (file, piece) = self.pieces[fragment];
         let file = &self.files[file];
         let path = file.path.clone();
         let explain = move |error: ArrowError, rows| {
-            let what = match part {
+            let what = match piece {
                 Piece::Stream => format!("the stream cannot be decoded after {rows} rows"),
                 Piece::Batch(index) => format!("record batch {index} cannot be decoded"),
             };
             Error::source(what)
                 .because(error)
                 .file(&path)
-                .fragment(fragment)
                 .hint("the file is damaged or was written by a broken writer; write it anew, or leave it out")
         };
         // Nothing vouches for the length of a batch but its columns, so one is read even where none is asked for.
         let read = if columns.is_empty() && !self.physical.is_empty() { vec![0] } else { columns.to_vec() };
         let wanted: Vec<usize> = (0..columns.len()).collect();
         let reader = file.open()?;
-        let decoder = guard(|| open_part(reader, part, read)).flatten().map_err(|error| explain(error, 0))?;
+        let decoder = guard(|| open_piece(reader, piece, read)).flatten().map_err(|error| explain(error, 0))?;
         let decoder = decoder.map(move |batch| batch?.project(&wanted));
         let schema = projected(&self.schema, &self.physical, columns);
         let expected = self.fragments[fragment].rows;
@@ -107,8 +112,8 @@ impl Fragmented for ArrowSource {
 
 type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
-fn open_part(file: std::fs::File, part: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
-    Ok(match part {
+fn open_piece(file: std::fs::File, piece: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
+    Ok(match piece {
         Piece::Stream => Box::new(StreamReader::try_new(BufReader::new(file), Some(columns))?),
         Piece::Batch(index) => {
             let mut reader = FileReader::try_new(file, Some(columns))?;

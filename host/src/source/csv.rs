@@ -4,12 +4,12 @@ mod infer;
 mod locate;
 mod types;
 
-use super::Fragment;
 use super::batches::Batches;
 use super::bounds::rows_of_cells;
 use super::files::InputFile;
-use super::in_turn::{FragmentReader, Fragmented};
+use super::in_turn::{FragmentReader, Fragmented, in_turn};
 use super::normalize::projected;
+use super::{BatchReader, Fragment, Source};
 use crate::{Error, Result};
 use arrow_csv::reader::Format;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
@@ -79,7 +79,7 @@ impl CsvSource {
     }
 }
 
-impl Fragmented for CsvSource {
+impl Source for CsvSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -92,6 +92,12 @@ impl Fragmented for CsvSource {
         self.files.iter().map(|file| file.path.as_path()).collect()
     }
 
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        Ok(in_turn(self, columns, batch_rows))
+    }
+}
+
+impl Fragmented for CsvSource {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let file = self.files[fragment].clone();
         let decoder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
@@ -107,7 +113,6 @@ impl Fragmented for CsvSource {
                     Error::source(format!("the file cannot be read as CSV after {rows} rows")).because(error)
                 })
                 .file(&file.path)
-                .fragment(fragment)
         };
         let schema = projected(&self.schema, &self.physical, columns);
         Ok(Box::new(Batches::new(decoder, schema, batch_rows, None, explain)))

@@ -1,46 +1,29 @@
 //! Tables of files: one fragment is read after the other.
 
-use super::{BatchReader, Fragment, Position, Source, SourceBatch};
-use crate::Result;
+use super::{BatchReader, Position, Source, SourceBatch};
+use crate::{Error, Result};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use std::path::Path;
 
 /// The batches of one fragment, in the order of its rows; after an error there are no more.
 pub(super) type FragmentReader = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 /// A table whose fragments can be opened one by one.
-pub(super) trait Fragmented: Send + Sync {
-    /// As for [`Source`].
-    fn schema(&self) -> &SchemaRef;
-
-    /// As for [`Source`]; fixed when the table was opened.
-    fn fragments(&self) -> &[Fragment];
-
-    /// As for [`Source`].
-    fn files(&self) -> Vec<&Path>;
-
-    /// Reads a fragment from its start, as [`Source::read`] reads the table.
+pub(super) trait Fragmented: Source {
+    /// Reads a fragment from its start, as [`Source::read`] reads the table. Its errors need not say which fragment it is.
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader>;
 }
 
-impl<T: Fragmented> Source for T {
-    fn schema(&self) -> &SchemaRef {
-        Fragmented::schema(self)
-    }
-
-    fn fragments(&self) -> &[Fragment] {
-        Fragmented::fragments(self)
-    }
-
-    fn files(&self) -> Vec<&Path> {
-        Fragmented::files(self)
-    }
-
-    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
-        let columns = columns.to_vec();
-        Ok(Box::new(InTurn { table: self, columns, batch_rows, fragment: 0, start: 0, reader: None, failed: false }))
-    }
+/// Reads all fragments of a table, one after the other.
+pub(super) fn in_turn<'a>(table: &'a impl Fragmented, columns: &[usize], batch_rows: usize) -> BatchReader<'a> {
+    Box::new(InTurn {
+        table,
+        columns: columns.to_vec(),
+        batch_rows,
+        fragment: 0,
+        start: 0,
+        reader: None,
+        failed: false,
+    })
 }
 
 struct InTurn<'a, T> {
@@ -83,7 +66,7 @@ impl<T: Fragmented> Iterator for InTurn<'_, T> {
         }
         let next = self.next_batch();
         self.failed = next.is_err();
-        let place = |error: crate::Error| match self.table.fragments().get(self.fragment) {
+        let place = |error: Error| match self.table.fragments().get(self.fragment) {
             Some(fragment) => error.fragment(self.fragment).file(&*fragment.name),
             None => error,
         };

@@ -1,12 +1,12 @@
 //! Parquet: a fragment is a row group, and text that is stored as a dictionary stays one.
 
-use super::Fragment;
 use super::agree::agree;
 use super::batches::Batches;
 use super::bounds::rows_of_bytes;
 use super::files::InputFile;
-use super::in_turn::{FragmentReader, Fragmented};
+use super::in_turn::{FragmentReader, Fragmented, in_turn};
 use super::normalize::{convert, logical_type, projected, text_dictionary};
+use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
@@ -82,7 +82,7 @@ impl ParquetSource {
     }
 }
 
-impl Fragmented for ParquetSource {
+impl Source for ParquetSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -95,21 +95,25 @@ impl Fragmented for ParquetSource {
         self.files.iter().map(|file| file.file.path.as_path()).collect()
     }
 
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        Ok(in_turn(self, columns, batch_rows))
+    }
+}
+
+impl Fragmented for ParquetSource {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let (file, row_group) = self.row_groups[fragment];
         let ParquetFile { file, metadata } = &self.files[file];
         let path = file.path.clone();
         let explain = move |error: ArrowError, _| {
-            Error::source(format!("row group {row_group} cannot be decoded"))
-                .because(error)
-                .file(&path)
-                .fragment(fragment)
-                .hint(CORRUPT)
+            Error::source(format!("row group {row_group} cannot be decoded")).because(error).file(&path).hint(CORRUPT)
         };
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let group = metadata.metadata().row_group(row_group);
-        let (rows, bytes) = (self.fragments[fragment].rows.unwrap_or(0), group.total_byte_size());
-        let batch_rows = rows_of_bytes(batch_rows, rows, u64::try_from(bytes).unwrap_or(u64::MAX));
+        let read = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        let sizes = read.map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX));
+        let rows = self.fragments[fragment].rows.unwrap_or(0);
+        let batch_rows = rows_of_bytes(batch_rows, rows, sizes.fold(0, u64::saturating_add));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.open()?, metadata.clone())
             .with_projection(mask)
             .with_row_groups(vec![row_group])

@@ -1,8 +1,11 @@
-//! Arrow IPC messages as the Storage Read API carries them: the schema once, then one record batch after the other.
+//! Arrow IPC messages as the Storage Read API carries them: the schema once, then one record batch after the other. None of it is the
+//! host's code, which this server is to test.
 
 use arrow_array::RecordBatch;
 use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
+use arrow_ipc::writer::{
+    DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message,
+};
 use arrow_schema::{ArrowError, Schema};
 
 /// An encapsulated schema message.
@@ -10,9 +13,7 @@ pub(crate) fn schema(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
     let options = IpcWriteOptions::default();
     let mut tracker = DictionaryTracker::new(false);
     let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options);
-    let mut message = Vec::new();
-    write_message(&mut message, encoded, &options)?;
-    Ok(message)
+    message(encoded, &options)
 }
 
 /// An encapsulated record batch message, whose buffers may be compressed.
@@ -21,7 +22,11 @@ pub(crate) fn batch(batch: &RecordBatch, compression: Option<CompressionType>) -
     let mut tracker = DictionaryTracker::new(false);
     let (_, encoded) =
         IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut IpcWriteContext::default())?;
+    message(encoded, &options)
+}
+
+fn message(encoded: EncodedData, options: &IpcWriteOptions) -> Result<Vec<u8>, ArrowError> {
     let mut message = Vec::new();
-    write_message(&mut message, encoded, &options)?;
+    write_message(&mut message, encoded, options)?;
     Ok(message)
 }

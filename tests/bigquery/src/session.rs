@@ -128,8 +128,23 @@ impl Stream {
         }))
     }
 
+    /// Some of the table's rows as one batch of the selected columns.
+    fn slice(&self, rows: Range<usize>) -> Result<RecordBatch, ArrowError> {
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for batch in &self.table.batches {
+            let end = start + batch.num_rows();
+            let (from, to) = (rows.start.max(start), rows.end.min(end));
+            if from < to {
+                pieces.push(batch.project(&self.columns)?.slice(from - start, to - from));
+            }
+            start = end;
+        }
+        arrow_select::concat::concat_batches(&self.schema, &pieces)
+    }
+
     fn response(&self, rows: Range<usize>, with_schema: bool) -> Result<api::ReadRowsResponse, ArrowError> {
-        let batch = slice(&self.table, rows.clone())?.project(&self.columns)?;
+        let batch = self.slice(rows.clone())?;
         let serialized_record_batch = ipc::batch(&batch, self.compression)?.into();
         // The count of rows in the batch is deprecated, and still set by Google.
         #[expect(deprecated, reason = "clients of some age read it")]
@@ -199,21 +214,6 @@ fn compression(options: &api::read_session::TableReadOptions) -> Result<Option<C
         CompressionCodec::Lz4Frame => Some(CompressionType::LZ4_FRAME),
         CompressionCodec::Zstd => Some(CompressionType::ZSTD),
     })
-}
-
-/// Rows of a table as one batch.
-fn slice(table: &Table, rows: Range<usize>) -> Result<RecordBatch, ArrowError> {
-    let mut pieces = Vec::new();
-    let mut start = 0;
-    for batch in &table.batches {
-        let end = start + batch.num_rows();
-        let (from, to) = (rows.start.max(start), rows.end.min(end));
-        if from < to {
-            pieces.push(batch.slice(from - start, to - from));
-        }
-        start = end;
-    }
-    arrow_select::concat::concat_batches(&table.schema, &pieces)
 }
 
 fn bytes(table: &Table, columns: &[usize]) -> usize {
