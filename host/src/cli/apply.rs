@@ -1,7 +1,7 @@
 //! `apply`: a fitted model over another table.
 
 use super::arguments::ApplyArguments;
-use super::interrupt;
+use super::interrupt::context;
 use super::prepare::{model_store, open_table, plugins};
 use super::progress::Bar;
 use super::run::{ALL, concat_options, options, spare};
@@ -22,13 +22,15 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     // The limits are the caller's: a model may come from anywhere.
     let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
     let plugins = plugins(&arguments.plugins, &limits)?;
-    let source = open_table(&arguments.source, &arguments.table, &manifest.csv, manifest.source_types())?;
+    let context = context();
+    let stop = context.stop.clone();
+    let (table, bigquery) = (&arguments.table, &arguments.bigquery);
+    let source = open_table(&arguments.source, table, bigquery, &manifest.csv, manifest.source_types(), context)?;
     let definitions = manifest.definitions(&plugins)?;
     manifest.check_source(source.schema())?;
     let mut plan = Plan::new(source.schema().clone(), definitions)?;
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
     spare(&arguments.out, source.as_ref(), &[store.root()])?;
-    let stop = interrupt::stop();
     let staging = Staging::create(&arguments.out, REPORT, arguments.resources.overwrite)?;
     let options = options(&arguments.resources, manifest.folds, &staging, stop);
     let timing = Timing::new(plan.definitions().len());

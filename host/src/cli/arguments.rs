@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
-use wafermill::pipeline::OutputFormat;
+use wafermill::pipeline::{BigQuerySection, OutputFormat};
+use wafermill::source::bigquery::MOST_STREAMS;
 use wafermill::{Error, Result, source};
 
 /// Turn a table of any size into training sets, through sandboxed transforms, in a fixed amount of memory.
@@ -45,6 +46,9 @@ pub(crate) struct RunArguments {
     /// The folder to write; it appears when it is complete [default: `path` in `[output]`, or the file's name with `-out`]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
+    /// Bytes that all passes over a table of BigQuery together may be billed for, such as `10GiB`
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_bytes: Option<String>,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
@@ -56,7 +60,7 @@ pub(crate) struct RunArguments {
 pub(crate) struct ApplyArguments {
     /// The folder of the model, as `run` and `fit` write it
     pub(crate) model: PathBuf,
-    /// The table: a file, a folder or a glob
+    /// The table: a file, a folder, a glob, or PROJECT.DATASET.TABLE of BigQuery
     pub(crate) source: String,
     /// The folder to write; it appears when it is complete
     #[arg(long)]
@@ -76,6 +80,8 @@ pub(crate) struct ApplyArguments {
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
+    #[command(flatten)]
+    pub(crate) bigquery: BigQueryArguments,
 }
 
 /// How a table is read, as far as it does not tell itself.
@@ -93,6 +99,61 @@ pub(crate) struct SourceArguments {
     /// What stands for null in a CSV file; may be given several times [default: the empty field, or as the model was fitted]
     #[arg(long = "null", value_name = "TEXT")]
     pub(crate) nulls: Vec<String>,
+}
+
+/// How a table of BigQuery is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "BigQuery")]
+pub(crate) struct BigQueryArguments {
+    /// The columns to read, with commas between them; a field of a struct is `column.field` [default: all]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// A condition on rows, as after WHERE in SQL
+    #[arg(long, value_name = "SQL")]
+    pub(crate) filter: Option<String>,
+    /// The table's state at this time, such as `2026-11-01T08:30:00Z` [default: as it is now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) snapshot: Option<String>,
+    /// The project that pays [default: that of the environment, of the credentials, or of the table]
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) billing_project: Option<String>,
+    /// Bytes that may be billed, such as `10GiB`
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_bytes: Option<String>,
+    /// Streams to read at once at most; the order of rows depends on it [default: 16]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=MOST_STREAMS as i64))]
+    pub(crate) max_streams: Option<u16>,
+    /// `adc` (Application Default Credentials), `anonymous`, or a file such as a service account's key [default: adc]
+    #[arg(long, value_name = "FROM")]
+    pub(crate) credentials: Option<String>,
+    /// A service account in whose name to ask
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) impersonate: Option<String>,
+    /// Another address of the Storage API
+    #[arg(long, value_name = "URL")]
+    pub(crate) storage_endpoint: Option<String>,
+    /// Another address of the REST API
+    #[arg(long, value_name = "URL")]
+    pub(crate) rest_endpoint: Option<String>,
+}
+
+impl BigQueryArguments {
+    /// As a pipeline file would state it.
+    pub(crate) fn section(&self) -> BigQuerySection {
+        BigQuerySection {
+            columns: self.columns.clone(),
+            filter: self.filter.clone(),
+            snapshot: self.snapshot.clone(),
+            billing_project: self.billing_project.clone(),
+            max_bytes: self.max_bytes.clone(),
+            max_streams: self.max_streams,
+            credentials: self.credentials.clone(),
+            impersonate: self.impersonate.clone(),
+            storage_endpoint: self.storage_endpoint.clone(),
+            rest_endpoint: self.rest_endpoint.clone(),
+            ..BigQuerySection::default()
+        }
+    }
 }
 
 fn source_format(name: &str) -> Result<source::Format> {
@@ -155,13 +216,15 @@ pub(crate) struct PlanArguments {
 /// `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// The table: a file, a folder or a glob
+    /// The table: a file, a folder, a glob, or PROJECT.DATASET.TABLE of BigQuery
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) table: SourceArguments,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) bigquery: BigQueryArguments,
 }
 
 /// `model …`.

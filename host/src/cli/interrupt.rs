@@ -1,9 +1,16 @@
 //! Ctrl-C and SIGTERM: the run stops at the next batch and leaves nothing behind.
 
+use std::sync::Arc;
 use wafermill::Stop;
+use wafermill::source::Context;
+
+/// What sources are given: they end when the user asks for it, and their warnings are printed.
+pub(super) fn context() -> Context {
+    Context { stop: stop(), warn: Arc::new(|message| eprintln!("warning: {message}")) }
+}
 
 /// Is set once the user asks to stop.
-pub(super) fn stop() -> Stop {
+fn stop() -> Stop {
     let stop = Stop::default();
     let asked = stop.clone();
     // Where no handler can be set the signal ends the program at once, as it would without one.

@@ -10,7 +10,7 @@ use wafermill::pipeline::{Entry, Plan, Step};
 
 /// Prints the plan of a pipeline.
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
-    let Ready { document, source, plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
+    let Ready { document, source, plan, .. } = prepare(&arguments.pipeline, &arguments.plugins, None)?;
     check_output(&document, &plan)?;
     if arguments.json {
         return print_json(&to_json(&plan));

@@ -1,16 +1,18 @@
 //! What commands open before they begin: pipelines, sources, plugins and models.
 
-use super::arguments::{PluginFolder, SourceArguments};
+use super::arguments::{BigQueryArguments, PluginFolder, SourceArguments};
+use super::interrupt;
 use arrow_schema::DataType;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use wafermill::memory::parse_size;
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, StepDefinition, load};
 use wafermill::sandbox::{Limits, Sandbox};
-use wafermill::source::{self, CsvOptions, Source};
-use wafermill::{Error, ErrorKind, Result};
+use wafermill::source::bigquery::{BigQuerySource, SCHEME, TableName};
+use wafermill::source::{self, Context, CsvOptions, Source};
+use wafermill::{Error, ErrorKind, Result, Stop};
 
 /// The model's folder within that of a dataset.
 pub(super) const MODEL: &str = "model";
@@ -20,17 +22,26 @@ pub(super) struct Ready {
     pub(super) document: Document,
     pub(super) source: Box<dyn Source>,
     pub(super) plan: Plan,
+    pub(super) stop: Stop,
 }
 
 /// Loads a pipeline file, opens its source and plans its steps.
-pub(super) fn prepare(pipeline: &Path, folder: &PluginFolder) -> Result<Ready> {
-    let document = load(pipeline)?;
+///
+/// `max_bytes` goes before what the file says.
+pub(super) fn prepare(pipeline: &Path, folder: &PluginFolder, max_bytes: Option<&str>) -> Result<Ready> {
+    let mut document = load(pipeline)?;
+    if let Some(max_bytes) = max_bytes {
+        document.pipeline.source.bigquery.max_bytes = Some(max_bytes.to_owned());
+    }
+    let context = interrupt::context();
+    let stop = context.stop.clone();
     let locate = |error: Error| document.locate(error);
     let plugins = plugins(folder, &document.pipeline.limits).map_err(locate)?;
-    let source = open_source(&document).map_err(locate)?;
+    let source = open_source(&document, context).map_err(locate)?;
     let definitions = StepDefinition::of(&document, &plugins)?;
     let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
-    Ok(Ready { document, source, plan })
+    stop.check()?;
+    Ok(Ready { document, source, plan, stop })
 }
 
 /// Checks that the output can hold the columns that are known by now.
@@ -42,9 +53,22 @@ pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
     }
 }
 
-fn open_source(document: &Document) -> Result<Box<dyn Source>> {
+fn open_source(document: &Document, context: Context) -> Result<Box<dyn Source>> {
     let section = &document.pipeline.source;
-    let path = source_path(document);
+    let path = match (&section.path, &section.table) {
+        (Some(path), None) => document.folder().join(path),
+        (None, Some(table)) => {
+            let table = table.parse().map_err(|error: Error| error.at("/source/table"))?;
+            let options = section.bigquery.options(document.folder())?;
+            return Ok(Box::new(BigQuerySource::open(table, options, context)?));
+        }
+        _ => {
+            let error = Error::usage("a source is either a `path` or a `table`").at("/source");
+            return Err(
+                error.hint("`path` is a file, a folder or a glob, `table` is PROJECT.DATASET.TABLE of BigQuery")
+            );
+        }
+    };
     let path = path.to_str().ok_or_else(|| Error::usage("the source's path is no Unicode").at("/source/path"))?;
     let opened = source::open(path, section.format.map(Into::into), &section.csv.options()?);
     // What is wrong with the data has its own place; the rest is what the section states, of a column or of all.
@@ -56,10 +80,6 @@ fn open_source(document: &Document) -> Result<Box<dyn Source>> {
         }
         None => error.at("/source"),
     })
-}
-
-fn source_path(document: &Document) -> PathBuf {
-    document.folder().join(&document.pipeline.source.path)
 }
 
 /// The plugins that can be loaded, with what they may take.
@@ -78,9 +98,15 @@ pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<P
 pub(super) fn open_table(
     path: &str,
     arguments: &SourceArguments,
+    bigquery: &BigQueryArguments,
     csv: &CsvSection,
     assumed: BTreeMap<String, DataType>,
+    context: Context,
 ) -> Result<Box<dyn Source>> {
+    if is_table(path) {
+        let options = bigquery.section().options(Path::new(""))?;
+        return Ok(Box::new(BigQuerySource::open(path.parse()?, options, context)?));
+    }
     let mut csv = csv.clone();
     if let Some(delimiter) = &arguments.delimiter {
         // A shell has no handy way to pass a tab.
@@ -91,6 +117,12 @@ pub(super) fn open_table(
         csv.nulls = Some(arguments.nulls.clone());
     }
     source::open(path, arguments.source_format, &CsvOptions { assumed, ..csv.options()? })
+}
+
+/// Whether a name means a table of BigQuery: what exists, or is named like a file, does not.
+fn is_table(name: &str) -> bool {
+    let looks_like_one = || name.parse::<TableName>().is_ok() && source::Format::of(Path::new(name)).is_none();
+    name.starts_with(SCHEME) || (!Path::new(name).exists() && looks_like_one())
 }
 
 /// A model's folder, or that of a dataset which holds one.

@@ -1,7 +1,6 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::{Resources, RunArguments};
-use super::interrupt;
 use super::prepare::{MODEL, Ready, check_output, prepare};
 use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
@@ -35,17 +34,26 @@ pub(super) fn cores() -> usize {
 
 /// Fits a pipeline and writes its model and a dataset.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {
-    let Ready { document, source, plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
-    run_prepared(arguments, &document, source.as_ref(), plan).map_err(|error| document.locate(error))
+    let Ready { document, source, plan, stop } = prepared(arguments)?;
+    run_prepared(arguments, &document, source.as_ref(), plan, stop).map_err(|error| document.locate(error))
 }
 
-fn run_prepared(arguments: &RunArguments, document: &Document, source: &dyn Source, mut plan: Plan) -> Result<()> {
+fn prepared(arguments: &RunArguments) -> Result<Ready> {
+    prepare(&arguments.pipeline, &arguments.plugins, arguments.max_bytes.as_deref())
+}
+
+fn run_prepared(
+    arguments: &RunArguments,
+    document: &Document,
+    source: &dyn Source,
+    mut plan: Plan,
+    stop: Stop,
+) -> Result<()> {
     let start = Instant::now();
     let parts = part_names(&plan)?;
     check_output(document, &plan)?;
     let destination = destination(document, arguments.out.as_deref());
     spare(&destination, source, &[document.path()])?;
-    let stop = interrupt::stop();
     let staging = Staging::create(&destination, REPORT, arguments.resources.overwrite)?;
     let store = ModelStore::new(make(&staging.path().join(MODEL))?);
     let options = options(&arguments.resources, document.pipeline.folds, &staging, stop);
@@ -73,15 +81,20 @@ fn run_prepared(arguments: &RunArguments, document: &Document, source: &dyn Sour
 
 /// Fits a pipeline and writes its model.
 pub(super) fn fit(arguments: &RunArguments) -> Result<()> {
-    let Ready { document, source, plan } = prepare(&arguments.pipeline, &arguments.plugins)?;
-    fit_prepared(arguments, &document, source.as_ref(), plan).map_err(|error| document.locate(error))
+    let Ready { document, source, plan, stop } = prepared(arguments)?;
+    fit_prepared(arguments, &document, source.as_ref(), plan, stop).map_err(|error| document.locate(error))
 }
 
-fn fit_prepared(arguments: &RunArguments, document: &Document, source: &dyn Source, mut plan: Plan) -> Result<()> {
+fn fit_prepared(
+    arguments: &RunArguments,
+    document: &Document,
+    source: &dyn Source,
+    mut plan: Plan,
+    stop: Stop,
+) -> Result<()> {
     let start = Instant::now();
     let destination = destination(document, arguments.out.as_deref());
     spare(&destination, source, &[document.path()])?;
-    let stop = interrupt::stop();
     let staging = Staging::create(&destination, MANIFEST, arguments.resources.overwrite)?;
     let store = ModelStore::new(staging.path());
     let options = options(&arguments.resources, document.pipeline.folds, &staging, stop);

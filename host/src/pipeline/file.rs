@@ -1,5 +1,6 @@
 //! The pipeline file as it is written.
 
+use super::bigquery::BigQuerySection;
 use super::select::Columns;
 use crate::aggregate::{Compression, Format};
 use crate::{Error, Result, source};
@@ -53,7 +54,12 @@ pub(super) const SPLIT: &str = "split";
 #[serde(deny_unknown_fields)]
 pub struct SourceSection {
     /// A file, a folder or a glob, relative to the pipeline file.
-    pub path: String,
+    pub path: Option<String>,
+    /// A table of BigQuery, `project.dataset.table`, instead of `path`.
+    pub table: Option<String>,
+    /// How the table is read.
+    #[serde(default)]
+    pub bigquery: BigQuerySection,
     /// `parquet`, `csv` or `arrow`; told by the extension where it is not given.
     #[schemars(with = "Option<FormatName>")]
     pub format: Option<FormatName>,

@@ -1,5 +1,6 @@
 //! From a pipeline file to a plan: parsed, checked against its schema, resolved against the columns that there are.
 
+mod bigquery;
 mod document;
 mod file;
 mod layout;
@@ -9,6 +10,7 @@ mod select;
 mod suggest;
 mod violation;
 
+pub use bigquery::{BigQuerySection, BufferCompressionName};
 pub use document::{Document, load};
 pub use file::{
     AggregateKind, CsvSection, LimitsSection, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,

@@ -3,7 +3,7 @@
 use super::scan::Work;
 use super::steps::StepRunner;
 use super::table::Table;
-use super::{Run, known_rows, source_columns};
+use super::{Run, source_columns};
 use crate::Result;
 use crate::aggregate::{Aggregate, Prepare, Summary};
 use crate::pipeline::Plan;
@@ -29,7 +29,7 @@ impl Run<'_> {
             runner: StepRunner::new(plan, self.store, self.timing),
         };
         let mut total = 0;
-        self.progress.begin("apply", known_rows(self.source));
+        self.progress.begin("apply", self.source.estimated_rows());
         let scanned = self.scan(columns).run(work, |(rows, item)| {
             total += rows;
             self.progress.advance(rows);

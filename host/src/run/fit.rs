@@ -4,7 +4,7 @@ use super::report::{PassReport, seconds};
 use super::scan::Work;
 use super::steps::{StepRunner, outputs, task};
 use super::table::Table;
-use super::{Run, RunOptions, Timing, known_rows, source_columns};
+use super::{Run, RunOptions, Timing, source_columns};
 use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
@@ -47,7 +47,7 @@ impl Run<'_> {
             }
             let start = Instant::now();
             let names = active.keys().map(|index| plan.steps()[*index].name.clone()).collect::<Vec<_>>();
-            self.progress.begin(&format!("fit {}", names.join(", ")), known_rows(self.source));
+            self.progress.begin(&format!("fit {}", names.join(", ")), self.source.estimated_rows());
             let gathered = self.gather(plan, &active);
             self.progress.end();
             let (rows, combiners) = gathered?;

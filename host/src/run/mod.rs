@@ -84,8 +84,3 @@ fn source_columns<'s>(plan: &Plan, steps: impl Iterator<Item = &'s Step> + Clone
     }
     columns
 }
-
-/// How many rows a source has, where all of its fragments tell.
-pub fn known_rows(source: &dyn Source) -> Option<u64> {
-    source.fragments().iter().map(|fragment| fragment.rows).sum()
-}

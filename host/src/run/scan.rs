@@ -201,7 +201,8 @@ mod tests {
     impl Numbers {
         fn new(fragments: u64) -> Self {
             let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
-            let fragment = |rows: u64| Fragment { name: rows.to_string().into(), rows: Some(rows), bytes: 8 * rows };
+            let fragment =
+                |rows: u64| Fragment { name: rows.to_string().into(), rows: Some(rows), bytes: Some(8 * rows) };
             Self { schema, fragments: (0..fragments).map(fragment).collect() }
         }
     }

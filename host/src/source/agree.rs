@@ -29,7 +29,8 @@ pub(super) fn agree<'a>(mut files: impl Iterator<Item = (&'a Path, &'a Schema)>)
     Ok(Schema::new(fields))
 }
 
-fn distinct(schema: &Schema) -> Result<()> {
+/// Checks that no two columns have one name.
+pub(super) fn distinct(schema: &Schema) -> Result<()> {
     let mut seen = HashSet::new();
     match schema.fields().iter().find(|field| !seen.insert(field.name())) {
         None => Ok(()),

@@ -48,13 +48,13 @@ impl ArrowSource {
                 schemas.push(schema);
                 for (block, batch) in blocks.into_iter().enumerate() {
                     let name = format!("{name}#{block}");
-                    fragments.push(Fragment { name: name.into(), rows: Some(batch.rows), bytes: batch.bytes });
+                    fragments.push(Fragment { name: name.into(), rows: Some(batch.rows), bytes: Some(batch.bytes) });
                     pieces.push((index, Piece::Batch(block)));
                 }
             } else {
                 let stream = guard(|| StreamReader::try_new(reader, None)).flatten().map_err(failed)?;
                 schemas.push(stream.schema());
-                fragments.push(Fragment { name: name.to_string().into(), rows: None, bytes: file.bytes });
+                fragments.push(Fragment { name: name.to_string().into(), rows: None, bytes: Some(file.bytes) });
                 pieces.push((index, Piece::Stream));
             }
         }

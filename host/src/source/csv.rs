@@ -72,8 +72,11 @@ impl CsvSource {
         let layout = Layout::new(&files, options)?;
         let schema = Arc::new(infer::schema(&files, &layout, options)?);
         let physical = schema.fields().iter().map(|field| field.data_type().clone()).collect();
-        let fragment =
-            |file: &InputFile| Fragment { name: file.path.display().to_string().into(), rows: None, bytes: file.bytes };
+        let fragment = |file: &InputFile| Fragment {
+            name: file.path.display().to_string().into(),
+            rows: None,
+            bytes: Some(file.bytes),
+        };
         let fragments = files.iter().map(fragment).collect();
         Ok(Self { schema, physical, files, fragments, layout })
     }

@@ -19,7 +19,8 @@ pub enum Format {
 }
 
 impl Format {
-    fn of(path: &Path) -> Option<Self> {
+    /// The one that a name's extension tells.
+    pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "parquet" | "pq" => Some(Self::Parquet),
             "csv" | "tsv" => Some(Self::Csv),

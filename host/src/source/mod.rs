@@ -3,6 +3,7 @@
 mod agree;
 mod arrow;
 mod batches;
+pub mod bigquery;
 mod bounds;
 mod csv;
 mod files;
@@ -13,9 +14,10 @@ mod parquet;
 pub use csv::CsvOptions;
 pub use files::Format;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use bigquery::Price;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +28,21 @@ pub trait Source: Send + Sync {
 
     /// What the table is made of, in the order of the rows.
     fn fragments(&self) -> &[Fragment];
+
+    /// How many rows there are, as far as it is known without reading them.
+    fn estimated_rows(&self) -> Option<u64> {
+        self.fragments().iter().map(|fragment| fragment.rows).sum()
+    }
+
+    /// How many bytes are read where all columns are, as they are stored or billed.
+    fn estimated_bytes(&self) -> Option<u64> {
+        self.fragments().iter().map(|fragment| fragment.bytes).sum()
+    }
+
+    /// What a pass over all columns costs, where that is billed.
+    fn price(&self) -> Option<Price> {
+        None
+    }
 
     /// The files that are read, where there are any.
     fn files(&self) -> Vec<&Path> {
@@ -44,6 +61,15 @@ pub trait Source: Send + Sync {
     /// # Panics
     /// Where there is no such column.
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>>;
+}
+
+/// What a source is given by those who open it.
+#[derive(Clone)]
+pub struct Context {
+    /// Is set once the user asks to stop.
+    pub stop: Stop,
+    /// Takes what people should know though nothing failed.
+    pub warn: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// The batches of a table, in the order of its rows; after an error there are no more.
@@ -86,8 +112,8 @@ pub struct Fragment {
     pub name: Arc<str>,
     /// The number of rows, where it is known without reading them.
     pub rows: Option<u64>,
-    /// Bytes as they are stored.
-    pub bytes: u64,
+    /// Bytes as they are stored, where that is known.
+    pub bytes: Option<u64>,
 }
 
 /// Opens a file, a folder or a glob such as `data/2024-*.parquet`; several files make up one table, in the order of their paths.

@@ -73,7 +73,7 @@ impl ParquetSource {
             self.fragments.push(Fragment {
                 name: format!("{}#{index}", file.path.display()).into(),
                 rows: Some(rows),
-                bytes: bytes.fold(0, u64::saturating_add),
+                bytes: Some(bytes.fold(0, u64::saturating_add)),
             });
             self.row_groups.push((self.files.len(), index));
         }

@@ -1,0 +1,59 @@
+//! Record batches of a server: of any type, perhaps compressed, and not trusted.
+
+use super::decode::{Cause, split};
+use crate::guard::guard;
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::read_record_batch;
+use arrow_ipc::root_as_message;
+use arrow_schema::SchemaRef;
+use std::collections::HashMap;
+
+/// The prefix of a compressed buffer: how long it is otherwise.
+const PREFIX: usize = size_of::<i64>();
+
+/// Reads a message that holds one record batch of `schema`, whose buffers have `most` bytes at most once they are uncompressed.
+///
+/// # Errors
+/// Where it is damaged, too large, or not of this schema.
+pub(crate) fn decode_foreign_batch(schema: &SchemaRef, bytes: &[u8], most: usize) -> Result<RecordBatch, Cause> {
+    let (metadata, start) = split(bytes)?;
+    let message = root_as_message(metadata).map_err(|error| error.to_string())?;
+    let header = message.header_as_record_batch().ok_or("a message is no record batch")?;
+    let length = usize::try_from(message.bodyLength())?;
+    let body = bytes[start..].get(..length).ok_or("a body is cut short")?;
+    if bytes.len() != start + length {
+        return Err("there are bytes behind the record batch".into());
+    }
+    if header.compression().is_some() {
+        check_sizes(&header, body, most)?;
+    }
+    let rows = usize::try_from(header.length())?;
+    // One copy to where values are aligned: arrow-rs would copy buffer by buffer.
+    let body = Buffer::from(body);
+    // arrow-rs panics on some of what may be wrong with buffers.
+    let batch = guard(|| read_record_batch(&body, header, schema.clone(), &HashMap::new(), None, &message.version()))??;
+    if batch.num_rows() != rows {
+        return Err("a batch has another number of rows than it says".into());
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)?)
+}
+
+/// Checks what compressed buffers claim: that much is allocated before the first byte is uncompressed.
+fn check_sizes(batch: &arrow_ipc::RecordBatch<'_>, body: &[u8], most: usize) -> Result<(), Cause> {
+    let mut sum = 0_usize;
+    for buffer in batch.buffers().unwrap_or_default() {
+        let (start, length) = (usize::try_from(buffer.offset())?, usize::try_from(buffer.length())?);
+        let end = start.checked_add(length).ok_or("a buffer reaches beyond its batch")?;
+        let stored = body.get(start..end).ok_or("a buffer reaches beyond its batch")?;
+        let Some(prefix) = stored.first_chunk::<PREFIX>() else { continue };
+        // -1 says that the buffer is stored as it is.
+        let claimed = usize::try_from(i64::from_le_bytes(*prefix).max(0))?;
+        sum = sum
+            .checked_add(claimed)
+            .filter(|sum| *sum <= most)
+            .ok_or("a batch is too large once it is uncompressed")?;
+    }
+    Ok(())
+}

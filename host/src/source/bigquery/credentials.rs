@@ -1,0 +1,98 @@
+//! Who asks BigQuery, and which project pays.
+
+use super::TableName;
+use super::options::{Access, CredentialsFrom};
+use crate::{Error, Result, plain_file};
+use google_cloud_auth::build_errors::Error as BuildError;
+use google_cloud_auth::credentials::{
+    self, Credentials, anonymous, external_account, impersonated, service_account, user_account,
+};
+use serde_json::Value;
+use std::path::Path;
+
+const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
+
+/// Bytes of a file of credentials.
+const MOST: u64 = 1 << 20;
+
+const HINT: &str = "run `gcloud auth application-default login`, set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account, or state `credentials`; `wafermill doctor` tells what is found";
+
+/// Makes credentials; nothing is asked of the network yet.
+///
+/// # Errors
+/// Where there are none, or their file is wrong.
+pub(super) fn credentials(access: &Access) -> Result<Credentials> {
+    // Both TLS providers could be compiled in, so the choice is ours; where it was made before, that stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let own = match &access.credentials {
+        CredentialsFrom::Anonymous => anonymous::Builder::new().build(),
+        CredentialsFrom::Environment => {
+            let built = credentials::Builder::default().with_scopes([SCOPE]).build();
+            built.map_err(|error| Error::source("no credentials for Google Cloud").because(error).hint(HINT))?
+        }
+        CredentialsFrom::File(path) => of_file(path)?,
+    };
+    match &access.impersonate {
+        None => Ok(own),
+        Some(account) => {
+            let builder = impersonated::Builder::from_source_credentials(own).with_target_principal(account);
+            builder.with_scopes([SCOPE]).build().map_err(|error| {
+                let hint = "it is named as NAME@PROJECT.iam.gserviceaccount.com, and takes the role `roles/iam.serviceAccountTokenCreator` on it";
+                Error::source(format!("`{account}` cannot be impersonated")).because(error).hint(hint)
+            })
+        }
+    }
+}
+
+fn of_file(path: &Path) -> Result<Credentials> {
+    let value = read(path)?;
+    let built: Result<Credentials, BuildError> = match value["type"].as_str() {
+        Some("service_account") => {
+            let scopes = service_account::AccessSpecifier::from_scopes([SCOPE]);
+            service_account::Builder::new(value).with_access_specifier(scopes).build()
+        }
+        Some("authorized_user") => user_account::Builder::new(value).with_scopes([SCOPE]).build(),
+        Some("external_account") => external_account::Builder::new(value).with_scopes([SCOPE]).build(),
+        Some("impersonated_service_account") => impersonated::Builder::new(value).with_scopes([SCOPE]).build(),
+        other => {
+            let kind = other.map_or_else(|| "no `type`".to_owned(), |kind| format!("the type `{kind}`"));
+            return Err(Error::source(format!("the credentials have {kind}")).file(path).hint(HINT));
+        }
+    };
+    built.map_err(|error| Error::source("the credentials cannot be used").because(error).file(path).hint(HINT))
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let failed = |error: Error| error.file(path).hint(HINT);
+    let text = plain_file::read_to_string(path, MOST)
+        .map_err(|error| failed(Error::source("the credentials cannot be read").because(error)))?;
+    // What a parser says of a wrong file could quote a key.
+    serde_json::from_str(&text).map_err(|_| failed(Error::source("the file of credentials is no JSON")))
+}
+
+/// The project that pays: as stated, or that of the environment, of the credentials, or of the table itself.
+pub(super) fn billing_project(stated: Option<&str>, access: &Access, table: Option<&TableName>) -> Result<String> {
+    if let Some(project) = stated {
+        return Ok(project.to_owned());
+    }
+    if let Some(project) = std::env::var("GOOGLE_CLOUD_PROJECT").ok().filter(|project| !project.is_empty()) {
+        return Ok(project);
+    }
+    let file = match &access.credentials {
+        CredentialsFrom::File(path) => Some(path.clone()),
+        CredentialsFrom::Environment => std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").map(Into::into),
+        CredentialsFrom::Anonymous => None,
+    };
+    if let Some(path) = file {
+        let value = read(&path)?;
+        let named = ["quota_project_id", "project_id"].iter().find_map(|key| value[*key].as_str());
+        if let Some(project) = named {
+            return Ok(project.to_owned());
+        }
+    }
+    match table {
+        Some(table) => Ok(table.project.clone()),
+        None => Err(Error::usage("no project is known that pays for the query")
+            .hint("state `billing_project`, or set GOOGLE_CLOUD_PROJECT")),
+    }
+}

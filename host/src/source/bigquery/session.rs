@@ -1,0 +1,118 @@
+//! Read sessions: what is read of a table, in which streams.
+
+use super::TableName;
+use super::connector::Connector;
+use super::explain::Refusal;
+use super::options::{BigQueryOptions, BufferCompression};
+use crate::ipc::decode_schema;
+use crate::{Error, Result};
+use arrow_schema::SchemaRef;
+use google_cloud_bigquery::model::arrow_serialization_options::CompressionCodec;
+use google_cloud_bigquery::model::read_session::{Schema as SentSchema, TableModifiers, TableReadOptions};
+use google_cloud_bigquery::model::{ArrowSerializationOptions, DataFormat, ReadSession};
+use google_cloud_bigquery::read::retry_policy::RetryableErrors;
+use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
+use google_cloud_gax::options::RequestOptionsBuilder;
+use google_cloud_gax::retry_policy::RetryPolicyExt;
+use google_cloud_wkt::Timestamp;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Who tells people which program a session belongs to.
+const TRACE: &str = concat!("wafermill:", env!("CARGO_PKG_VERSION"));
+
+/// How often a session is asked for: where nobody listens this ends after about three seconds.
+const ATTEMPTS: u32 = 5;
+
+/// A session that was created.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) name: String,
+    /// As it was sent: streams repeat it.
+    pub(super) serialized_schema: Vec<u8>,
+    pub(super) schema: SchemaRef,
+    /// The streams' names.
+    pub(super) streams: Vec<String>,
+    /// Rows of the table before any filter, as far as BigQuery knows.
+    pub(super) rows: u64,
+    /// Bytes that are billed when all of it is read, as far as BigQuery knows.
+    pub(super) bytes: u64,
+    pub(super) expires: Option<SystemTime>,
+}
+
+/// What a session is asked for.
+pub(super) struct SessionRequest<'a> {
+    pub(super) table: &'a TableName,
+    pub(super) billing_project: &'a str,
+    /// All of them where there are none.
+    pub(super) fields: Vec<String>,
+    pub(super) snapshot: Option<Timestamp>,
+    pub(super) options: &'a BigQueryOptions,
+}
+
+impl SessionRequest<'_> {
+    /// Creates the session.
+    ///
+    /// # Errors
+    /// What BigQuery refuses; what it sends in vain is an error of its own.
+    pub(super) async fn create(self, connector: &Connector) -> Result<Result<Session>, Refusal> {
+        let options = self.options;
+        let codec = match options.compression {
+            BufferCompression::None => CompressionCodec::CompressionUnspecified,
+            BufferCompression::Lz4 => CompressionCodec::Lz4Frame,
+            BufferCompression::Zstd => CompressionCodec::Zstd,
+        };
+        let read_options = TableReadOptions::new()
+            .set_selected_fields(self.fields)
+            .set_row_restriction(options.filter.clone().unwrap_or_default())
+            .set_arrow_serialization_options(ArrowSerializationOptions::new().set_buffer_compression(codec));
+        let mut session = ReadSession::new()
+            .set_table(self.table.resource())
+            .set_data_format(DataFormat::Arrow)
+            .set_trace_id(TRACE)
+            .set_read_options(read_options);
+        if let Some(snapshot) = self.snapshot {
+            session = session.set_table_modifiers(TableModifiers::new().set_snapshot_time(snapshot));
+        }
+        let backoff = ExponentialBackoffBuilder::new().with_initial_delay(Duration::from_millis(200)).clamp();
+        let client = connector.connect().await?;
+        let session = client
+            .create_read_session()
+            .set_parent(format!("projects/{}", self.billing_project))
+            .set_read_session(session)
+            .set_max_stream_count(options.max_streams)
+            .with_attempt_timeout(options.silence)
+            .with_backoff_policy(backoff)
+            .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS))
+            .send()
+            .await?;
+        Ok(Session::of(session, options.max_streams))
+    }
+}
+
+impl Session {
+    fn of(sent: ReadSession, max_streams: u16) -> Result<Self> {
+        let broken = |message: &str| Error::source(format!("session `{}` {message}", sent.name)).hint(BROKEN);
+        let Some(SentSchema::ArrowSchema(schema)) = &sent.schema else {
+            return Err(broken("came without an Arrow schema"));
+        };
+        let serialized_schema = schema.serialized_schema.to_vec();
+        let schema =
+            decode_schema(&serialized_schema).map_err(|error| broken("has a damaged schema").because(error))?;
+        if sent.streams.len() > usize::from(max_streams) {
+            return Err(broken("has more streams than were asked for"));
+        }
+        Ok(Self {
+            schema: Arc::new(schema),
+            serialized_schema,
+            streams: sent.streams.into_iter().map(|stream| stream.name).collect(),
+            rows: u64::try_from(sent.estimated_row_count).unwrap_or(0),
+            bytes: u64::try_from(sent.estimated_total_bytes_scanned).unwrap_or(0),
+            expires: sent.expire_time.and_then(|time| SystemTime::try_from(time).ok()),
+            name: sent.name,
+        })
+    }
+}
+
+pub(super) const BROKEN: &str =
+    "the server does not keep to the protocol of BigQuery: check the endpoint, and report it";

@@ -1,0 +1,190 @@
+//! Puts the rows of all streams into one order: in turn, so many rows of each, for as long as it has some.
+//!
+//! The order depends on the streams alone, not on which of them is faster or how the server cuts its messages; and as all are read at
+//! once, none has to be kept for long.
+
+use super::session::Session;
+use super::stream::{Event, Reading, Rows, StreamReader};
+use crate::source::{Position, SourceBatch};
+use crate::{Error, Result, Stop};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+/// Rows of a turn at most.
+const TURN_ROWS: u64 = 8_192;
+
+/// Bytes of a turn, as far as the session tells how long rows are.
+const TURN_BYTES: u64 = 2 << 20;
+
+/// Messages with fewer rows are joined.
+const SMALL: usize = 1_024;
+
+/// How often it is asked whether to stop.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The batches of a session's streams.
+pub(super) struct Turns {
+    runtime: Handle,
+    reading: Arc<Reading>,
+    streams: Vec<Queue>,
+    tasks: Vec<AbortHandle>,
+    /// The stream whose turn it is.
+    turn: usize,
+    /// Rows of a turn.
+    turn_rows: usize,
+    /// Those which were given.
+    taken: usize,
+    batch_rows: usize,
+    /// Whether all rows of the table were asked for.
+    whole: bool,
+    stop: Stop,
+    ended: bool,
+}
+
+/// What was fetched of a stream.
+struct Queue {
+    name: Arc<str>,
+    events: Receiver<Event>,
+    rest: Option<Rows>,
+    /// Rows that were taken.
+    rows: u64,
+    ended: bool,
+}
+
+impl Turns {
+    pub(super) fn start(runtime: &Handle, reading: Reading, batch_rows: usize, whole: bool, stop: Stop) -> Self {
+        let reading = Arc::new(reading);
+        let turn_rows = turn_rows(&reading.session);
+        let (mut streams, mut tasks) = (Vec::new(), Vec::new());
+        for (stream, name) in reading.session.streams.iter().enumerate() {
+            let (sender, events) = unbounded();
+            tasks.push(runtime.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
+            streams.push(Queue { name: name.as_str().into(), events, rest: None, rows: 0, ended: false });
+        }
+        let runtime = runtime.clone();
+        Self { runtime, reading, streams, tasks, turn: 0, turn_rows, taken: 0, batch_rows, whole, stop, ended: false }
+    }
+
+    fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
+        while self.streams.iter().any(|stream| !stream.ended) {
+            let most = self.batch_rows.min(self.turn_rows - self.taken);
+            let stream = &mut self.streams[self.turn];
+            let start = stream.rows;
+            let batch = stream.take(most, &self.reading.schema, &self.stop)?;
+            if let Some(batch) = &batch {
+                self.taken += batch.num_rows();
+            }
+            let position = Position { fragment: self.turn, name: stream.name.clone(), start };
+            if batch.is_none() || self.taken == self.turn_rows {
+                self.taken = 0;
+                self.turn = (self.turn + 1) % self.streams.len();
+                self.reading.read_ahead.turn(self.turn);
+            }
+            if let Some(batch) = batch {
+                return Ok(Some(SourceBatch { position, batch }));
+            }
+        }
+        self.check_rows()?;
+        Ok(None)
+    }
+
+    /// Where the rows are not as many as the session told, each stream has to show that it ended where it should: what was told is an
+    /// estimate, but one that is exact for most tables.
+    fn check_rows(&self) -> Result<()> {
+        let rows: u64 = self.streams.iter().map(|stream| stream.rows).sum();
+        if !self.whole || rows == self.reading.session.rows {
+            return Ok(());
+        }
+        for (stream, queue) in self.streams.iter().enumerate() {
+            let reader = StreamReader::at_end(self.reading.clone(), stream, queue.rows);
+            let checked = super::wait(&self.runtime, &self.stop, reader.confirm_end())?;
+            checked?;
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Turns {
+    type Item = Result<SourceBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_batch();
+        self.ended = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Queue {
+    /// The next rows, `most` at most; none at the end.
+    fn take(&mut self, most: usize, schema: &SchemaRef, stop: &Stop) -> Result<Option<RecordBatch>> {
+        let mut pieces: Vec<RecordBatch> = Vec::new();
+        let mut rows = 0;
+        while !self.ended && rows < most.min(SMALL) {
+            let Some(Rows { batch, room }) = self.next(stop)? else { break };
+            let wanted = most - rows;
+            if batch.num_rows() > wanted {
+                let rest = batch.slice(wanted, batch.num_rows() - wanted);
+                self.rest = Some(Rows { batch: rest, room });
+                pieces.push(batch.slice(0, wanted));
+                rows = most;
+            } else {
+                rows += batch.num_rows();
+                pieces.push(batch);
+            }
+        }
+        self.rows += rows as u64;
+        match pieces.len() {
+            0 => Ok(None),
+            1 => Ok(pieces.pop()),
+            _ => {
+                let joined = concat_batches(schema, &pieces);
+                joined
+                    .map(Some)
+                    .map_err(|error| Error::source("rows cannot be joined").because(error).file(&*self.name))
+            }
+        }
+    }
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Rows>> {
+        if let Some(rest) = self.rest.take() {
+            return Ok(Some(rest));
+        }
+        loop {
+            match self.events.recv_timeout(TICK) {
+                Ok(Event::Rows(rows)) => return Ok(Some(rows)),
+                Ok(Event::End(rows)) => {
+                    self.ended = true;
+                    debug_assert!(rows >= self.rows);
+                    return Ok(None);
+                }
+                Ok(Event::Failed(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => stop.check()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::internal("the reader of a stream panicked").file(&*self.name));
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a turn: a power of two, so that batches of a power of two fill it.
+fn turn_rows(session: &Session) -> usize {
+    let row = (session.bytes / session.rows.max(1)).max(1);
+    let rows = (TURN_BYTES / row).clamp(64, TURN_ROWS);
+    1 << rows.ilog2()
+}
