@@ -50,7 +50,7 @@ class Mill:
         return ran.stderr
 
     def start(self, command, source, steps, *, split=None, output=None, arguments=()):
-        """Writes a pipeline file for a table (or for the path of one) and runs a command on it."""
+        """Writes a pipeline file for a table (or for the path of one, or what `[source]` is to say) and runs a command on it."""
         folder = self.folder()
         if isinstance(source, pa.Table):
             source = write(source, folder / "table.parquet")
@@ -168,7 +168,7 @@ def write(table, path, **options):
 
 def pipeline_file(source, steps, split, output):
     """A pipeline file, as text."""
-    sections = [("[source]", {"path": str(source)})]
+    sections = [("[source]", source if isinstance(source, dict) else {"path": str(source)})]
     if split is not None:
         sections.append(("[split]", split))
     sections.extend(("[[steps]]", step) for step in steps)

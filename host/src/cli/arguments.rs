@@ -129,6 +129,12 @@ pub(crate) struct BigQueryArguments {
     /// A service account in whose name to ask
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) impersonate: Option<String>,
+    /// Where queries run, such as `EU` [default: where their tables are]
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) location: Option<String>,
+    /// Read over REST, which is slow
+    #[arg(long)]
+    pub(crate) no_storage_api: bool,
     /// Another address of the Storage API
     #[arg(long, value_name = "URL")]
     pub(crate) storage_endpoint: Option<String>,
@@ -147,6 +153,8 @@ impl BigQueryArguments {
             billing_project: self.billing_project.clone(),
             max_bytes: self.max_bytes.clone(),
             max_streams: self.max_streams,
+            location: self.location.clone(),
+            storage_api: Some(!self.no_storage_api),
             credentials: self.credentials.clone(),
             impersonate: self.impersonate.clone(),
             storage_endpoint: self.storage_endpoint.clone(),

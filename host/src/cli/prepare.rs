@@ -10,7 +10,7 @@ use wafermill::memory::parse_size;
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, StepDefinition, load};
 use wafermill::sandbox::{Limits, Sandbox};
-use wafermill::source::bigquery::{BigQuerySource, SCHEME, TableName};
+use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
 use wafermill::source::{self, Context, CsvOptions, Source};
 use wafermill::{Error, ErrorKind, Result, Stop};
 
@@ -55,15 +55,22 @@ pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
 
 fn open_source(document: &Document, context: Context) -> Result<Box<dyn Source>> {
     let section = &document.pipeline.source;
-    let path = match (&section.path, &section.table) {
-        (Some(path), None) => document.folder().join(path),
-        (None, Some(table)) => {
+    let path = match (&section.path, &section.table, &section.query) {
+        (Some(path), None, None) => document.folder().join(path),
+        (None, Some(table), None) => {
             let table = table.parse().map_err(|error: Error| error.at("/source/table"))?;
+            return bigquery::open(Subject::Table(table), section.bigquery.options(document.folder())?, context);
+        }
+        (None, None, Some(query)) => {
             let options = section.bigquery.options(document.folder())?;
-            return Ok(Box::new(BigQuerySource::open(table, options, context)?));
+            if !options.columns.is_empty() || options.filter.is_some() || options.snapshot.is_some() {
+                let error = Error::usage("a query states its columns, its filter and its snapshot itself");
+                return Err(error.at("/source/bigquery").hint("write them into the query"));
+            }
+            return bigquery::open(Subject::Query(query.clone()), options, context);
         }
         _ => {
-            let error = Error::usage("a source is either a `path` or a `table`").at("/source");
+            let error = Error::usage("a source is one of `path`, `table` and `query`").at("/source");
             return Err(
                 error.hint("`path` is a file, a folder or a glob, `table` is PROJECT.DATASET.TABLE of BigQuery")
             );
@@ -98,14 +105,14 @@ pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<P
 pub(super) fn open_table(
     path: &str,
     arguments: &SourceArguments,
-    bigquery: &BigQueryArguments,
+    of_bigquery: &BigQueryArguments,
     csv: &CsvSection,
     assumed: BTreeMap<String, DataType>,
     context: Context,
 ) -> Result<Box<dyn Source>> {
     if is_table(path) {
-        let options = bigquery.section().options(Path::new(""))?;
-        return Ok(Box::new(BigQuerySource::open(path.parse()?, options, context)?));
+        let options = of_bigquery.section().options(Path::new(""))?;
+        return bigquery::open(Subject::Table(path.parse()?), options, context);
     }
     let mut csv = csv.clone();
     if let Some(delimiter) = &arguments.delimiter {

@@ -21,6 +21,10 @@ pub struct BigQuerySection {
     pub snapshot: Option<String>,
     /// The project that pays.
     pub billing_project: Option<String>,
+    /// Where queries run, such as `EU`; where their tables are by default.
+    pub location: Option<String>,
+    /// Whether the Storage API is used; without it rows come over REST, which is slow.
+    pub storage_api: Option<bool>,
     /// Streams that are read at once at most; the order of rows depends on it.
     #[schemars(range(min = 1, max = 256))]
     pub max_streams: Option<u16>,
@@ -41,6 +45,9 @@ pub struct BigQuerySection {
     /// How long a stream may be silent before it is opened anew.
     #[schemars(range(min = 1, max = 3_600))]
     pub silence_seconds: Option<u64>,
+    /// How long a stream is tried again and again, without a row in between, before it is given up.
+    #[schemars(range(min = 1, max = 21_600))]
+    pub patience_seconds: Option<u64>,
 }
 
 /// The compression of buffers.
@@ -83,6 +90,8 @@ impl BigQuerySection {
                 storage_endpoint: self.storage_endpoint.clone(),
                 rest_endpoint: self.rest_endpoint.clone(),
             },
+            location: self.location.clone(),
+            storage_api: self.storage_api.unwrap_or(true),
             max_streams: self.max_streams.unwrap_or(defaults.max_streams),
             max_bytes: size("max_bytes", &self.max_bytes)?.map(|bytes| bytes as u64),
             compression: match self.compression {
@@ -92,6 +101,7 @@ impl BigQuerySection {
             },
             read_ahead: size("read_ahead", &self.read_ahead)?.unwrap_or(defaults.read_ahead),
             silence: self.silence_seconds.map_or(defaults.silence, Duration::from_secs),
+            patience: self.patience_seconds.map_or(defaults.patience, Duration::from_secs),
         })
     }
 }

@@ -57,7 +57,9 @@ pub struct SourceSection {
     pub path: Option<String>,
     /// A table of BigQuery, `project.dataset.table`, instead of `path`.
     pub table: Option<String>,
-    /// How the table is read.
+    /// A query of BigQuery, instead of `path`.
+    pub query: Option<String>,
+    /// How the table or query is read.
     #[serde(default)]
     pub bigquery: BigQuerySection,
     /// `parquet`, `csv` or `arrow`; told by the extension where it is not given.

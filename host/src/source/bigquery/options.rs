@@ -16,8 +16,12 @@ pub struct BigQueryOptions {
     pub snapshot: Option<Timestamp>,
     /// The project that pays.
     pub billing_project: Option<String>,
-    /// How rows are fetched.
+    /// Who asks, and whom.
     pub access: Access,
+    /// Where queries run, such as `EU`; where their tables are by default.
+    pub location: Option<String>,
+    /// Whether the Storage API is used.
+    pub storage_api: bool,
     /// Streams of a session at most.
     pub max_streams: u16,
     /// Bytes that all passes together may be billed for.
@@ -28,6 +32,8 @@ pub struct BigQueryOptions {
     pub read_ahead: usize,
     /// How long a stream may be silent before it is opened anew.
     pub silence: Duration,
+    /// How long a stream is tried again and again, without a row in between, before it is given up.
+    pub patience: Duration,
 }
 
 /// Who asks, and whom.
@@ -79,6 +85,9 @@ const READ_AHEAD: usize = 256 << 20;
 /// Longer than the server needs to begin with a row of a selective filter, as far as it is known.
 const SILENCE: Duration = Duration::from_secs(120);
 
+/// Long enough for the outages that happen, short enough that somebody looks after a run that hangs.
+const PATIENCE: Duration = Duration::from_secs(900);
+
 impl Default for BigQueryOptions {
     fn default() -> Self {
         Self {
@@ -87,11 +96,14 @@ impl Default for BigQueryOptions {
             snapshot: None,
             billing_project: None,
             access: Access::default(),
+            location: None,
+            storage_api: true,
             max_streams: MAX_STREAMS,
             max_bytes: None,
             compression: BufferCompression::default(),
             read_ahead: READ_AHEAD,
             silence: SILENCE,
+            patience: PATIENCE,
         }
     }
 }

@@ -46,6 +46,7 @@ pub(super) struct SessionRequest<'a> {
     pub(super) billing_project: &'a str,
     /// All of them where there are none.
     pub(super) fields: Vec<String>,
+    pub(super) filter: Option<&'a str>,
     pub(super) snapshot: Option<Timestamp>,
     pub(super) options: &'a BigQueryOptions,
 }
@@ -64,7 +65,7 @@ impl SessionRequest<'_> {
         };
         let read_options = TableReadOptions::new()
             .set_selected_fields(self.fields)
-            .set_row_restriction(options.filter.clone().unwrap_or_default())
+            .set_row_restriction(self.filter.unwrap_or_default())
             .set_arrow_serialization_options(ArrowSerializationOptions::new().set_buffer_compression(codec));
         let mut session = ReadSession::new()
             .set_table(self.table.resource())

@@ -24,12 +24,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How often a stream is opened in vain, without a row in between, before it is given up.
-const ATTEMPTS: u32 = 10;
-
-/// How long a server may ask to wait.
-const LONGEST_DELAY: Duration = Duration::from_secs(600);
-
 /// The silence that is borne doubles each time, up to this.
 const LONGEST_SILENCE: Duration = Duration::from_secs(900);
 
@@ -47,6 +41,7 @@ pub(super) struct Reading {
     pub(super) schema: SchemaRef,
     pub(super) read_ahead: Arc<ReadAhead>,
     pub(super) silence: Duration,
+    pub(super) patience: Duration,
 }
 
 /// Rows that were fetched.
@@ -90,7 +85,10 @@ pub(super) struct StreamReader {
     row: u64,
     /// How far the server says it has come: 1 at the end.
     progress: f64,
+    /// Of opening it, without a row in between.
     attempts: u32,
+    /// When the first of them failed.
+    troubled: Option<Instant>,
     backoff: ExponentialBackoff,
 }
 
@@ -100,7 +98,7 @@ impl StreamReader {
             .with_initial_delay(Duration::from_millis(100))
             .with_maximum_delay(Duration::from_secs(30))
             .clamp();
-        Self { reading, stream, row: 0, progress: 0.0, attempts: 0, backoff }
+        Self { reading, stream, row: 0, progress: 0.0, attempts: 0, troubled: None, backoff }
     }
 
     /// One that has read all of its rows.
@@ -234,7 +232,7 @@ impl StreamReader {
         let batch = batch.map_err(|error| broken(error.into()))?;
         room.fit(sent.len().max(bytes(&batch)));
         self.row += rows;
-        self.attempts = 0;
+        (self.attempts, self.troubled) = (0, None);
         // Whoever does not take it any more has ended this task too.
         let _ = events.send(Event::Rows(Rows { batch, room }));
         Ok(true)
@@ -303,42 +301,58 @@ impl StreamReader {
     async fn recover(&mut self, trouble: Trouble) -> Result<()> {
         self.attempts += 1;
         let state = RetryState::new(true).set_attempt_count(self.attempts);
-        let in_vain = self.attempts >= ATTEMPTS;
-        let project = &self.reading.billing_project;
         let mut delay = self.backoff.on_failure(&state);
-        match trouble {
+        let mut troubled = *self.troubled.get_or_insert_with(Instant::now);
+        let trouble = match trouble {
             Trouble::Refused(refusal) if is_expired(&refusal) => return Err(expired()),
             Trouble::Refused(refusal) => {
-                let asked = asked_delay(&refusal);
+                delay += asked_delay(&refusal).unwrap_or_default();
                 match RetryableErrors.on_error(&state, refusal) {
-                    RetryResult::Continue(refusal) if in_vain || asked > Some(LONGEST_DELAY) => {
-                        let asked = asked.map(|asked| format!(" (the server asks to wait for {} s)", asked.as_secs()));
-                        let what =
-                            format!("reading failed {} times in a row{}", self.attempts, asked.unwrap_or_default());
-                        return Err(explain(what, refusal, project));
-                    }
-                    RetryResult::Continue(_) => delay += asked.unwrap_or_default(),
+                    RetryResult::Continue(refusal) => Trouble::Refused(refusal),
                     RetryResult::Permanent(refusal) | RetryResult::Exhausted(refusal) => {
-                        return Err(explain("reading failed", refusal, project));
+                        return Err(explain("reading failed", refusal, &self.reading.billing_project));
                     }
                 }
             }
-            Trouble::Silent(silence) if in_vain => {
-                let message = format!("nothing came for {} s, the last of {} times", silence.as_secs(), self.attempts);
-                let hint = "check the network; a filter that finds few rows may need a longer `silence_seconds`";
-                return Err(Error::source(message).hint(hint));
+            Trouble::Silent(silence) => {
+                // It began when nothing came any more.
+                troubled -= if self.attempts == 1 { silence } else { Duration::ZERO };
+                self.troubled = Some(troubled);
+                Trouble::Silent(silence)
             }
-            Trouble::Truncated if in_vain => {
-                let message = format!("the stream ended {} times before its last row", self.attempts);
-                return Err(Error::source(message).hint("run again; if it happens again, report it to Google"));
-            }
-            Trouble::Silent(_) | Trouble::Truncated => {}
+            Trouble::Truncated => Trouble::Truncated,
+        };
+        if troubled.elapsed().saturating_add(delay) > self.reading.patience {
+            return Err(self.give_up(trouble, delay));
         }
         if self.reading.session.expires.is_some_and(|expires| SystemTime::now() + delay >= expires) {
             return Err(expired());
         }
         sleep(delay).await;
         Ok(())
+    }
+
+    fn give_up(&self, trouble: Trouble, delay: Duration) -> Error {
+        let times = match self.attempts {
+            1 => "once".to_owned(),
+            attempts => format!("{attempts} times in a row"),
+        };
+        match trouble {
+            Trouble::Refused(refusal) => {
+                let wait = match asked_delay(&refusal) {
+                    Some(_) => format!(", and the server asks to wait for {:.0} s more", delay.as_secs_f64().ceil()),
+                    None => String::new(),
+                };
+                explain(format!("reading failed {times}{wait}"), refusal, &self.reading.billing_project)
+            }
+            Trouble::Silent(silence) => {
+                let message = format!("the stream was silent {times}, the last time for {} s", silence.as_secs());
+                let hint = "check the network; a filter that finds few rows may need a longer `silence_seconds`";
+                Error::source(message).hint(hint)
+            }
+            Trouble::Truncated => Error::source(format!("the stream ended {times} before its last row"))
+                .hint("run again; if it happens again, report it to Google"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The order depends on the streams alone, not on which of them is faster or how the server cuts its messages; and as all are read at
 //! once, none has to be kept for long.
 
+use super::cloud::{Cloud, TICK};
 use super::session::Session;
 use super::stream::{Event, Reading, Rows, StreamReader};
 use crate::source::{Position, SourceBatch};
@@ -12,8 +13,6 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 /// Rows of a turn at most.
@@ -25,12 +24,9 @@ const TURN_BYTES: u64 = 2 << 20;
 /// Messages with fewer rows are joined.
 const SMALL: usize = 1_024;
 
-/// How often it is asked whether to stop.
-const TICK: Duration = Duration::from_millis(50);
-
 /// The batches of a session's streams.
 pub(super) struct Turns {
-    runtime: Handle,
+    cloud: Arc<Cloud>,
     reading: Arc<Reading>,
     streams: Vec<Queue>,
     tasks: Vec<AbortHandle>,
@@ -43,7 +39,6 @@ pub(super) struct Turns {
     batch_rows: usize,
     /// Whether all rows of the table were asked for.
     whole: bool,
-    stop: Stop,
     ended: bool,
 }
 
@@ -58,17 +53,16 @@ struct Queue {
 }
 
 impl Turns {
-    pub(super) fn start(runtime: &Handle, reading: Reading, batch_rows: usize, whole: bool, stop: Stop) -> Self {
+    pub(super) fn start(cloud: Arc<Cloud>, reading: Reading, batch_rows: usize, whole: bool) -> Self {
         let reading = Arc::new(reading);
         let turn_rows = turn_rows(&reading.session);
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (stream, name) in reading.session.streams.iter().enumerate() {
             let (sender, events) = unbounded();
-            tasks.push(runtime.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
+            tasks.push(cloud.runtime.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
             streams.push(Queue { name: name.as_str().into(), events, rest: None, rows: 0, ended: false });
         }
-        let runtime = runtime.clone();
-        Self { runtime, reading, streams, tasks, turn: 0, turn_rows, taken: 0, batch_rows, whole, stop, ended: false }
+        Self { cloud, reading, streams, tasks, turn: 0, turn_rows, taken: 0, batch_rows, whole, ended: false }
     }
 
     fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
@@ -76,7 +70,7 @@ impl Turns {
             let most = self.batch_rows.min(self.turn_rows - self.taken);
             let stream = &mut self.streams[self.turn];
             let start = stream.rows;
-            let batch = stream.take(most, &self.reading.schema, &self.stop)?;
+            let batch = stream.take(most, &self.reading.schema, &self.cloud.context.stop)?;
             if let Some(batch) = &batch {
                 self.taken += batch.num_rows();
             }
@@ -103,7 +97,7 @@ impl Turns {
         }
         for (stream, queue) in self.streams.iter().enumerate() {
             let reader = StreamReader::at_end(self.reading.clone(), stream, queue.rows);
-            let checked = super::wait(&self.runtime, &self.stop, reader.confirm_end())?;
+            let checked = self.cloud.wait(reader.confirm_end())?;
             checked?;
         }
         Ok(())

@@ -1,0 +1,63 @@
+//! What all reading of BigQuery shares: who asks, who pays, and the threads on which answers are waited for.
+
+use super::connector::Connector;
+use super::options::BigQueryOptions;
+use super::{TableName, credentials};
+use crate::source::Context;
+use crate::{Error, Result};
+use std::future::Future;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// How often it is asked whether to stop.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// A way to BigQuery.
+pub(super) struct Cloud {
+    pub(super) runtime: Runtime,
+    pub(super) connector: Connector,
+    pub(super) billing_project: String,
+    pub(super) options: BigQueryOptions,
+    pub(super) context: Context,
+}
+
+impl Cloud {
+    /// Finds credentials and the project that pays; nothing is asked of the network yet.
+    pub(super) fn new(table: Option<&TableName>, options: BigQueryOptions, context: Context) -> Result<Self> {
+        let runtime = runtime()?;
+        // Credentials refresh themselves, in a task of their own.
+        let entered = runtime.enter();
+        let connector = Connector {
+            endpoint: options.access.storage_endpoint.clone(),
+            credentials: credentials::credentials(&options.access)?,
+        };
+        drop(entered);
+        let billing_project = credentials::billing_project(options.billing_project.as_deref(), &options.access, table)?;
+        Ok(Self { runtime, connector, billing_project, options, context })
+    }
+
+    /// Waits for what BigQuery answers, unless the user asks to stop.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        self.runtime.block_on(async {
+            tokio::pin!(work);
+            loop {
+                match tokio::time::timeout(TICK, work.as_mut()).await {
+                    Ok(done) => return Ok(done),
+                    Err(_) => self.context.stop.check()?,
+                }
+            }
+        })
+    }
+
+    pub(super) fn warn(&self, message: &str) {
+        (self.context.warn)(message);
+    }
+}
+
+/// Threads that decode.
+fn runtime() -> Result<Runtime> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let built = builder.worker_threads(threads).thread_name("bigquery").enable_all().build();
+    built.map_err(|error| Error::internal("no threads for BigQuery").because(error))
+}

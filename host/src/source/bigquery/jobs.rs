@@ -1,0 +1,173 @@
+//! Jobs that run queries, over the REST API.
+
+use super::TableName;
+use super::cloud::Cloud;
+use super::explain::Refusal;
+use google_cloud_bigquery::read::retry_policy::RetryableErrors;
+use google_cloud_bigquery_v2::client::{JobService, TableService};
+use google_cloud_bigquery_v2::model::{
+    DataFormatOptions, GetQueryResultsResponse, Job, JobConfiguration, JobConfigurationQuery, JobReference, TableSchema,
+};
+use google_cloud_gax::error::rpc::Code;
+use google_cloud_gax::options::RequestOptionsBuilder;
+use google_cloud_gax::retry_policy::RetryPolicyExt;
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Rows of a page at most; BigQuery ends pages at 10 MB too.
+const PAGE_ROWS: u32 = 50_000;
+
+/// How long BigQuery is asked to wait for a job before it answers.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The REST API, for one project.
+pub(super) struct Jobs {
+    jobs: JobService,
+    tables: TableService,
+    project: String,
+    location: Option<String>,
+}
+
+/// What a query would do.
+pub(super) struct DryRun {
+    pub(super) schema: TableSchema,
+    /// Bytes that it reads.
+    pub(super) bytes: u64,
+}
+
+/// A job that was started.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) id: String,
+    location: String,
+}
+
+/// What else than a table a name may mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    View,
+    MaterializedView,
+    External,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::View => "a view",
+            Self::MaterializedView => "a materialized view",
+            Self::External => "an external table",
+        })
+    }
+}
+
+impl Jobs {
+    pub(super) async fn connect(cloud: &Cloud) -> Result<Self, Refusal> {
+        let credentials = &cloud.connector.credentials;
+        let options = &cloud.options;
+        let policy = || RetryableErrors.with_time_limit(options.patience);
+        let mut jobs = JobService::builder().with_credentials(credentials.clone());
+        let mut tables = TableService::builder().with_credentials(credentials.clone());
+        if let Some(endpoint) = &options.access.rest_endpoint {
+            jobs = jobs.with_endpoint(endpoint);
+            tables = tables.with_endpoint(endpoint);
+        }
+        let jobs = jobs.with_retry_policy(policy()).with_attempt_timeout(options.silence.max(2 * WAIT));
+        let tables = tables.with_retry_policy(policy()).with_attempt_timeout(options.silence);
+        Ok(Self {
+            jobs: jobs.build().await.map_err(Refusal::connect)?,
+            tables: tables.build().await.map_err(Refusal::connect)?,
+            project: cloud.billing_project.clone(),
+            location: options.location.clone(),
+        })
+    }
+
+    /// What else than a table a name means, where that is known.
+    pub(super) async fn kind(&self, table: &TableName) -> Result<Option<Kind>, Refusal> {
+        let request = self.tables.get_table().set_project_id(&table.project).set_dataset_id(&table.dataset);
+        let found = request.set_table_id(&table.table).send().await?;
+        Ok(match found.r#type.as_str() {
+            "VIEW" => Some(Kind::View),
+            "MATERIALIZED_VIEW" => Some(Kind::MaterializedView),
+            "EXTERNAL" => Some(Kind::External),
+            _ => None,
+        })
+    }
+
+    /// Asks what a query would do.
+    pub(super) async fn dry_run(&self, sql: &str) -> Result<DryRun, Refusal> {
+        let job = self.job(sql, None).set_configuration(configuration(sql, None).set_dry_run(true));
+        let job = self.jobs.insert_job().set_project_id(&self.project).set_job(job).send().await?;
+        let statistics = job.statistics.unwrap_or_default();
+        let query = statistics.query.unwrap_or_default();
+        let bytes = query.total_bytes_processed.or(statistics.total_bytes_processed).unwrap_or(0);
+        Ok(DryRun { schema: query.schema.unwrap_or_default(), bytes: u64::try_from(bytes).unwrap_or(0) })
+    }
+
+    /// Starts a query.
+    pub(super) async fn start(&self, sql: &str, max_bytes: Option<u64>) -> Result<Running, Refusal> {
+        // With a name of its own it is one job, however often it is sent.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let id = format!("wafermill_{now:x}_{:x}", std::process::id());
+        let mut reference = JobReference::new().set_project_id(&self.project).set_job_id(&id);
+        if let Some(location) = &self.location {
+            reference = reference.set_location(location.clone());
+        }
+        let job = self.job(sql, max_bytes).set_job_reference(reference);
+        let sent = self.jobs.insert_job().set_project_id(&self.project).set_job(job);
+        let sent = sent.with_retry_policy(RetryableErrors.with_attempt_limit(5)).send().await;
+        let location = match sent {
+            Ok(job) => job.job_reference.and_then(|reference| reference.location),
+            Err(refusal) if exists(&refusal) => None,
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(Running { id, location: location.or_else(|| self.location.clone()).unwrap_or_default() })
+    }
+
+    fn job(&self, sql: &str, max_bytes: Option<u64>) -> Job {
+        Job::new().set_configuration(configuration(sql, max_bytes))
+    }
+
+    /// Waits until a job is done, and returns the table that has its result, or why it failed.
+    pub(super) async fn finish(&self, running: &Running) -> Result<Result<TableName, String>, Refusal> {
+        let mut wait = Duration::from_millis(100);
+        loop {
+            let request = self.jobs.get_job().set_project_id(&self.project).set_job_id(&running.id);
+            let job = request.set_location(&running.location).send().await?;
+            let status = job.status.unwrap_or_default();
+            if status.state != "DONE" {
+                tokio::time::sleep(wait).await;
+                wait = (2 * wait).min(Duration::from_secs(5));
+                continue;
+            }
+            if let Some(error) = status.error_result {
+                return Ok(Err(format!("{} ({})", error.message, error.reason)));
+            }
+            let query = job.configuration.and_then(|configuration| configuration.query);
+            return Ok(match query.and_then(|query| query.destination_table) {
+                None => Err("the job has no table with its result".to_owned()),
+                Some(table) => {
+                    Ok(TableName { project: table.project_id, dataset: table.dataset_id, table: table.table_id })
+                }
+            });
+        }
+    }
+
+    /// Rows of a finished job from a row on.
+    pub(super) async fn page(&self, running: &Running, start: u64) -> Result<GetQueryResultsResponse, Refusal> {
+        let request = self.jobs.get_query_results().set_project_id(&self.project).set_job_id(&running.id);
+        let request = request.set_location(&running.location).set_start_index(start).set_max_results(PAGE_ROWS);
+        request.set_format_options(DataFormatOptions::new().set_use_int64_timestamp(true)).send().await
+    }
+}
+
+fn configuration(sql: &str, max_bytes: Option<u64>) -> JobConfiguration {
+    let mut query = JobConfigurationQuery::new().set_query(sql).set_use_legacy_sql(false);
+    if let Some(max_bytes) = max_bytes {
+        query = query.set_maximum_bytes_billed(i64::try_from(max_bytes).unwrap_or(i64::MAX));
+    }
+    JobConfiguration::new().set_query(query)
+}
+
+fn exists(refusal: &Refusal) -> bool {
+    refusal.http_status_code() == Some(409) || refusal.status().is_some_and(|status| status.code == Code::AlreadyExists)
+}

@@ -1,0 +1,158 @@
+//! The result of a query: what it would be is known from a dry run, and it is run when rows are first asked for.
+
+use super::cloud::Cloud;
+use super::explain::{Refusal, explain, forbids_sessions};
+use super::jobs::{Jobs, Running};
+use super::price::Price;
+use super::rest::{self, Pages};
+use super::storage::{Selection, State, StorageSource, check_bytes};
+use super::{SLOW, why_forbidden};
+use crate::source::agree::distinct;
+use crate::source::normalize::conform;
+use crate::source::{BatchReader, Fragment, Source, bounds};
+use crate::{Error, Result};
+use arrow_schema::SchemaRef;
+use std::sync::{Arc, OnceLock};
+
+/// How the result is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Storage,
+    Rest,
+}
+
+/// The result of a query.
+pub(super) struct QuerySource {
+    cloud: Arc<Cloud>,
+    jobs: Jobs,
+    /// What errors call it.
+    name: String,
+    sql: String,
+    way: Way,
+    schema: SchemaRef,
+    /// That the query reads.
+    bytes: u64,
+    results: OnceLock<Results>,
+}
+
+/// Where the rows are.
+enum Results {
+    Table(StorageSource),
+    Job(Running),
+}
+
+impl QuerySource {
+    /// Asks what the query would do.
+    ///
+    /// # Errors
+    /// Where it is wrong, or reads more than the options allow.
+    pub(super) fn open(cloud: Arc<Cloud>, name: &str, sql: String, way: Way) -> Result<Self> {
+        let project = cloud.billing_project.clone();
+        let refused = |refusal| explain_query("the query is refused", refusal, &project).file(name);
+        let jobs = cloud.wait(Jobs::connect(&cloud))?.map_err(refused)?;
+        let dry_run = cloud.wait(jobs.dry_run(&sql))?.map_err(refused)?;
+        let failed = |error: Error| error.file(name);
+        let schema = rest::schema(&dry_run.schema.fields).map_err(failed)?;
+        if schema.fields().is_empty() {
+            return Err(failed(Error::source("the query has no result").hint("it needs to be one SELECT")));
+        }
+        distinct(&schema).and_then(|()| bounds::check(&schema)).map_err(failed)?;
+        check_bytes(0, dry_run.bytes, cloud.options.max_bytes).map_err(failed)?;
+        let (schema, bytes) = (Arc::new(schema), dry_run.bytes);
+        Ok(Self { cloud, jobs, name: name.to_owned(), sql, way, schema, bytes, results: OnceLock::new() })
+    }
+
+    /// The result, for which the query is run once.
+    fn results(&self) -> Result<&Results> {
+        if let Some(results) = self.results.get() {
+            return Ok(results);
+        }
+        let results = self.run().map_err(|error| error.file(&self.name))?;
+        Ok(self.results.get_or_init(|| results))
+    }
+
+    fn run(&self) -> Result<Results> {
+        let (cloud, jobs) = (&self.cloud, &self.jobs);
+        let refused = |refusal| explain_query("the query failed", refusal, &cloud.billing_project);
+        let running = cloud.wait(jobs.start(&self.sql, cloud.options.max_bytes))?.map_err(refused)?;
+        let done = cloud.wait(jobs.finish(&running))?.map_err(refused)?;
+        let table = done.map_err(|why| Error::source(format!("the query failed: {why}")).hint("mend the query"))?;
+        if self.way == Way::Rest {
+            return Ok(Results::Job(running));
+        }
+        let selection = Selection { state: State::Only, ..Selection::default() };
+        match StorageSource::open(cloud.clone(), table, selection)? {
+            Ok(source) => Ok(Results::Table(source)),
+            Err(refusal) if forbids_sessions(&refusal) => {
+                let why = why_forbidden(&refusal, &cloud.billing_project);
+                cloud.warn(&format!("{}: {why}: {SLOW}", self.name));
+                Ok(Results::Job(running))
+            }
+            Err(refusal) => Err(explain("no read session", refusal, &cloud.billing_project)),
+        }
+    }
+}
+
+/// As `explain` says it, but of queries.
+fn explain_query(what: &str, refusal: Refusal, billing_project: &str) -> Error {
+    let error = explain(what, refusal, billing_project);
+    if error.message().contains("PERMISSION_DENIED") {
+        return error.hint(format!(
+            "queries need `bigquery.jobs.create` in the billing project `{billing_project}` (role `roles/bigquery.jobUser`) and `bigquery.tables.getData` on the tables (role `roles/bigquery.dataViewer`)"
+        ));
+    }
+    error
+}
+
+impl Source for QuerySource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        &[]
+    }
+
+    fn estimated_rows(&self) -> Option<u64> {
+        match self.results.get()? {
+            Results::Table(source) => source.estimated_rows(),
+            Results::Job(_) => None,
+        }
+    }
+
+    fn estimated_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+
+    fn price(&self) -> Option<Price> {
+        Some(Price::of_query(self.bytes))
+    }
+
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        let failed = |error: Error| error.file(&self.name);
+        let schema = self.schema.project(columns).map_err(|error| Error::internal("no such column").because(error))?;
+        let schema = Arc::new(schema);
+        match self.results()? {
+            Results::Job(running) => {
+                let pages = Pages::new(&self.cloud, &self.jobs, running, &self.schema, columns, batch_rows);
+                Ok(Box::new(pages))
+            }
+            Results::Table(source) => {
+                let position = |column: &usize| source.schema().index_of(self.schema.field(*column).name());
+                let positions = columns.iter().map(position).collect::<Result<Vec<_>, _>>();
+                let positions = positions.map_err(|error| {
+                    failed(Error::source("the result has other columns than were announced").because(error))
+                })?;
+                let batches = source.read(&positions, batch_rows)?.map(move |read| {
+                    let mut read = read?;
+                    read.batch = conform(read.batch, &schema).map_err(|error| {
+                        let error = Error::source("the result has other types than were announced").because(error);
+                        read.position.place(error)
+                    })?;
+                    Ok(read)
+                });
+                Ok(Box::new(batches))
+            }
+        }
+    }
+}

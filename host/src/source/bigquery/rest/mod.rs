@@ -1,0 +1,130 @@
+//! The result of a query over the REST API: page after page, as text.
+
+mod schema;
+mod values;
+
+pub(super) use schema::schema;
+
+use super::cloud::Cloud;
+use super::explain::explain;
+use super::jobs::{Jobs, Running};
+use super::session::BROKEN;
+use crate::ipc::Cause;
+use crate::source::{Position, SourceBatch};
+use crate::{Error, Result};
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::SchemaRef;
+use google_cloud_bigquery_v2::model::GetQueryResultsResponse;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Before a page that came without rows is asked for again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The batches of a result.
+pub(super) struct Pages<'a> {
+    cloud: &'a Cloud,
+    jobs: &'a Jobs,
+    running: &'a Running,
+    schema: &'a SchemaRef,
+    columns: Vec<usize>,
+    batch_rows: usize,
+    name: Arc<str>,
+    /// Rows that were given.
+    row: u64,
+    /// Rows that there are, as the first page says.
+    rows: Option<u64>,
+    /// What is left of a page.
+    rest: Option<RecordBatch>,
+    ended: bool,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(
+        cloud: &'a Cloud,
+        jobs: &'a Jobs,
+        running: &'a Running,
+        schema: &'a SchemaRef,
+        columns: &[usize],
+        batch_rows: usize,
+    ) -> Self {
+        let name = format!("job {}", running.id).into();
+        let (columns, batch_rows) = (columns.to_vec(), batch_rows.max(1));
+        Self { cloud, jobs, running, schema, columns, batch_rows, name, row: 0, rows: None, rest: None, ended: false }
+    }
+
+    fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
+        let rest = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.fetch()? {
+                Some(page) => page,
+                None => return Ok(None),
+            },
+        };
+        let rows = rest.num_rows().min(self.batch_rows);
+        if rows < rest.num_rows() {
+            self.rest = Some(rest.slice(rows, rest.num_rows() - rows));
+        }
+        let position = Position { fragment: 0, name: self.name.clone(), start: self.row };
+        self.row += rows as u64;
+        Ok(Some(SourceBatch { position, batch: rest.slice(0, rows) }))
+    }
+
+    /// The next page that has rows; none at the end.
+    fn fetch(&mut self) -> Result<Option<RecordBatch>> {
+        let start = Instant::now();
+        loop {
+            if self.rows == Some(self.row) {
+                return Ok(None);
+            }
+            let project = &self.cloud.billing_project;
+            let page = self.cloud.wait(self.jobs.page(self.running, self.row))?;
+            let page = page.map_err(|refusal| explain("no page of the result", refusal, project))?;
+            let broken = |why: Cause| Error::source("a page of the result is damaged").because(why).hint(BROKEN);
+            let total = page.total_rows.ok_or_else(|| broken("it does not tell how many rows there are".into()))?;
+            if *self.rows.get_or_insert(total) != total {
+                return Err(broken(format!("there are {total} rows now, and were {:?}", self.rows).into()));
+            }
+            if self.row + page.rows.len() as u64 > total {
+                return Err(broken("there are more rows than were announced".into()));
+            }
+            if !page.rows.is_empty() {
+                return self.decode(&page).map(Some).map_err(broken);
+            }
+            if total > self.row {
+                if start.elapsed() > self.cloud.options.patience {
+                    let message = format!("the result ends after {} of its {total} rows", self.row);
+                    return Err(Error::source(message).hint("run again; if it happens again, report it to Google"));
+                }
+                self.cloud.wait(tokio::time::sleep(PAUSE))?;
+            }
+        }
+    }
+
+    fn decode(&self, page: &GetQueryResultsResponse) -> Result<RecordBatch, Cause> {
+        let arrays = self.columns.iter().map(|column| {
+            let field = self.schema.field(*column);
+            let named = |why: Cause| -> Cause { format!("column `{}`: {why}", field.name()).into() };
+            let values = values::column(&page.rows, *column).map_err(named)?;
+            values::array(field, &values).map_err(named)
+        });
+        let arrays = arrays.collect::<Result<Vec<_>, Cause>>()?;
+        let schema = Arc::new(self.schema.project(&self.columns)?);
+        let options = RecordBatchOptions::new().with_row_count(Some(page.rows.len()));
+        Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+    }
+}
+
+impl Iterator for Pages<'_> {
+    type Item = Result<SourceBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_batch();
+        self.ended = !matches!(next, Ok(Some(_)));
+        let place = |error: Error| error.rows([self.row]).fragment(0).file(&*self.name);
+        next.map_err(place).transpose()
+    }
+}

@@ -1,0 +1,227 @@
+//! A table over the Storage Read API: a fragment is a stream of a read session, and each pass has a session of its own on the one
+//! snapshot.
+
+use super::cloud::Cloud;
+use super::explain::{Refusal, explain};
+use super::price::Price;
+use super::read_ahead::ReadAhead;
+use super::session::{Session, SessionRequest};
+use super::stream::Reading;
+use super::turns::Turns;
+use super::{SCHEME, TableName};
+use crate::source::agree::distinct;
+use crate::source::bounds;
+use crate::source::normalize::{convert, logical_type};
+use crate::source::{BatchReader, Fragment, Source};
+use crate::{Error, Result};
+use arrow_schema::{DataType, SchemaRef};
+use google_cloud_gax::error::rpc::Code;
+use google_cloud_wkt::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+/// A table that is read over the Storage Read API.
+pub(super) struct StorageSource {
+    cloud: Arc<Cloud>,
+    table: TableName,
+    /// What is read of it.
+    selection: Selection,
+    /// The state of the table that all passes read.
+    snapshot: Option<Timestamp>,
+    schema: SchemaRef,
+    fragments: Vec<Fragment>,
+    rows: u64,
+    bytes: u64,
+    /// Bytes of the passes so far.
+    billed: AtomicU64,
+}
+
+/// What is read of a table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selection {
+    /// All of them where there are none.
+    pub(super) columns: Vec<String>,
+    pub(super) filter: Option<String>,
+    /// Which state of it.
+    pub(super) state: State,
+}
+
+/// A state of a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum State {
+    /// As it is when it is opened, for all passes.
+    #[default]
+    Now,
+    /// As it was.
+    At(Timestamp),
+    /// It never changes.
+    Only,
+}
+
+impl StorageSource {
+    /// Opens a table: a session is created, of which nothing is read. What BigQuery refuses is returned as it is.
+    ///
+    /// # Errors
+    /// Where a pass is larger than the options allow, or the user asks to stop.
+    pub(super) fn open(cloud: Arc<Cloud>, table: TableName, selection: Selection) -> Result<Result<Self, Refusal>> {
+        let failed = |error: Error| error.file(format!("{SCHEME}{table}"));
+        let request = |snapshot| SessionRequest {
+            table: &table,
+            billing_project: &cloud.billing_project,
+            fields: selection.columns.clone(),
+            filter: selection.filter.as_deref(),
+            snapshot,
+            options: &cloud.options,
+        };
+        let snapshot = match selection.state {
+            State::Now => Timestamp::try_from(SystemTime::now()).ok(),
+            State::At(time) => Some(time),
+            State::Only => None,
+        };
+        let created = cloud.wait(request(snapshot).create(&cloud.connector))?;
+        let (session, snapshot) = match created {
+            Ok(session) => (session, snapshot),
+            // Some tables have no earlier states, and clocks differ.
+            Err(refusal) if matches!(selection.state, State::Now) && is_about_snapshot(&refusal) => {
+                match cloud.wait(request(None).create(&cloud.connector))? {
+                    Ok(session) => {
+                        let what = "the state of the table cannot be pinned: a change between passes would be seen";
+                        cloud.warn(&format!("`{table}`: {what}"));
+                        (session, None)
+                    }
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+            }
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let session = session.map_err(failed)?;
+        check_bytes(0, session.bytes, cloud.options.max_bytes).map_err(failed)?;
+        let schema = convert(&session.schema, logical_type);
+        distinct(&schema).and_then(|()| bounds::check(&schema)).map_err(failed)?;
+        let streams = session.streams.iter();
+        let fragments = streams.map(|name| Fragment { name: name.as_str().into(), rows: None, bytes: None });
+        Ok(Ok(Self {
+            fragments: fragments.collect(),
+            schema: schema.into(),
+            rows: session.rows,
+            bytes: session.bytes,
+            snapshot,
+            table,
+            selection,
+            billed: AtomicU64::new(0),
+            cloud,
+        }))
+    }
+
+    /// The fields to ask for, so that these columns come.
+    fn fields(&self, columns: &[usize]) -> Vec<String> {
+        let names = columns.iter().map(|column| self.schema.field(*column).name());
+        if self.selection.columns.is_empty() {
+            return names.cloned().collect();
+        }
+        let selected = self.selection.columns.iter();
+        let names: Vec<_> = names.collect();
+        let is_of = |field: &str| {
+            let root = field.split('.').next().unwrap_or(field);
+            names.iter().any(|name| name.eq_ignore_ascii_case(root))
+        };
+        selected.filter(|field| is_of(field)).cloned().collect()
+    }
+
+    /// The column that costs least, to count rows.
+    fn cheapest(&self) -> Option<usize> {
+        let cost = |data_type: &DataType| match data_type {
+            DataType::Boolean => 1,
+            data_type if data_type.is_nested() => usize::MAX,
+            data_type => data_type.primitive_width().unwrap_or(usize::MAX / 2),
+        };
+        (0..self.schema.fields().len()).min_by_key(|column| cost(self.schema.field(*column).data_type()))
+    }
+
+    fn session(&self, columns: &[usize]) -> Result<Session> {
+        let request = SessionRequest {
+            table: &self.table,
+            billing_project: &self.cloud.billing_project,
+            fields: self.fields(columns),
+            filter: self.selection.filter.as_deref(),
+            snapshot: self.snapshot,
+            options: &self.cloud.options,
+        };
+        let created = self.cloud.wait(request.create(&self.cloud.connector))?;
+        created.map_err(|refusal| explain("no read session", refusal, &self.cloud.billing_project))?
+    }
+}
+
+impl Source for StorageSource {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        &self.fragments
+    }
+
+    fn estimated_rows(&self) -> Option<u64> {
+        Some(self.rows)
+    }
+
+    fn estimated_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+
+    fn price(&self) -> Option<Price> {
+        Some(Price::of(self.bytes))
+    }
+
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        let failed = |error: Error| error.file(format!("{SCHEME}{}", self.table));
+        // A session has a column at least.
+        let asked = if columns.is_empty() { Vec::from_iter(self.cheapest()) } else { columns.to_vec() };
+        let session = self.session(&asked).map_err(failed)?;
+        let earlier = self.billed.fetch_add(session.bytes, Ordering::Relaxed);
+        check_bytes(earlier, session.bytes, self.cloud.options.max_bytes).map_err(failed)?;
+        let sent = convert(&session.schema, logical_type);
+        let schema = self.schema.project(columns).map_err(|error| Error::internal("no such column").because(error))?;
+        let position = |field: &arrow_schema::FieldRef| match sent.index_of(field.name()) {
+            Ok(index) if sent.field(index) == field.as_ref() => Ok(index),
+            _ => {
+                let changed = Error::source("the column has changed since the table was opened");
+                Err(failed(changed.column(field.name()).hint("run again, once nobody changes the table's columns")))
+            }
+        };
+        let order = schema.fields().iter().map(position).collect::<Result<Vec<_>>>()?;
+        let reading = Reading {
+            connector: self.cloud.connector.clone(),
+            billing_project: self.cloud.billing_project.clone(),
+            read_ahead: ReadAhead::new(self.cloud.options.read_ahead, session.streams.len()),
+            session,
+            order,
+            schema: schema.into(),
+            silence: self.cloud.options.silence,
+            patience: self.cloud.options.patience,
+        };
+        let whole = self.selection.filter.is_none();
+        let turns = Turns::start(self.cloud.clone(), reading, batch_rows.max(1), whole);
+        Ok(Box::new(turns))
+    }
+}
+
+fn is_about_snapshot(refusal: &Refusal) -> bool {
+    refusal.status().is_some_and(|status| {
+        matches!(status.code, Code::InvalidArgument | Code::FailedPrecondition)
+            && status.message.to_ascii_lowercase().contains("snapshot")
+    })
+}
+
+/// Refuses a pass which is larger than what is left.
+pub(super) fn check_bytes(earlier: u64, bytes: u64, most: Option<u64>) -> Result<()> {
+    use crate::memory::format_size;
+    let Some(most) = most.filter(|most| earlier.saturating_add(bytes) > *most) else { return Ok(()) };
+    let earlier = match earlier {
+        0 => String::new(),
+        earlier => format!(" after the {} of earlier passes", format_size(earlier)),
+    };
+    let message = format!("a pass would read {}{earlier}, and {} are allowed", format_size(bytes), format_size(most));
+    Err(Error::source(message).hint("read fewer `columns`, or allow more with `max_bytes` or `--max-bytes`"))
+}

@@ -1,0 +1,45 @@
+"""Serves tables as BigQuery would, from the test server, for as long as a test needs them."""
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+BILLING = "billing"
+
+
+@contextlib.contextmanager
+def serve(folder, tables, *options):
+    """Starts the server with tables by name (`data.set.NAME`); gives its address, such as `http://127.0.0.1:1234`."""
+    command = [os.environ["WAFERMILL_TEST_BIGQUERY"], "--billing-project", BILLING]
+    for name, table in tables.items():
+        command += ["--table", f"data.set.{name}={stored(table, Path(folder) / name)}"]
+    command += map(str, options)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.stdin.close()
+
+
+def stored(table, path):
+    """Writes a table: as Parquet, or as Arrow where Parquet has no such type."""
+    if not isinstance(table, pa.Table):
+        return table
+    if any(pa.types.is_interval(field.type) for field in table.schema):
+        path = path.with_suffix(".arrow")
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        path = path.with_suffix(".parquet")
+        pq.write_table(table, path, row_group_size=1_000)
+    return path
+
+
+def source(address, name, **options):
+    """What a pipeline's `[source]` says of a table that is served."""
+    bigquery = {"billing_project": BILLING, "credentials": "anonymous", "storage_endpoint": address, "rest_endpoint": address}
+    return {"table": f"data.set.{name}", "bigquery": bigquery | options}
