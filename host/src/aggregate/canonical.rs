@@ -49,7 +49,7 @@ fn unpack(field: &Field, pieces: &[&ArrayRef]) -> Result<Vec<ArrayRef>, ArrowErr
             true => Ok(Arc::clone(piece)),
             // A value that the file has no room for must not become a null.
             false => arrow_cast::cast_with_options(
-                piece,
+                &super::interval::into_structs(piece)?,
                 field.data_type(),
                 &CastOptions { safe: false, ..CastOptions::default() },
             ),

@@ -9,6 +9,7 @@ mod canonical;
 mod chunk;
 mod concat;
 mod encode;
+mod interval;
 mod list;
 mod parquet_file;
 mod part;

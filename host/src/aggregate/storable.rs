@@ -3,7 +3,7 @@
 use crate::guard::guard;
 use crate::{Error, Result};
 use arrow_array::{RecordBatch, new_null_array};
-use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ pub(super) fn check(schema: &SchemaRef) -> Result<()> {
     Ok(())
 }
 
-/// Writes a null as a column of this type.
+/// Writes a null as a column of the type that stands for this one.
 fn try_out(field: &FieldRef) -> Result<(), ArrowError> {
-    let nullable = Field::clone(field).with_nullable(true);
-    let batch = RecordBatch::try_from_iter_with_nullable([("x", new_null_array(nullable.data_type(), 1), true)])?;
+    let stored = data_type(field.data_type());
+    let batch = RecordBatch::try_from_iter_with_nullable([("x", new_null_array(&stored, 1), true)])?;
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
     writer.write(&batch)?;
     writer.close()?;
@@ -55,6 +55,7 @@ fn field(field: &FieldRef) -> FieldRef {
 fn data_type(logical: &DataType) -> DataType {
     match logical {
         DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        DataType::Interval(IntervalUnit::MonthDayNano) => DataType::Struct(super::interval::fields()),
         DataType::Date64 => DataType::Timestamp(TimeUnit::Millisecond, None),
         DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
         DataType::List(item) => DataType::List(field(item)),
@@ -72,10 +73,13 @@ mod tests {
     use crate::Result;
     use crate::Stop;
     use crate::aggregate::{Aggregate, Concat, ConcatOptions, Prepare};
-    use arrow_array::builder::{ListBuilder, TimestampSecondBuilder};
+    use arrow_array::builder::{IntervalMonthDayNanoBuilder, ListBuilder, TimestampSecondBuilder};
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Int32Type, Int64Type};
-    use arrow_array::{ArrayRef, Date64Array, RecordBatch, Time32SecondArray, TimestampSecondArray};
+    use arrow_array::{
+        Array, ArrayRef, Date64Array, IntervalMonthDayNanoArray, RecordBatch, Time32SecondArray, TimestampSecondArray,
+    };
+    use arrow_buffer::IntervalMonthDayNano;
     use arrow_schema::Fields;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::fs::File;
@@ -115,11 +119,33 @@ mod tests {
     }
 
     #[test]
+    fn intervals_become_structs_of_their_parts_also_within_lists() {
+        let intervals = [Some(IntervalMonthDayNano::new(1, -2, 3)), None];
+        let mut lists = ListBuilder::new(IntervalMonthDayNanoBuilder::new());
+        lists.append_value(intervals);
+        lists.append_null();
+        let columns: [(&str, ArrayRef); 2] = [
+            ("one", Arc::new(IntervalMonthDayNanoArray::from(intervals.to_vec()))),
+            ("many", Arc::new(lists.finish())),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+        let mut reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap();
+        let batch = reader.next().unwrap().unwrap();
+        for parts in [batch.column(0), batch.column(1).as_list::<i32>().values()] {
+            let parts = parts.as_struct();
+            assert_eq!((parts.len(), parts.is_null(1)), (2, true));
+            assert_eq!(parts.column(0).as_primitive::<Int32Type>().value(0), 1);
+            assert_eq!(parts.column(1).as_primitive::<Int32Type>().value(0), -2);
+            assert_eq!(parts.column(2).as_primitive::<Int64Type>().value(0), 3);
+        }
+    }
+
+    #[test]
     fn columns_that_parquet_cannot_hold_are_refused_by_name() {
         let item = |data_type| Arc::new(Field::new("item", data_type, true));
         let schema = |data_type| Arc::new(Schema::new(vec![Field::new("x", data_type, true)]));
         for refused in [
-            DataType::Interval(arrow_schema::IntervalUnit::MonthDayNano),
             DataType::FixedSizeBinary(0),
             DataType::Struct(Fields::empty()),
             DataType::List(item(DataType::Struct(Fields::empty()))),
@@ -132,6 +158,7 @@ mod tests {
             DataType::Null,
             DataType::FixedSizeBinary(3),
             DataType::Decimal256(76, 38),
+            DataType::Interval(IntervalUnit::MonthDayNano),
             DataType::Duration(TimeUnit::Second),
             DataType::Timestamp(TimeUnit::Nanosecond, None),
             DataType::List(item(DataType::Time32(TimeUnit::Second))),
