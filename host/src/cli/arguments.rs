@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Show the columns and fragments of a table
     Inspect(InspectArguments),
+    /// Find out what stands in the way of reading BigQuery, without reading anything
+    Doctor(DoctorArguments),
     /// Look at fitted models
     #[command(subcommand)]
     Model(ModelCommand),
@@ -228,6 +230,18 @@ pub(crate) struct InspectArguments {
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) table: SourceArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) bigquery: BigQueryArguments,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// A table to look at: PROJECT.DATASET.TABLE [default: one that everybody may read]
+    pub(crate) table: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,6 +3,7 @@
 mod apply;
 mod arguments;
 mod check;
+mod doctor;
 mod inspect;
 mod interrupt;
 mod model;
@@ -54,6 +55,7 @@ fn run(command: Command) -> Result<()> {
         Command::Apply(arguments) => apply::apply(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Model(ModelCommand::Show(arguments)) => model::show(&arguments),
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Info(arguments)) => plugin::info(&arguments),

@@ -8,7 +8,7 @@ use google_cloud_auth::credentials::{
     self, Credentials, anonymous, external_account, impersonated, service_account, user_account,
 };
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 
@@ -42,6 +42,39 @@ pub(super) fn credentials(access: &Access) -> Result<Credentials> {
             })
         }
     }
+}
+
+/// Which credentials are used, for people.
+pub(super) fn describe(access: &Access) -> String {
+    let own = match &access.credentials {
+        CredentialsFrom::Anonymous => "none: anonymous".to_owned(),
+        CredentialsFrom::File(path) => describe_file(path),
+        CredentialsFrom::Environment => match default_file() {
+            Some(path) => describe_file(&path),
+            None => "those of the metadata server, which machines of Google Cloud have".to_owned(),
+        },
+    };
+    match &access.impersonate {
+        None => own,
+        Some(account) => format!("`{account}`, impersonated by {own}"),
+    }
+}
+
+fn describe_file(path: &Path) -> String {
+    let value = read(path).unwrap_or_default();
+    let kind = value["type"].as_str().unwrap_or("unknown type");
+    let whose = value["client_email"].as_str().map(|email| format!(" `{email}`")).unwrap_or_default();
+    format!("{kind}{whose} in `{}`", path.display())
+}
+
+/// The file of Application Default Credentials, where there is one.
+fn default_file() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
+        return Some(path.into());
+    }
+    let home = std::env::var_os("HOME")?;
+    let path = Path::new(&home).join(".config/gcloud/application_default_credentials.json");
+    path.exists().then_some(path)
 }
 
 fn of_file(path: &Path) -> Result<Credentials> {
@@ -80,7 +113,7 @@ pub(super) fn billing_project(stated: Option<&str>, access: &Access, table: Opti
     }
     let file = match &access.credentials {
         CredentialsFrom::File(path) => Some(path.clone()),
-        CredentialsFrom::Environment => std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS").map(Into::into),
+        CredentialsFrom::Environment => default_file(),
         CredentialsFrom::Anonymous => None,
     };
     if let Some(path) = file {

@@ -3,6 +3,7 @@
 mod cloud;
 mod connector;
 mod credentials;
+mod doctor;
 mod explain;
 mod jobs;
 mod name;
@@ -17,6 +18,7 @@ mod storage;
 mod stream;
 mod turns;
 
+pub use doctor::{Finding, State, examine};
 pub use name::{SCHEME, TableName};
 pub use options::{
     Access, BigQueryOptions, BufferCompression, CredentialsFrom, MAX_STREAMS, MOST_STREAMS, parse_snapshot,
@@ -31,7 +33,7 @@ use google_cloud_gax::error::rpc::Code;
 use jobs::{Jobs, Kind};
 use query::{QuerySource, Way};
 use std::sync::Arc;
-use storage::{Selection, State, StorageSource};
+use storage::{Selection, Snapshot, StorageSource};
 
 /// What is read.
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ fn open_table(table: TableName, options: BigQueryOptions, context: Context) -> R
     let selection = Selection {
         columns: options.columns.clone(),
         filter: options.filter.clone(),
-        state: options.snapshot.map_or(State::Now, State::At),
+        snapshot: options.snapshot.map_or(Snapshot::Now, Snapshot::At),
     };
     let by_query = |way| {
         let sql = sql::select(&table, &cloud.options)?;

@@ -5,7 +5,7 @@ use super::explain::{Refusal, explain, forbids_sessions};
 use super::jobs::{Jobs, Running};
 use super::price::Price;
 use super::rest::{self, Pages};
-use super::storage::{Selection, State, StorageSource, check_bytes};
+use super::storage::{Selection, Snapshot, StorageSource, check_bytes};
 use super::{SLOW, why_forbidden};
 use crate::source::agree::distinct;
 use crate::source::normalize::conform;
@@ -80,7 +80,7 @@ impl QuerySource {
         if self.way == Way::Rest {
             return Ok(Results::Job(running));
         }
-        let selection = Selection { state: State::Only, ..Selection::default() };
+        let selection = Selection { snapshot: Snapshot::Only, ..Selection::default() };
         match StorageSource::open(cloud.clone(), table, selection)? {
             Ok(source) => Ok(Results::Table(source)),
             Err(refusal) if forbids_sessions(&refusal) => {
@@ -94,7 +94,7 @@ impl QuerySource {
 }
 
 /// As `explain` says it, but of queries.
-fn explain_query(what: &str, refusal: Refusal, billing_project: &str) -> Error {
+pub(super) fn explain_query(what: &str, refusal: Refusal, billing_project: &str) -> Error {
     let error = explain(what, refusal, billing_project);
     if error.message().contains("PERMISSION_DENIED") {
         return error.hint(format!(

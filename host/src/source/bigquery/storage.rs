@@ -44,12 +44,12 @@ pub(super) struct Selection {
     pub(super) columns: Vec<String>,
     pub(super) filter: Option<String>,
     /// Which state of it.
-    pub(super) state: State,
+    pub(super) snapshot: Snapshot,
 }
 
 /// A state of a table.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum State {
+pub(super) enum Snapshot {
     /// As it is when it is opened, for all passes.
     #[default]
     Now,
@@ -74,16 +74,16 @@ impl StorageSource {
             snapshot,
             options: &cloud.options,
         };
-        let snapshot = match selection.state {
-            State::Now => Timestamp::try_from(SystemTime::now()).ok(),
-            State::At(time) => Some(time),
-            State::Only => None,
+        let snapshot = match selection.snapshot {
+            Snapshot::Now => Timestamp::try_from(SystemTime::now()).ok(),
+            Snapshot::At(time) => Some(time),
+            Snapshot::Only => None,
         };
         let created = cloud.wait(request(snapshot).create(&cloud.connector))?;
         let (session, snapshot) = match created {
             Ok(session) => (session, snapshot),
             // Some tables have no earlier states, and clocks differ.
-            Err(refusal) if matches!(selection.state, State::Now) && is_about_snapshot(&refusal) => {
+            Err(refusal) if matches!(selection.snapshot, Snapshot::Now) && is_about_snapshot(&refusal) => {
                 match cloud.wait(request(None).create(&cloud.connector))? {
                     Ok(session) => {
                         let what = "the state of the table cannot be pinned: a change between passes would be seen";

@@ -1,0 +1,157 @@
+//! Finds out what stands in the way of reading BigQuery, without reading anything.
+
+use super::cloud::Cloud;
+use super::explain::{Refusal, explain, forbids_sessions, is_disabled};
+use super::jobs::Jobs;
+use super::options::BigQueryOptions;
+use super::session::SessionRequest;
+use super::{TableName, credentials};
+use crate::source::Context;
+use crate::{Error, Result};
+use google_cloud_gax::error::rpc::Code;
+
+/// A table that everybody may read; a session on it costs nothing.
+const PUBLIC_TABLE: &str = "bigquery-public-data.samples.shakespeare";
+
+/// What was found of one thing that reading needs.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    pub fix: Option<String>,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// Reading works without it, but not as well.
+    Worse,
+    /// Reading does not work.
+    Bad,
+    /// Not known, as something before it is bad.
+    Unknown,
+}
+
+/// What is looked at, in this order.
+const CREDENTIALS: &str = "credentials";
+const PROJECT: &str = "billing project";
+const ENDPOINT: &str = "Storage API reached";
+const ENABLED: &str = "Storage API enabled";
+const SESSIONS: &str = "read sessions permitted";
+const TABLE: &str = "table readable";
+const QUERIES: &str = "queries permitted";
+
+/// Looks at all that reading a table needs.
+///
+/// # Errors
+/// Where the user asks to stop; all else is a finding.
+pub fn examine(table: Option<TableName>, options: BigQueryOptions, context: Context) -> Result<Vec<Finding>> {
+    let table = match table {
+        Some(table) => table,
+        None => PUBLIC_TABLE.parse()?,
+    };
+    let found = credentials::describe(&options.access);
+    let cloud = match Cloud::new(Some(&table), options, context) {
+        Ok(cloud) => cloud,
+        Err(error) => {
+            let mut findings = vec![bad(CREDENTIALS, &error)];
+            findings.extend([PROJECT, ENDPOINT, ENABLED, SESSIONS, TABLE, QUERIES].map(unknown));
+            return Ok(findings);
+        }
+    };
+    let mut findings = vec![good(CREDENTIALS, found), good(PROJECT, cloud.billing_project.clone())];
+    findings.extend(session(&cloud, &table)?);
+    findings.push(queries(&cloud)?);
+    if findings.iter().any(|finding| finding.check == SESSIONS && finding.state == State::Worse)
+        && findings.iter().any(|finding| finding.check == QUERIES && finding.state != State::Good)
+    {
+        findings
+            .iter_mut()
+            .filter(|finding| finding.state == State::Worse)
+            .for_each(|finding| finding.state = State::Bad);
+    }
+    Ok(findings)
+}
+
+/// What a session that is asked for tells.
+fn session(cloud: &Cloud, table: &TableName) -> Result<Vec<Finding>> {
+    let endpoint = cloud.connector.endpoint.clone().unwrap_or_else(|| "bigquerystorage.googleapis.com".to_owned());
+    let request = SessionRequest {
+        table,
+        billing_project: &cloud.billing_project,
+        fields: Vec::new(),
+        filter: None,
+        snapshot: None,
+        options: &cloud.options,
+    };
+    let refusal = match cloud.wait(request.create(&cloud.connector))? {
+        Ok(Ok(session)) => {
+            let streams = session.streams.len();
+            return Ok(vec![
+                good(ENDPOINT, endpoint),
+                good(ENABLED, String::new()),
+                good(SESSIONS, format!("in `{}`", cloud.billing_project)),
+                good(TABLE, format!("`{table}`: about {} rows, {streams} streams", session.rows)),
+            ]);
+        }
+        Ok(Err(error)) => {
+            return Ok(vec![bad(ENDPOINT, &error), unknown(ENABLED), unknown(SESSIONS), unknown(TABLE)]);
+        }
+        Err(refusal) => refusal,
+    };
+    let (authentication, disabled, forbidden) =
+        (is_authentication(&refusal), is_disabled(&refusal), forbids_sessions(&refusal));
+    let answered = refusal.status().is_some();
+    let error = explain("refused", refusal, &cloud.billing_project);
+    let reached = || good(ENDPOINT, endpoint.clone());
+    // REST is left.
+    let worse = |check| Finding { state: State::Worse, ..bad(check, &error) };
+    Ok(match () {
+        () if authentication => {
+            vec![bad(CREDENTIALS, &error), unknown(ENDPOINT), unknown(ENABLED), unknown(SESSIONS), unknown(TABLE)]
+        }
+        () if !answered => vec![bad(ENDPOINT, &error), unknown(ENABLED), unknown(SESSIONS), unknown(TABLE)],
+        () if disabled => vec![reached(), worse(ENABLED), unknown(SESSIONS), unknown(TABLE)],
+        () if forbidden => vec![reached(), good(ENABLED, String::new()), worse(SESSIONS), unknown(TABLE)],
+        () => vec![reached(), good(ENABLED, String::new()), unknown(SESSIONS), bad(TABLE, &error)],
+    })
+}
+
+fn is_authentication(refusal: &Refusal) -> bool {
+    let unauthenticated = refusal.status().is_some_and(|status| status.code == Code::Unauthenticated);
+    refusal.is_authentication() || unauthenticated
+}
+
+/// Whether queries can be run, which `query`, views and the way over REST need.
+fn queries(cloud: &Cloud) -> Result<Finding> {
+    let found = cloud.wait(async { Jobs::connect(cloud).await?.dry_run("SELECT 1").await })?;
+    Ok(match found {
+        Ok(_) => good(QUERIES, format!("in `{}`", cloud.billing_project)),
+        Err(refusal) => {
+            let error = super::query::explain_query("refused", refusal, &cloud.billing_project);
+            Finding { state: State::Worse, ..bad(QUERIES, &error) }
+        }
+    })
+}
+
+fn good(check: &'static str, detail: impl Into<String>) -> Finding {
+    Finding { check, state: State::Good, detail: detail.into(), fix: None }
+}
+
+fn bad(check: &'static str, error: &Error) -> Finding {
+    let fix = error.hint_text().map(str::to_owned);
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    let detail = format!("{}{}", error.message(), cause.unwrap_or_default());
+    Finding { check, state: State::Bad, detail, fix }
+}
+
+fn unknown(check: &'static str) -> Finding {
+    Finding { check, state: State::Unknown, detail: "not looked at: see above".to_owned(), fix: None }
+}
