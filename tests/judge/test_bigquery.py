@@ -1,23 +1,18 @@
 """The BigQuery of the tests, judged by Google's own client: it reads the rows that the server was given, and is refused as by Google."""
 
 import decimal
-import os
-import subprocess
 
-import grpc
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from google.api_core import exceptions
-from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
-from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+from google.cloud.bigquery_storage_v1 import types
+from storage import assert_equal, read, resource, serve, session
 
 import tables
 
 ROWS = 5_003
-TABLE = "projects/data/datasets/set/tables/people"
-PARENT = "projects/billing"
 # What Google recommends instead is a package for pandas.
 pytestmark = pytest.mark.filterwarnings("ignore:Retrieving Arrow record batches:PendingDeprecationWarning")
 Codec = types.ArrowSerializationOptions.CompressionCodec
@@ -51,39 +46,11 @@ def client(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bigquery")
     pq.write_table(table, folder / "people.parquet", row_group_size=1_000)
     pq.write_table(table.slice(0, 0), folder / "empty.parquet")
-    command = [os.environ["WAFERMILL_TEST_BIGQUERY"], "--view", "data.set.view"]
+    options = ["--view", "data.set.view"]
     for name in ["people", "empty"]:
-        command += ["--table", f"data.set.{name}={folder / name}.parquet"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        address = server.stdout.readline().strip().removeprefix("http://")
-        with grpc.insecure_channel(address) as channel:
-            yield BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
-        server.stdin.close()
-
-
-def session(client, streams=1, table=TABLE, parent=PARENT, codec=None, **options):
-    if codec is not None:
-        options["arrow_serialization_options"] = types.ArrowSerializationOptions(buffer_compression=codec)
-    wanted = types.ReadSession(table=table, data_format=types.DataFormat.ARROW, read_options=options)
-    return client.create_read_session(parent=parent, read_session=wanted, max_stream_count=streams)
-
-
-def assert_equal(found, expected):
-    """Equality in which a NaN equals itself."""
-    assert found.schema.equals(expected.schema) and found.num_rows == expected.num_rows
-    for name in expected.column_names:
-        left, right = found[name].combine_chunks(), expected[name].combine_chunks()
-        assert left.is_null().equals(right.is_null()), name
-        if pa.types.is_floating(left.type):
-            left, right = (column.fill_null(0).to_numpy() for column in (left, right))
-            assert np.array_equal(left, right, equal_nan=True), name
-        else:
-            assert left.equals(right), name
-
-
-def read(client, created):
-    streams = [client.read_rows(stream.name).rows(created).to_arrow() for stream in created.streams]
-    return pa.concat_tables(streams)
+        options += ["--table", f"data.set.{name}={folder / name}.parquet"]
+    with serve(*options) as client:
+        yield client
 
 
 @pytest.mark.parametrize("streams", [1, 4, 16])
@@ -115,7 +82,7 @@ def test_the_offset_behind_the_last_row_is_a_clean_end_and_beyond_it_is_an_error
 
 
 def test_a_table_without_rows_has_a_schema_and_no_streams(client):
-    created = session(client, table="projects/data/datasets/set/tables/empty")
+    created = session(client, table=resource("empty"))
     assert len(created.streams) == 0
     assert created.arrow_schema.serialized_schema
 
@@ -131,8 +98,8 @@ def test_progress_goes_from_zero_to_one(client):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"table": "projects/data/datasets/set/tables/nobody"}, exceptions.NotFound, "Not found: Table data:set.nobody"),
-        ({"table": "projects/data/datasets/set/tables/view"}, exceptions.InvalidArgument, "non-table entities"),
+        ({"table": resource("nobody")}, exceptions.NotFound, "Not found: Table data:set.nobody"),
+        ({"table": resource("view")}, exceptions.InvalidArgument, "non-table entities"),
         ({"table": "people"}, exceptions.InvalidArgument, "invalid format"),
         ({"parent": "projects/other"}, exceptions.PermissionDenied, "bigquery.readsessions.create"),
         ({"selected_fields": ["nobody"]}, exceptions.InvalidArgument, "do not exist in the table schema: nobody"),

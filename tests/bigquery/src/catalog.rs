@@ -57,7 +57,10 @@ pub(crate) type Catalog = HashMap<TableName, Entry>;
 pub(crate) struct Table {
     pub(crate) schema: SchemaRef,
     pub(crate) batches: Vec<RecordBatch>,
+    /// The rows of the batches.
     pub(crate) rows: usize,
+    /// How often the Storage Read API serves them, one time after the other.
+    pub(crate) times: usize,
 }
 
 /// Reads a table from a Parquet file, with the types that BigQuery has for its columns.
@@ -74,5 +77,5 @@ pub(crate) fn read(path: &Path) -> Result<Table> {
         batches.push(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?);
     }
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    Ok(Table { schema, batches, rows })
+    Ok(Table { schema, batches, rows, times: 1 })
 }

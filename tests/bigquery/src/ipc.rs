@@ -30,3 +30,13 @@ fn message(encoded: EncodedData, options: &IpcWriteOptions) -> Result<Vec<u8>, A
     write_message(&mut message, encoded, options)?;
     Ok(message)
 }
+
+/// Where the first compressed buffer of a record batch message lies, which begins with its length before compression.
+pub(crate) fn first_buffer(message: &[u8]) -> Option<usize> {
+    // A message begins with a marker of four bytes and the length of its metadata in four more.
+    let length = u32::from_le_bytes(message.get(4..8)?.try_into().ok()?) as usize;
+    let metadata = arrow_ipc::root_as_message(message.get(8..8 + length)?).ok()?;
+    let buffer = metadata.header_as_record_batch()?.buffers()?.iter().find(|buffer| buffer.length() > 8)?;
+    let place = 8 + length + usize::try_from(buffer.offset()).ok()?;
+    (place + 8 <= message.len()).then_some(place)
+}

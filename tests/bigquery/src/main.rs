@@ -4,22 +4,33 @@
 //! client for Python judges it (`tests/judge/test_bigquery.py`). It listens on the loopback interface only, says where on its first
 //! line of output, and ends when its standard input does, so that no test leaves it behind.
 
+mod body;
 mod catalog;
+mod connection;
+mod content;
+mod fault;
 mod ipc;
+mod message;
+mod random;
+mod reading;
 mod service;
+mod serving;
 mod session;
+mod sizes;
+mod stream;
 mod types;
 
 use anyhow::{Context, Result, bail};
 use catalog::{Catalog, Entry, TableName};
 use clap::Parser;
+use connection::connections;
 use service::BigQueryRead;
+use serving::Serving;
 use session::Sessions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 
 /// Serves tables over the BigQuery Storage Read API until standard input ends.
 #[derive(Debug, Parser)]
@@ -33,12 +44,8 @@ struct Arguments {
     /// The project in which sessions may be created
     #[arg(long, default_value = "billing")]
     billing_project: String,
-    /// Streams of a session at most, whatever a client asks for
-    #[arg(long, default_value_t = 1_000)]
-    max_streams: usize,
-    /// Rows of a message at most
-    #[arg(long, default_value_t = 1_000)]
-    message_rows: usize,
+    #[command(flatten)]
+    serving: Serving,
 }
 
 fn table(text: &str) -> Result<(TableName, PathBuf)> {
@@ -59,13 +66,17 @@ async fn main() -> Result<()> {
     for name in arguments.views {
         catalog.insert(name, Entry::View);
     }
-    let sessions = Sessions::new(catalog, arguments.billing_project, arguments.max_streams, arguments.message_rows);
+    let sessions = Sessions::new(catalog, arguments.billing_project, arguments.serving);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("http://{}", listener.local_addr()?);
     let server = tonic::transport::Server::builder()
         .add_service(BigQueryRead::new(Arc::new(sessions)))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), input_ends());
-    server.await.context("the server failed")
+        .serve_with_incoming(connections(listener));
+    // A stalled call would keep a server that ends politely.
+    tokio::select! {
+        served = server => served.context("the server failed"),
+        () = input_ends() => Ok(()),
+    }
 }
 
 async fn input_ends() {

@@ -1,19 +1,25 @@
 //! The gRPC service `google.cloud.bigquery.storage.v1.BigQueryRead`: the published crate of its messages has no stubs for servers.
 
+use crate::connection::Line;
+use crate::reading;
 use crate::session::Sessions;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as api;
 use http::{Request as HttpRequest, Response as HttpResponse};
+use http_body::Body as _;
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio_stream::Stream;
 use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, ServerStreamingService, UnaryService};
+use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
+use tonic_prost::prost::Message;
 use tower_service::Service;
+
+/// Longer than any request to read rows.
+const LONGEST_REQUEST: usize = 1 << 20;
 
 /// The service.
 #[derive(Clone)]
@@ -48,7 +54,7 @@ impl Service<HttpRequest<Body>> for BigQueryRead {
                 "CreateReadSession" => {
                     Grpc::new(ProstCodec::default()).unary(CreateReadSession(sessions), request).await
                 }
-                "ReadRows" => Grpc::new(ProstCodec::default()).server_streaming(ReadRows(sessions), request).await,
+                "ReadRows" => read_rows(&sessions, request).await.unwrap_or_else(Status::into_http),
                 _ => Status::unimplemented(format!("this server has no `{method}`")).into_http(),
             })
         })
@@ -59,25 +65,43 @@ struct CreateReadSession(Arc<Sessions>);
 
 impl UnaryService<api::CreateReadSessionRequest> for CreateReadSession {
     type Response = api::ReadSession;
-    type Future = Ready<Result<Response<api::ReadSession>, Status>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<api::ReadSession>, Status>> + Send>>;
 
     fn call(&mut self, request: Request<api::CreateReadSessionRequest>) -> Self::Future {
-        ready(self.0.create(request.into_inner()).map(Response::new))
+        let sessions = self.0.clone();
+        Box::pin(async move {
+            match sessions.fault() {
+                None => sessions.create(request.into_inner()).map(Response::new),
+                Some(Some(failure)) => Err(failure.status(&request.get_ref().parent, "bigquery.readsessions.create")),
+                Some(None) => pending().await,
+            }
+        })
     }
 }
 
-struct ReadRows(Arc<Sessions>);
+/// Its body is not tonic's: faults cut it where no server would.
+async fn read_rows(sessions: &Sessions, request: HttpRequest<Body>) -> Result<HttpResponse<Body>, Status> {
+    let line = request.extensions().get::<Line>().cloned().unwrap_or_default();
+    let api::ReadRowsRequest { read_stream, offset } = message(request.into_body()).await?;
+    reading::read(sessions.stream(&read_stream)?, offset, line).await
+}
 
-type Responses = Pin<Box<dyn Stream<Item = Result<api::ReadRowsResponse, Status>> + Send>>;
-
-impl ServerStreamingService<api::ReadRowsRequest> for ReadRows {
-    type Response = api::ReadRowsResponse;
-    type ResponseStream = Responses;
-    type Future = Ready<Result<Response<Responses>, Status>>;
-
-    fn call(&mut self, request: Request<api::ReadRowsRequest>) -> Self::Future {
-        let api::ReadRowsRequest { read_stream, offset } = request.into_inner();
-        let responses = self.0.stream(&read_stream).and_then(|stream| stream.read(offset));
-        ready(responses.map(|responses| Response::new(Box::pin(tokio_stream::iter(responses)) as Responses)))
+/// The one message of a request.
+async fn message<M: Message + Default>(mut body: Body) -> Result<M, Status> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > LONGEST_REQUEST {
+            return Err(Status::resource_exhausted("the request is too long"));
+        }
+    }
+    // Before the message stand whether it is compressed, which no client of this server has been told it may do, and its length.
+    match bytes.get(5..) {
+        Some(message) if bytes[0] == 0 => {
+            M::decode(message).map_err(|error| Status::internal(format!("cannot decode the request: {error}")))
+        }
+        _ => Err(Status::internal("the request has no message that this server can read")),
     }
 }

@@ -1,47 +1,49 @@
 //! Read sessions: what is read of which table, in how many streams.
 
 use crate::catalog::{Catalog, Entry, Table, TableName};
-use crate::ipc;
+use crate::content::{Codec, Content, Length};
+use crate::fault::{Failure, Plan};
+use crate::random::Random;
+use crate::serving::Serving;
+use crate::stream::Stream;
 use arrow_array::RecordBatch;
-use arrow_ipc::CompressionType;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as api;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tonic::Status;
-
-/// How long a session lives.
-const LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// All sessions, with the tables that they read.
 pub(crate) struct Sessions {
     catalog: Catalog,
     billing_project: String,
-    max_streams: usize,
-    message_rows: usize,
+    serving: Serving,
+    plan: Plan,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
     created: AtomicU64,
-}
-
-/// Some rows of a session's table.
-pub(crate) struct Stream {
-    name: String,
-    table: Arc<Table>,
-    schema: SchemaRef,
-    /// The columns, by their positions in the table.
-    columns: Vec<usize>,
-    rows: Range<usize>,
-    compression: Option<CompressionType>,
-    message_rows: usize,
+    /// How often each fault of a session may still strike.
+    faults_left: Mutex<Vec<Option<usize>>>,
 }
 
 impl Sessions {
-    pub(crate) fn new(catalog: Catalog, billing_project: String, max_streams: usize, message_rows: usize) -> Self {
-        let (streams, created) = (Mutex::default(), AtomicU64::new(0));
-        Self { catalog, billing_project, max_streams, message_rows: message_rows.max(1), streams, created }
+    pub(crate) fn new(catalog: Catalog, billing_project: String, serving: Serving) -> Self {
+        let faults_left = Mutex::new(serving.session_faults.iter().map(|fault| fault.times).collect());
+        let (plan, streams, created) = (serving.plan(), Mutex::default(), AtomicU64::new(0));
+        Self { catalog, billing_project, serving, plan, streams, created, faults_left }
+    }
+
+    /// The fault that strikes this call to create a session, if any: it fails, or it is never answered.
+    pub(crate) fn fault(&self) -> Option<Option<Failure>> {
+        let mut left = self.faults_left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = self.serving.session_faults.iter().zip(left.iter_mut());
+        let (fault, left) = faults.find(|(_, left)| **left != Some(0))?;
+        if let Some(left) = left {
+            *left -= 1;
+        }
+        Some(fault.failure)
     }
 
     /// Creates a session, and refuses what BigQuery refuses.
@@ -62,21 +64,29 @@ impl Sessions {
             return Err(Status::unimplemented("this server neither filters nor samples rows"));
         }
         let columns = selected(&table, &options.selected_fields)?;
-        let schema = Arc::new(table.schema.project(&columns).map_err(internal)?);
+        let length = match self.serving.message_bytes {
+            Some(bytes) => Length::Bytes(bytes),
+            None => Length::Rows(self.serving.message_rows),
+        };
+        let content = Arc::new(Content::new(&table, &columns, codec(&options)?, length).map_err(internal)?);
+        let rows = content.rows();
         let created = self.created.fetch_add(1, Ordering::Relaxed);
+        let expires = SystemTime::now() + self.serving.lifetime();
         session.name = format!("{parent}/locations/us/sessions/s{created}");
-        session.expire_time = Some((SystemTime::now() + LIFETIME).into());
-        let serialized_schema = ipc::schema(&schema).map_err(internal)?.into();
+        session.expire_time = Some(expires.into());
+        let serialized_schema = content.schema_message.clone();
         session.schema = Some(api::read_session::Schema::ArrowSchema(api::ArrowSchema { serialized_schema }));
-        session.estimated_row_count = table.rows as i64;
-        session.estimated_total_bytes_scanned = bytes(&table, &columns) as i64;
-        let compression = compression(&options)?;
-        let ranges = ranges(table.rows, streams(request.max_stream_count, self.max_streams)?);
+        session.estimated_row_count = (table.rows * table.times) as i64;
+        session.estimated_total_bytes_scanned = (bytes(&table, &columns) * table.times) as i64;
+        let mut ranges = ranges(rows, streams(request.max_stream_count, self.serving.max_streams)?);
+        if !ranges.is_empty() {
+            ranges.extend(std::iter::repeat_n(rows..rows, self.serving.empty_streams));
+        }
         for (index, rows) in ranges.into_iter().enumerate() {
             let name = format!("{}/streams/{index}", session.name);
-            let (table, schema, columns) = (table.clone(), schema.clone(), columns.clone());
-            let message_rows = self.message_rows;
-            let stream = Stream { name: name.clone(), table, schema, columns, rows, compression, message_rows };
+            let faults = self.plan.faults(index, rows.len());
+            let seed = Random::new(self.serving.seed(), index as u64).next();
+            let stream = Stream { name: name.clone(), content: content.clone(), rows, faults, seed, expires };
             self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(stream));
             session.streams.push(api::ReadStream { name });
         }
@@ -100,71 +110,6 @@ impl Sessions {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let found = streams.get(name).cloned();
         found.ok_or_else(|| Status::not_found(format!("request failed: stream '{name}' was not found")))
-    }
-}
-
-impl Stream {
-    /// The rows from an offset on, one response after the other.
-    pub(crate) fn read(
-        self: Arc<Self>,
-        offset: i64,
-    ) -> Result<impl Iterator<Item = Result<api::ReadRowsResponse, Status>> + Send + use<>, Status> {
-        let start = usize::try_from(offset).ok().filter(|offset| *offset <= self.rows.len()).ok_or_else(|| {
-            let name = &self.name;
-            Status::failed_precondition(format!(
-                "there was an error operating on '{name}': offset {offset} is out of range"
-            ))
-        })?;
-        let mut next = self.rows.start + start;
-        let mut first = true;
-        Ok(std::iter::from_fn(move || {
-            let end = (next + self.message_rows).min(self.rows.end);
-            if next >= end {
-                return None;
-            }
-            let response = self.response(next..end, std::mem::replace(&mut first, false));
-            next = end;
-            Some(response.map_err(internal))
-        }))
-    }
-
-    /// Some of the table's rows as one batch of the selected columns.
-    fn slice(&self, rows: Range<usize>) -> Result<RecordBatch, ArrowError> {
-        let mut pieces = Vec::new();
-        let mut start = 0;
-        for batch in &self.table.batches {
-            let end = start + batch.num_rows();
-            let (from, to) = (rows.start.max(start), rows.end.min(end));
-            if from < to {
-                pieces.push(batch.project(&self.columns)?.slice(from - start, to - from));
-            }
-            start = end;
-        }
-        arrow_select::concat::concat_batches(&self.schema, &pieces)
-    }
-
-    fn response(&self, rows: Range<usize>, with_schema: bool) -> Result<api::ReadRowsResponse, ArrowError> {
-        let batch = self.slice(rows.clone())?;
-        let serialized_record_batch = ipc::batch(&batch, self.compression)?.into();
-        // The count of rows in the batch is deprecated, and still set by Google.
-        #[expect(deprecated, reason = "clients of some age read it")]
-        let batch = api::ArrowRecordBatch { serialized_record_batch, row_count: rows.len() as i64 };
-        let done = |row: usize| (row - self.rows.start) as f64 / self.rows.len().max(1) as f64;
-        let progress =
-            api::stream_stats::Progress { at_response_start: done(rows.start), at_response_end: done(rows.end) };
-        let schema = match with_schema {
-            true => Some(api::read_rows_response::Schema::ArrowSchema(api::ArrowSchema {
-                serialized_schema: ipc::schema(&self.schema)?.into(),
-            })),
-            false => None,
-        };
-        Ok(api::ReadRowsResponse {
-            row_count: rows.len() as i64,
-            stats: Some(api::StreamStats { progress: Some(progress) }),
-            rows: Some(api::read_rows_response::Rows::ArrowRecordBatch(batch)),
-            schema,
-            ..Default::default()
-        })
     }
 }
 
@@ -200,19 +145,19 @@ fn ranges(rows: usize, streams: usize) -> Vec<Range<usize>> {
     (0..streams).map(|stream| rows * stream / streams..rows * (stream + 1) / streams).collect()
 }
 
-fn compression(options: &api::read_session::TableReadOptions) -> Result<Option<CompressionType>, Status> {
+fn codec(options: &api::read_session::TableReadOptions) -> Result<Codec, Status> {
     use api::arrow_serialization_options::CompressionCodec;
     use api::read_session::table_read_options::OutputFormatSerializationOptions as Serialization;
     if options.response_compression_codec.unwrap_or(0) != 0 {
         return Err(Status::unimplemented("this server compresses buffers, not responses"));
     }
     let Some(Serialization::ArrowSerializationOptions(arrow)) = &options.output_format_serialization_options else {
-        return Ok(None);
+        return Ok(Codec::None);
     };
     Ok(match arrow.buffer_compression() {
-        CompressionCodec::CompressionUnspecified => None,
-        CompressionCodec::Lz4Frame => Some(CompressionType::LZ4_FRAME),
-        CompressionCodec::Zstd => Some(CompressionType::ZSTD),
+        CompressionCodec::CompressionUnspecified => Codec::None,
+        CompressionCodec::Lz4Frame => Codec::Lz4Buffers,
+        CompressionCodec::Zstd => Codec::ZstdBuffers,
     })
 }
 

@@ -1,0 +1,161 @@
+"""Streams that fail: whatever a server does, a run gives exactly the rows of the table, or one clear error and nothing that looks complete."""
+
+import pyarrow as pa
+import pytest
+
+import served
+
+ROWS = 2_000
+STREAMS = 4
+
+# What strikes a stream on its way and is gone when it is opened again.
+PASSING = [
+    "unavailable",
+    "internal",
+    "rst-stream",
+    "aborted",
+    "cancelled",
+    "deadline-exceeded",
+    "resource-exhausted",
+    "resource-exhausted=300",
+    "tcp-reset",
+    "tcp-close",
+    "stall",
+    "stall-connect",
+    "end",
+    "schema-only",
+    "empty",
+    "throttle=80",
+]
+
+# What stays, with a word of what is said of it.
+LASTING = {
+    "permission-denied": "PERMISSION_DENIED",
+    "not-found": "NOT_FOUND",
+    "unauthenticated": "UNAUTHENTICATED",
+    "session-expired": "the read session has expired",
+    "unknown": "UNKNOWN",
+    "truncated": "a message cannot be decoded",
+    "garbage": "a message cannot be decoded",
+    "rows-lie": "a message cannot be decoded",
+    "negative-rows": "a message cannot be decoded",
+    "bomb": "a message cannot be decoded",
+    "schema-change": "the stream has another schema than its session",
+    "schema-change-silent": "a message cannot be decoded",
+}
+
+# What is tried again until patience ends.
+ENDLESS = {
+    "unavailable": "UNAVAILABLE",
+    "rst-stream": "times in a row",
+    "tcp-reset": "times in a row",
+    "resource-exhausted=60000": "the server asks to wait for",
+    "stall": "the stream was silent",
+    "end": "before its last row",
+}
+
+
+def table():
+    rows = range(ROWS)
+    return pa.table(
+        {
+            "id": pa.array(rows, pa.int64()),
+            "x": pa.array([None if row % 7 == 0 else row / 3 for row in rows]),
+            "s": pa.array([None if row % 5 == 0 else f"value {row}" for row in rows]),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("faults")
+
+
+def run(mill, folder, *faults, expect=0, options=(), **source):
+    """Copies the served table, with faults; returns what the run wrote or said."""
+    flags = [argument for fault in faults for argument in ("--fault", fault)]
+    source = {"max_streams": STREAMS, "silence_seconds": 1, "patience_seconds": 20} | source
+    with served.serve(folder, {"t": table()}, "--message-rows", 100, *flags, *options) as address:
+        start = mill.start("run", served.source(address, "t", **source), [])
+    assert start.status == expect, start.stderr
+    if expect == 0:
+        return start
+    assert not start.out.exists()
+    assert not list(start.out.parent.glob(".*")), "something was left behind"
+    return start.stderr
+
+
+def rows(start):
+    [part] = (start.out / "all").glob("*.parquet")
+    return sorted(pa.parquet.read_table(part).to_pylist(), key=lambda row: row["id"])
+
+
+@pytest.mark.parametrize("row", [0, 150, 499, 500])
+@pytest.mark.parametrize("kind", PASSING)
+def test_what_passes_costs_no_row_and_doubles_none(mill, folder, kind, row):
+    if kind in ("stall", "stall-connect") and row != 150:
+        pytest.skip("each takes a second")
+    assert rows(run(mill, folder, f"1:{row}:{kind}*2", f"3:{row}:{kind}")) == table().to_pylist()
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_what_lasts_is_an_error_that_names_stream_and_row(mill, folder, kind):
+    said = run(mill, folder, f"2:150:{kind}**", expect=1)
+    assert LASTING[kind] in said
+    assert "/sessions/" in said and "/streams/2" in said
+    assert "row 150" in said
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_what_does_not_pass_is_given_up_in_the_end(mill, folder, kind):
+    said = run(mill, folder, f"2:150:{kind}**", expect=1, patience_seconds=2)
+    assert ENDLESS[kind] in said
+    assert "/streams/2" in said and "row 150" in said
+
+
+@pytest.mark.parametrize("row", [0, 150, 499])
+def test_a_stream_that_ends_early_and_says_that_it_is_complete_is_found_out(mill, folder, row):
+    said = run(mill, folder, f"0:{row}:end-lying**", expect=1)
+    assert "before its last row" in said and "/streams/0" in said and f"row {row}" in said
+
+
+def test_rows_that_come_twice_are_found_out(mill, folder):
+    said = run(mill, folder, "1:200:repeat", expect=1)
+    assert "more rows than it has" in said and "/streams/1" in said
+
+
+def test_corrupt_messages_are_refused(mill, folder):
+    said = run(mill, folder, "1:200:corrupt**", expect=1)
+    assert "a message cannot be decoded" in said and "row 200" in said
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_schedules_of_what_passes_give_the_rows_of_the_table(mill, folder, seed):
+    assert rows(run(mill, folder, options=("--fault-seed", seed))) == table().to_pylist()
+
+
+@pytest.mark.parametrize("rows_of_message", [1, 7, 5_000])
+def test_messages_of_any_size_give_the_same_dataset(mill, folder, rows_of_message):
+    expected = run(mill, folder)
+    found = run(mill, folder, options=("--message-rows", rows_of_message))
+    [expected], [found] = ([*(start.out / "all").iterdir()] for start in (expected, found))
+    assert found.read_bytes() == expected.read_bytes()
+
+
+def test_streams_without_rows_and_schema_are_no_trouble(mill, folder):
+    assert rows(run(mill, folder, options=("--empty-streams", 3), max_streams=8)) == table().to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "internal", "resource-exhausted", "stall"])
+def test_a_session_is_asked_for_again(mill, folder, kind):
+    assert rows(run(mill, folder, options=("--session-fault", f"{kind}*2"))) == table().to_pylist()
+
+
+def test_a_session_that_is_refused_is_told_with_what_is_missing(mill, folder):
+    said = run(mill, folder, expect=1, options=("--session-fault", "permission-denied**"))
+    assert "roles/bigquery.readSessionUser" in said
+
+
+def test_a_session_that_has_expired_is_told(mill, folder):
+    said = run(mill, folder, "1:100:stall", expect=1, options=("--session-seconds", 2))
+    assert "the read session has expired" in said
