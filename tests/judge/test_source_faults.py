@@ -71,11 +71,11 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("faults")
 
 
-def run(mill, folder, *faults, expect=0, options=(), **source):
+def run(mill, folder, *faults, expect=0, message_rows=100, options=(), **source):
     """Copies the served table, with faults; returns what the run wrote or said."""
     flags = [argument for fault in faults for argument in ("--fault", fault)]
     source = {"max_streams": STREAMS, "silence_seconds": 1, "patience_seconds": 20} | source
-    with served.serve(folder, {"t": table()}, "--message-rows", 100, *flags, *options) as address:
+    with served.serve(folder, {"t": table()}, "--message-rows", message_rows, *flags, *options) as address:
         start = mill.start("run", served.source(address, "t", **source), [])
     assert start.status == expect, start.stderr
     if expect == 0:
@@ -115,7 +115,7 @@ def test_what_does_not_pass_is_given_up_in_the_end(mill, folder, kind):
 
 @pytest.mark.parametrize("row", [0, 150, 499])
 def test_a_stream_that_ends_early_and_says_that_it_is_complete_is_found_out(mill, folder, row):
-    said = run(mill, folder, f"0:{row}:end-lying**", expect=1)
+    said = run(mill, folder, f"0:{row}:end-lying**", expect=1, patience_seconds=1)
     assert "before its last row" in said and "/streams/0" in said and f"row {row}" in said
 
 
@@ -129,21 +129,23 @@ def test_corrupt_messages_are_refused(mill, folder):
     assert "a message cannot be decoded" in said and "row 200" in said
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 def test_random_schedules_of_what_passes_give_the_rows_of_the_table(mill, folder, seed):
-    assert rows(run(mill, folder, options=("--fault-seed", seed))) == table().to_pylist()
+    options = ("--fault-seed", seed, *(["--fault-stall-free"] if seed >= 3 else []))
+    assert rows(run(mill, folder, options=options)) == table().to_pylist()
 
 
 @pytest.mark.parametrize("rows_of_message", [1, 7, 5_000])
 def test_messages_of_any_size_give_the_same_dataset(mill, folder, rows_of_message):
     expected = run(mill, folder)
-    found = run(mill, folder, options=("--message-rows", rows_of_message))
+    found = run(mill, folder, message_rows=rows_of_message)
     [expected], [found] = ([*(start.out / "all").iterdir()] for start in (expected, found))
     assert found.read_bytes() == expected.read_bytes()
 
 
 def test_streams_without_rows_and_schema_are_no_trouble(mill, folder):
-    assert rows(run(mill, folder, options=("--empty-streams", 3), max_streams=8)) == table().to_pylist()
+    options = ("--max-streams", STREAMS, "--empty-streams", 3)
+    assert rows(run(mill, folder, options=options, max_streams=8)) == table().to_pylist()
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "internal", "resource-exhausted", "stall"])
@@ -151,11 +153,6 @@ def test_a_session_is_asked_for_again(mill, folder, kind):
     assert rows(run(mill, folder, options=("--session-fault", f"{kind}*2"))) == table().to_pylist()
 
 
-def test_a_session_that_is_refused_is_told_with_what_is_missing(mill, folder):
-    said = run(mill, folder, expect=1, options=("--session-fault", "permission-denied**"))
-    assert "roles/bigquery.readSessionUser" in said
-
-
 def test_a_session_that_has_expired_is_told(mill, folder):
-    said = run(mill, folder, "1:100:stall", expect=1, options=("--session-seconds", 2))
+    said = run(mill, folder, "1:100:stall", expect=1, options=("--session-seconds", 1))
     assert "the read session has expired" in said
