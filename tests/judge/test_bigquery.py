@@ -38,7 +38,13 @@ def table():
         "list": pa.array([[row] * (row % 3) for row in rows], pa.list_(pa.int64())),
         "nested": pa.array([[{"a": row, "b": None if row % 3 else str(row)}] * (row % 3) for row in rows], pa.list_(entry)),
     }
-    return pa.table(columns)
+    return as_bigquery(pa.table(columns))
+
+
+def as_bigquery(table):
+    """The table with arrays that are never null, as BigQuery's are not."""
+    fields = [field.with_nullable(not pa.types.is_list(field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+from dateutil.relativedelta import relativedelta
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
-import tables
+from types_of_bigquery import all_types
 
 ROWS = 2_003
 BILLED = 10 << 20
@@ -29,57 +30,9 @@ SQL = "SELECT name, COUNT(*) AS n\n  FROM `data.set.people` WHERE name != 'x=y' 
 pytestmark = pytest.mark.filterwarnings("ignore:Retrieving Arrow record batches:PendingDeprecationWarning")
 
 
-def marked(name, type, extension):
-    """A field of a type that Arrow has no own type for."""
-    return pa.field(name, type, metadata={"ARROW:extension:name": f"google:sqlType:{extension}"})
-
-
 @pytest.fixture(scope="module")
 def table():
-    """Rows of all types that Parquet can hold, with nulls in most columns."""
-    rng = np.random.default_rng(17)
-    rows = range(ROWS)
-    entry = pa.struct([("a", pa.int64()), ("b", pa.string()), ("c", pa.list_(pa.float64()))])
-    floats = rng.choice([0.0, -0.0, 1.5, 0.1, 1e10, -1e-5, 1e300, 5e-324, 123456789.125, np.inf, -np.inf, np.nan], ROWS)
-    stamps = rng.choice([-62_135_596_800_000_000, -1, 0, 1, 1_447_216_127_000_000, 253_402_300_799_999_999], ROWS)
-    day, far = datetime.date(2024, 2, 29), datetime.date(9999, 12, 31)
-    ranges = [None, {"start": day, "end": far}, {"start": None, "end": day}, {"start": None, "end": None}]
-    stamp = datetime.datetime(2024, 2, 29, 1, 2, 3, 456789, datetime.UTC)
-    days, moments = (pa.struct([("start", end), ("end", end)]) for end in (pa.date32(), pa.timestamp("us", "UTC")))
-
-    def some(values, type):
-        return pa.array([None if row % 7 == 3 else values[row % len(values)] for row in rows], type)
-
-    columns = [
-        (pa.field("id", pa.int64(), nullable=False), pa.array(rows, pa.int64())),
-        (pa.field("i", pa.int64()), tables.nullable(rng, rng.choice([-(2**63), 2**63 - 1, 2**53 + 1, 0], ROWS))),
-        (pa.field("f", pa.float64()), tables.nullable(rng, floats)),
-        (pa.field("flag", pa.bool_()), tables.nullable(rng, rng.random(ROWS) < 0.5)),
-        (pa.field("s", pa.string()), some(["", "żółw 🐢", "a\"b\\c\n\u0000\u2028", "NaN"], pa.string())),
-        (pa.field("raw", pa.binary()), some([b"", b"\xff\x00", b"abc", bytes(range(256))], pa.binary())),
-        (pa.field("day", pa.date32()), some([datetime.date(1, 1, 1), day, far], pa.date32())),
-        (pa.field("time", pa.time64("us")), some([0, 1, 3_723_000_000, 86_399_999_999], pa.time64("us"))),
-        (pa.field("stamp", pa.timestamp("us", "UTC")), tables.nullable(rng, stamps, type=pa.timestamp("us", "UTC"))),
-        (pa.field("local", pa.timestamp("us")), tables.nullable(rng, stamps, type=pa.timestamp("us"))),
-        (
-            pa.field("price", pa.decimal128(38, 9)),
-            some([decimal.Decimal(text) for text in ("0", "-0.5", "1E-9", "-99999999999999999999999999999.999999999")], pa.decimal128(38, 9)),
-        ),
-        (
-            pa.field("big", pa.decimal256(76, 38)),
-            some([decimal.Decimal(text) for text in ("0", "-1.5", "1E-38", "1E37")], pa.decimal256(76, 38)),
-        ),
-        (marked("json", pa.string(), "json"), some(['{"a":[1,null,"x"]}', "null", "1.5", '""'], pa.string())),
-        (marked("place", pa.string(), "geography"), some(["POINT(1 2)", "LINESTRING(0 0, 1 1)"], pa.string())),
-        (marked("days", days, "range"), some(ranges, days)),
-        (marked("moments", moments, "range"), some([{"start": stamp, "end": None}], moments)),
-        (pa.field("list", pa.list_(pa.int64())), pa.array([[row] * (row % 3) for row in rows])),
-        (pa.field("words", pa.list_(pa.string())), some([[], ["a", ""], None], pa.list_(pa.string()))),
-        (marked("documents", pa.list_(pa.string()), "json"), some([[], ['{"a":1}', "2"]], pa.list_(pa.string()))),
-        (pa.field("record", entry), some([None, {"a": 1, "b": None, "c": [0.5]}, {"a": None, "b": "x", "c": []}], entry)),
-        (pa.field("nested", pa.list_(entry)), some([[], [{"a": 1, "b": "y", "c": [1e300, 2.0]}] * 2], pa.list_(entry))),
-    ]
-    return pa.table([column for _, column in columns], pa.schema([field for field, _ in columns]))
+    return all_types(ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +157,23 @@ def test_listed_rows_are_the_rows_of_the_table(client, table):
     rows = client.list_rows("data.set.people")
     assert rows.total_rows == ROWS
     assert_equal(list(rows), expected(table))
+
+
+def test_intervals_and_repeated_rows_are_listed(serve, folder):
+    span, back, none = pa.MonthDayNano([14, 3, 3_661_000_001_000]), pa.MonthDayNano([-14, -3, -1_000]), pa.MonthDayNano([0, 0, 0])
+    table = pa.table({"span": pa.array([span, back, None, none], pa.month_day_nano_interval())})
+    with pa.OSFile(str(folder / "spans.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with serve("--table", f"data.set.spans={folder}/spans.arrow", "--repeat", "data.set.spans=3") as server:
+        found = server.client.get_table("data.set.spans")
+        assert (found.num_rows, found.num_bytes, found.schema[0].field_type) == (12, 3 * 3 * 16, "INTERVAL")
+        answer = server.get("data/datasets/set/tables/spans/data").json()
+        texts = ["1-2 3 1:1:1.000001", "-1-2 -3 -0:0:0.000001", None, "0-0 0 0:0:0"]
+        assert [row["f"][0]["v"] for row in answer["rows"]] == texts * 3
+        spans = [row["span"] for row in server.client.list_rows("data.set.spans", start_index=7, page_size=2)]
+        zero = relativedelta()
+        forth = relativedelta(years=1, months=2, days=3, hours=1, minutes=1, seconds=1, microseconds=1)
+        assert spans == [zero, forth, relativedelta(years=-1, months=-2, days=-3, microseconds=-1), None, zero]
 
 
 def test_listed_rows_make_the_same_arrow_table(client, table):

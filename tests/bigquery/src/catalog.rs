@@ -1,15 +1,21 @@
 //! The tables that there are.
 
 use crate::types;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_ipc::reader::FileReader;
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use prost_types::Timestamp;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of a table in all of BigQuery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,15 +67,78 @@ pub(crate) struct Table {
     pub(crate) rows: usize,
     /// How often the Storage Read API serves them, one time after the other.
     pub(crate) times: usize,
+    /// When it came to be as it is.
+    pub(crate) since: SystemTime,
+    /// What it was before.
+    pub(crate) before: Option<Arc<Table>>,
 }
 
-/// Reads a table from a Parquet file, with the types that BigQuery has for its columns.
-pub(crate) fn read(path: &Path) -> Result<Table> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    let fields = reader.schema().fields().iter().map(|field| types::field(field)).collect::<Result<Vec<_>>>()?;
+/// What a table has been since a time, in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) name: TableName,
+    /// Since ever, if no time is given.
+    since: SystemTime,
+    path: PathBuf,
+}
+
+impl State {
+    /// Parses `project.dataset.table=file` or `project.dataset.table@time=file`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let form = || format!("`{text}` is not PROJECT.DATASET.TABLE=FILE, nor PROJECT.DATASET.TABLE@TIME=FILE");
+        let (name, path) = text.split_once('=').with_context(form)?;
+        let (name, since) = match name.split_once('@') {
+            Some((name, time)) => (name, SystemTime::try_from(Timestamp::from_str(time).with_context(form)?)?),
+            None => (name, UNIX_EPOCH),
+        };
+        Ok(Self { name: TableName::parse_dotted(name)?, since, path: path.into() })
+    }
+
+    /// Reads the file and enters the table, of which there may be older and newer states.
+    pub(crate) fn enter(self, catalog: &mut Catalog, times: usize) -> Result<()> {
+        let table = read(&self.path).with_context(|| format!("cannot read `{}`", self.path.display()))?;
+        let mut states = vec![Table { times, since: self.since, ..table }];
+        let mut known = match catalog.remove(&self.name) {
+            Some(Entry::Table(newest)) => Some(newest),
+            _ => None,
+        };
+        while let Some(mut state) = known.and_then(Arc::into_inner) {
+            known = state.before.take();
+            states.push(state);
+        }
+        // Of two states of one time, the one that is given last counts.
+        states.reverse();
+        states.sort_by_key(|state| state.since);
+        let chained = states.into_iter().fold(None, |before, state| Some(Arc::new(Table { before, ..state })));
+        if let Some(newest) = chained {
+            catalog.insert(self.name, Entry::Table(newest));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a table from a Parquet file, or from an Arrow file for types that Parquet lacks, with the types that BigQuery has for its columns.
+fn read(path: &Path) -> Result<Table> {
+    let file = File::open(path)?;
+    match path.extension().and_then(OsStr::to_str) {
+        Some("arrow") => {
+            let reader = FileReader::try_new(BufReader::new(file), None)?;
+            let schema = reader.schema();
+            table(&schema, reader)
+        }
+        _ => {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+            let schema = reader.schema().clone();
+            table(&schema, reader.with_batch_size(65_536).build()?)
+        }
+    }
+}
+
+fn table(given: &Schema, reader: impl Iterator<Item = Result<RecordBatch, ArrowError>>) -> Result<Table> {
+    let fields = given.fields().iter().map(|field| types::field(field)).collect::<Result<Vec<_>>>()?;
     let schema = Arc::new(Schema::new(fields));
     let mut batches = Vec::new();
-    for batch in reader.with_batch_size(65_536).build()? {
+    for batch in reader {
         let batch = batch?;
         let columns = batch.columns().iter().zip(schema.fields());
         let columns = columns.map(|(column, field)| types::cast(column, field)).collect::<Result<_>>()?;
@@ -77,5 +146,5 @@ pub(crate) fn read(path: &Path) -> Result<Table> {
         batches.push(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?);
     }
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    Ok(Table { schema, batches, rows, times: 1 })
+    Ok(Table { schema, batches, rows, times: 1, since: UNIX_EPOCH, before: None })
 }

@@ -1,18 +1,21 @@
-//! What a session reads of a table: the selected columns, as messages that are encoded once and sent again.
+//! What a session reads of a table: the selected fields of the rows that fit, as messages.
 
 use crate::catalog::Table;
+use crate::filter::Filter;
 use crate::ipc;
 use crate::message::Batch;
+use crate::selection::Selection;
 use crate::sizes;
 use arrow_array::RecordBatch;
 use arrow_ipc::CompressionType;
 use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use tonic::codegen::Bytes;
 
-/// The selected columns of a table, which may stand for many tables one after the other.
+/// The selected fields of a table's rows that fit, which may stand for many tables one after the other.
 pub(crate) struct Content {
     pub(crate) schema: SchemaRef,
     /// The schema as a message.
@@ -21,8 +24,14 @@ pub(crate) struct Content {
     batches: Vec<RecordBatch>,
     /// The first row of each batch, and behind them the number of rows.
     starts: Vec<usize>,
+    /// The rows of the table before any were left out.
+    table_rows: usize,
+    /// Where the rows that were not left out stood in the table.
+    places: Option<Vec<usize>>,
     /// How often the rows are served.
     times: usize,
+    /// What the selected fields of all rows of the table take in memory.
+    pub(crate) bytes: usize,
     lengths: Lengths,
     /// Of a table that is served more than once: the messages by their first rows.
     encoded: Mutex<HashMap<usize, Batch>>,
@@ -34,6 +43,8 @@ pub(crate) enum Codec {
     None,
     Lz4Buffers,
     ZstdBuffers,
+    /// The whole batch, as a block of LZ4.
+    Lz4Response,
 }
 
 /// How long messages are.
@@ -51,21 +62,39 @@ enum Lengths {
 }
 
 impl Content {
-    pub(crate) fn new(table: &Table, columns: &[usize], codec: Codec, length: Length) -> Result<Self, ArrowError> {
-        let schema = std::sync::Arc::new(table.schema.project(columns)?);
-        let batches = table.batches.iter().map(|batch| batch.project(columns)).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn new(
+        table: &Table,
+        selection: &Selection,
+        filter: Option<&Filter>,
+        codec: Codec,
+        length: Length,
+    ) -> Result<Self, ArrowError> {
+        let schema = selection.schema(&table.schema);
+        let mut batches = Vec::new();
         let mut starts = vec![0];
-        starts.extend(batches.iter().scan(0, |rows, batch| {
-            *rows += batch.num_rows();
-            Some(*rows)
-        }));
+        let mut places = filter.is_some().then(Vec::new);
+        let (mut bytes, mut before, mut rows) = (0, 0, 0);
+        for batch in &table.batches {
+            let mut selected = selection.batch(batch, &schema)?;
+            bytes += selected.get_array_memory_size();
+            if let (Some(filter), Some(places)) = (filter, &mut places) {
+                let fitting = filter.evaluate(batch)?;
+                places.extend(fitting.values().set_indices().map(|row| before + row));
+                selected = filter_record_batch(&selected, &fitting)?;
+            }
+            before += batch.num_rows();
+            rows += selected.num_rows();
+            starts.push(rows);
+            batches.push(selected);
+        }
         let lengths = match length {
             Length::Rows(rows) => Lengths::Rows(rows),
             Length::Bytes(bytes) => Lengths::Ends(sizes::ends(&batches, bytes)),
         };
         let schema_message = ipc::schema(&schema)?.into();
-        let encoded = Mutex::default();
-        Ok(Self { schema, schema_message, codec, batches, starts, times: table.times, lengths, encoded })
+        let (table_rows, times, encoded) = (table.rows, table.times, Mutex::default());
+        let bytes = bytes * times;
+        Ok(Self { schema, schema_message, codec, batches, starts, table_rows, places, times, bytes, lengths, encoded })
     }
 
     /// The rows of one table.
@@ -76,6 +105,26 @@ impl Content {
     /// All rows.
     pub(crate) fn rows(&self) -> usize {
         self.once() * self.times
+    }
+
+    /// The rows that are left of some rows of the table.
+    pub(crate) fn left_of(&self, table: &Range<usize>) -> Range<usize> {
+        let Some(places) = &self.places else {
+            return table.clone();
+        };
+        let left = |row: usize| {
+            let once = self.table_rows.max(1);
+            row / once * self.once() + places.partition_point(|place| *place < row % once)
+        };
+        left(table.start)..left(table.end)
+    }
+
+    /// Where a row stood in the table.
+    pub(crate) fn place(&self, row: usize) -> usize {
+        match &self.places {
+            Some(places) => row / self.once() * self.table_rows + places[row % self.once()],
+            None => row,
+        }
     }
 
     /// Where the message with a row ends, wherever it begins.
@@ -136,10 +185,20 @@ impl Content {
 impl Codec {
     pub(crate) fn encode(self, batch: &RecordBatch) -> Result<Batch, ArrowError> {
         let compression = match self {
-            Self::None => None,
+            Self::None | Self::Lz4Response => None,
             Self::Lz4Buffers => Some(CompressionType::LZ4_FRAME),
             Self::ZstdBuffers => Some(CompressionType::ZSTD),
         };
-        Ok(Batch { bytes: ipc::batch(batch, compression)?.into(), uncompressed: None })
+        let bytes = ipc::batch(batch, compression)?;
+        Ok(match self {
+            Self::Lz4Response => {
+                let compressed = lz4_flex::block::compress(&bytes);
+                match compressed.len() < bytes.len() {
+                    true => Batch { uncompressed: Some(bytes.len() as i64), bytes: compressed.into() },
+                    false => Batch { uncompressed: Some(-1), bytes: bytes.into() },
+                }
+            }
+            _ => Batch { bytes: bytes.into(), uncompressed: None },
+        })
     }
 }

@@ -92,7 +92,7 @@ impl Reading {
                 Kind::Slows(rate) => self.rate = Some(rate),
                 Kind::Throttles(percent) => self.throttle = Some(percent),
                 Kind::SchemaOnly => {
-                    let schema = Some(self.stream.content.schema_message.clone());
+                    let schema = Some(self.stream.session.content.schema_message.clone());
                     let here = self.stream.progress(self.row);
                     let message =
                         Message { schema, progress: Some((here, here)), throttle: self.throttle, ..Message::default() };
@@ -129,7 +129,7 @@ impl Reading {
         let mut message = self.message(rows.clone());
         if let (Some(damage), Ok(message)) = (damage, &mut message) {
             let mut random = Random::new(self.stream.seed, self.row as u64);
-            let content = &self.stream.content;
+            let content = &self.stream.session.content;
             if let Err(error) = damage.apply(message, content, self.stream.within(rows.clone()), &mut random) {
                 return self.end(Err(Status::internal(error.to_string()))).await;
             }
@@ -160,7 +160,7 @@ impl Reading {
 
     /// The message with some rows of the stream.
     fn message(&self, rows: Range<usize>) -> Result<Message, Status> {
-        let content = &self.stream.content;
+        let content = &self.stream.session.content;
         let batch = content.encode(self.stream.within(rows.clone()));
         let batch = batch.map_err(|error| Status::internal(error.to_string()))?;
         let end = if self.stream.faults.lies_at(rows.end) { 1.0 } else { self.stream.progress(rows.end) };

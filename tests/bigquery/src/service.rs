@@ -7,7 +7,7 @@ use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::
 use http::{Request as HttpRequest, Response as HttpResponse};
 use http_body::Body as _;
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, Ready, pending, poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,6 +55,7 @@ impl Service<HttpRequest<Body>> for BigQueryRead {
                     Grpc::new(ProstCodec::default()).unary(CreateReadSession(sessions), request).await
                 }
                 "ReadRows" => read_rows(&sessions, request).await.unwrap_or_else(Status::into_http),
+                "SplitReadStream" => Grpc::new(ProstCodec::default()).unary(SplitReadStream(sessions), request).await,
                 _ => Status::unimplemented(format!("this server has no `{method}`")).into_http(),
             })
         })
@@ -72,10 +73,23 @@ impl UnaryService<api::CreateReadSessionRequest> for CreateReadSession {
         Box::pin(async move {
             match sessions.fault() {
                 None => sessions.create(request.into_inner()).map(Response::new),
-                Some(Some(failure)) => Err(failure.status(&request.get_ref().parent, "bigquery.readsessions.create")),
+                Some(Some(failure)) => {
+                    Err(failure.status("request failed", &request.get_ref().parent, "bigquery.readsessions.create"))
+                }
                 Some(None) => pending().await,
             }
         })
+    }
+}
+
+struct SplitReadStream(Arc<Sessions>);
+
+impl UnaryService<api::SplitReadStreamRequest> for SplitReadStream {
+    type Response = api::SplitReadStreamResponse;
+    type Future = Ready<Result<Response<api::SplitReadStreamResponse>, Status>>;
+
+    fn call(&mut self, request: Request<api::SplitReadStreamRequest>) -> Self::Future {
+        ready(self.0.split(request.get_ref()).map(Response::new))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How tables are served: streams, messages, the life of sessions, and what goes wrong on purpose.
 
 use crate::fault::{Fault, Plan, SessionFault};
-use clap::Args;
+use clap::{Args, value_parser};
 use std::time::Duration;
 
 /// How tables are served.
@@ -20,7 +20,7 @@ pub(crate) struct Serving {
     #[arg(long, value_name = "BYTES", conflicts_with = "message_rows")]
     pub(crate) message_bytes: Option<usize>,
     /// Seconds that a session lives; then its streams are FAILED_PRECONDITION
-    #[arg(long, value_name = "SECONDS", default_value_t = 6 * 60 * 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 6 * 60 * 60, value_parser = value_parser!(u64).range(..=1 << 32))]
     session_seconds: u64,
     /// What goes wrong in ReadRows, as STREAM:ROW:KIND; may be given several times
     ///

@@ -3,15 +3,17 @@
 use crate::catalog::{Catalog, Entry, Table, TableName};
 use crate::content::{Codec, Content, Length};
 use crate::fault::{Failure, Plan};
+use crate::filter::Filter;
 use crate::random::Random;
+use crate::selection::Selection;
 use crate::serving::Serving;
-use crate::stream::Stream;
-use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
+use crate::stream::{Session, Stream};
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as api;
+use prost_types::Timestamp;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tonic::Status;
@@ -24,6 +26,7 @@ pub(crate) struct Sessions {
     plan: Plan,
     streams: Mutex<HashMap<String, Arc<Stream>>>,
     created: AtomicU64,
+    contents: Mutex<HashMap<(usize, Selection, Codec), Arc<Content>>>,
     /// How often each fault of a session may still strike.
     faults_left: Mutex<Vec<Option<usize>>>,
 }
@@ -31,8 +34,8 @@ pub(crate) struct Sessions {
 impl Sessions {
     pub(crate) fn new(catalog: Catalog, billing_project: String, serving: Serving) -> Self {
         let faults_left = Mutex::new(serving.session_faults.iter().map(|fault| fault.times).collect());
-        let (plan, streams, created) = (serving.plan(), Mutex::default(), AtomicU64::new(0));
-        Self { catalog, billing_project, serving, plan, streams, created, faults_left }
+        let (streams, created, contents) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
+        Self { catalog, billing_project, plan: serving.plan(), serving, streams, created, contents, faults_left }
     }
 
     /// The fault that strikes this call to create a session, if any: it fails, or it is never answered.
@@ -58,47 +61,101 @@ impl Sessions {
         if session.data_format != api::DataFormat::Arrow as i32 {
             return Err(Status::unimplemented("this server gives Arrow only"));
         }
-        let table = self.table(&session.table)?;
+        let snapshot = session.table_modifiers.and_then(|modifiers| modifiers.snapshot_time);
+        let table = self.table(&session.table, snapshot)?;
         let options = session.read_options.clone().unwrap_or_default();
-        if !options.row_restriction.is_empty() || options.sample_percentage.is_some() {
-            return Err(Status::unimplemented("this server neither filters nor samples rows"));
+        if options.sample_percentage.is_some() {
+            return Err(Status::unimplemented("this server does not sample rows"));
         }
-        let columns = selected(&table, &options.selected_fields)?;
-        let length = match self.serving.message_bytes {
-            Some(bytes) => Length::Bytes(bytes),
-            None => Length::Rows(self.serving.message_rows),
-        };
-        let content = Arc::new(Content::new(&table, &columns, codec(&options)?, length).map_err(internal)?);
-        let rows = content.rows();
+        let content = self.content(&table, &options)?;
         let created = self.created.fetch_add(1, Ordering::Relaxed);
         let expires = SystemTime::now() + self.serving.lifetime();
         session.name = format!("{parent}/locations/us/sessions/s{created}");
         session.expire_time = Some(expires.into());
         let serialized_schema = content.schema_message.clone();
         session.schema = Some(api::read_session::Schema::ArrowSchema(api::ArrowSchema { serialized_schema }));
-        session.estimated_row_count = (table.rows * table.times) as i64;
-        session.estimated_total_bytes_scanned = (bytes(&table, &columns) * table.times) as i64;
+        let rows = table.rows * table.times;
+        session.estimated_row_count = rows as i64;
+        session.estimated_total_bytes_scanned = content.bytes as i64;
         let mut ranges = ranges(rows, streams(request.max_stream_count, self.serving.max_streams)?);
+        if content.rows() == 0 {
+            ranges.clear();
+        }
         if !ranges.is_empty() {
             ranges.extend(std::iter::repeat_n(rows..rows, self.serving.empty_streams));
         }
-        for (index, rows) in ranges.into_iter().enumerate() {
-            let name = format!("{}/streams/{index}", session.name);
-            let faults = self.plan.faults(index, rows.len());
-            let seed = Random::new(self.serving.seed(), index as u64).next();
-            let stream = Stream { name: name.clone(), content: content.clone(), rows, faults, seed, expires };
-            self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(stream));
-            session.streams.push(api::ReadStream { name });
-        }
+        let shared = Session { name: session.name.clone(), content, expires, streams: AtomicUsize::new(0) };
+        let shared = Arc::new(shared);
+        session.streams = ranges.into_iter().map(|rows| self.open(&shared, rows)).collect();
         Ok(session)
     }
 
-    fn table(&self, resource: &str) -> Result<Arc<Table>, Status> {
+    /// The rows and fields of a table that a session reads.
+    fn content(
+        &self,
+        table: &Arc<Table>,
+        options: &api::read_session::TableReadOptions,
+    ) -> Result<Arc<Content>, Status> {
+        let filter = Filter::new(&options.row_restriction, &table.schema)?;
+        let selection = Selection::new(&options.selected_fields, &table.schema)?;
+        let codec = codec(options)?;
+        let new = || {
+            let length = match self.serving.message_bytes {
+                Some(bytes) => Length::Bytes(bytes),
+                None => Length::Rows(self.serving.message_rows),
+            };
+            Content::new(table, &selection, filter.as_ref(), codec, length)
+                .map(Arc::new)
+                .map_err(|error| Status::internal(error.to_string()))
+        };
+        if filter.is_some() || table.times == 1 {
+            return new();
+        }
+        // The messages that it keeps serve every session that reads the same.
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match contents.entry((Arc::as_ptr(table) as usize, selection.clone(), codec)) {
+            Vacant(place) => place.insert(new()?).clone(),
+            Occupied(place) => place.get().clone(),
+        })
+    }
+
+    /// Opens a stream of a session, for some rows of the table.
+    fn open(&self, session: &Arc<Session>, table_rows: Range<usize>) -> api::ReadStream {
+        let index = session.streams.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}/streams/{index}", session.name);
+        let rows = session.content.left_of(&table_rows);
+        let faults = self.plan.faults(index, rows.len());
+        let seed = Random::new(self.serving.seed(), index as u64).next();
+        let stream = Stream { name: name.clone(), session: session.clone(), table_rows, rows, faults, seed };
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::new(stream));
+        api::ReadStream { name }
+    }
+
+    /// Splits a stream in two, which read the same rows; the stream itself stays.
+    pub(crate) fn split(&self, request: &api::SplitReadStreamRequest) -> Result<api::SplitReadStreamResponse, Status> {
+        let stream = self.stream(&request.name)?;
+        stream.alive()?;
+        // A fraction that is not set is zero.
+        let fraction = if request.fraction == 0.0 { 0.5 } else { request.fraction };
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(Status::invalid_argument("request failed: fraction must be in the range (0.0, 1.0)"));
+        }
+        Ok(match stream.split(fraction) {
+            Some([primary, remainder]) => api::SplitReadStreamResponse {
+                primary_stream: Some(self.open(&stream.session, primary)),
+                remainder_stream: Some(self.open(&stream.session, remainder)),
+            },
+            None => api::SplitReadStreamResponse::default(),
+        })
+    }
+
+    /// A table as it was at a time, or as it is.
+    fn table(&self, resource: &str, snapshot: Option<Timestamp>) -> Result<Arc<Table>, Status> {
         let name = TableName::parse_resource(resource).ok_or_else(|| {
             Status::invalid_argument(format!("request failed: the table name '{resource}' has an invalid format"))
         })?;
         match self.catalog.get(&name) {
-            Some(Entry::Table(table)) => Ok(table.clone()),
+            Some(Entry::Table(table)) => at(table, &name, snapshot),
             Some(Entry::View) => {
                 Err(Status::invalid_argument("request failed: non-table entities cannot be read with the storage API"))
             }
@@ -113,21 +170,23 @@ impl Sessions {
     }
 }
 
-/// The positions of the selected columns, in the order of the table, as BigQuery gives them.
-fn selected(table: &Table, fields: &[String]) -> Result<Vec<usize>, Status> {
-    if fields.is_empty() {
-        return Ok((0..table.schema.fields().len()).collect());
-    }
-    let position = |name: &String| {
-        table.schema.index_of(name).map_err(|_| {
-            let message = "The following selected fields do not exist in the table schema:";
-            Status::invalid_argument(format!("request failed: {message} {name}"))
-        })
+/// The state of a table at a time.
+fn at(newest: &Arc<Table>, name: &TableName, snapshot: Option<Timestamp>) -> Result<Arc<Table>, Status> {
+    let Some(snapshot) = snapshot else {
+        return Ok(newest.clone());
     };
-    let mut columns = fields.iter().map(position).collect::<Result<Vec<_>, _>>()?;
-    columns.sort_unstable();
-    columns.dedup();
-    Ok(columns)
+    let invalid = |why: &str| {
+        let milliseconds = snapshot.seconds.saturating_mul(1000).saturating_add(i64::from(snapshot.nanos) / 1_000_000);
+        Status::invalid_argument(format!(
+            "request failed: Invalid snapshot time {milliseconds} for table {name}: {snapshot} is {why}"
+        ))
+    };
+    let time = SystemTime::try_from(snapshot).map_err(|_| invalid("out of range"))?;
+    if time > SystemTime::now() {
+        return Err(invalid("in the future"));
+    }
+    let mut states = std::iter::successors(Some(newest), |table| table.before.as_ref());
+    states.find(|table| table.since <= time).cloned().ok_or_else(|| invalid("before the table's creation"))
 }
 
 /// How many streams a session gets.
@@ -148,26 +207,18 @@ fn ranges(rows: usize, streams: usize) -> Vec<Range<usize>> {
 fn codec(options: &api::read_session::TableReadOptions) -> Result<Codec, Status> {
     use api::arrow_serialization_options::CompressionCodec;
     use api::read_session::table_read_options::OutputFormatSerializationOptions as Serialization;
-    if options.response_compression_codec.unwrap_or(0) != 0 {
-        return Err(Status::unimplemented("this server compresses buffers, not responses"));
+    use api::read_session::table_read_options::ResponseCompressionCodec;
+    let buffers = match &options.output_format_serialization_options {
+        Some(Serialization::ArrowSerializationOptions(arrow)) => arrow.buffer_compression(),
+        _ => CompressionCodec::CompressionUnspecified,
+    };
+    match (buffers, options.response_compression_codec()) {
+        (CompressionCodec::CompressionUnspecified, ResponseCompressionCodec::Unspecified) => Ok(Codec::None),
+        (CompressionCodec::CompressionUnspecified, ResponseCompressionCodec::Lz4) => Ok(Codec::Lz4Response),
+        (CompressionCodec::Lz4Frame, ResponseCompressionCodec::Unspecified) => Ok(Codec::Lz4Buffers),
+        (CompressionCodec::Zstd, ResponseCompressionCodec::Unspecified) => Ok(Codec::ZstdBuffers),
+        _ => Err(Status::invalid_argument(
+            "request failed: both response compression and Arrow buffer compression are set; choose at most one",
+        )),
     }
-    let Some(Serialization::ArrowSerializationOptions(arrow)) = &options.output_format_serialization_options else {
-        return Ok(Codec::None);
-    };
-    Ok(match arrow.buffer_compression() {
-        CompressionCodec::CompressionUnspecified => Codec::None,
-        CompressionCodec::Lz4Frame => Codec::Lz4Buffers,
-        CompressionCodec::Zstd => Codec::ZstdBuffers,
-    })
-}
-
-fn bytes(table: &Table, columns: &[usize]) -> usize {
-    let of_batch = |batch: &RecordBatch| -> usize {
-        columns.iter().map(|column| batch.column(*column).get_array_memory_size()).sum()
-    };
-    table.batches.iter().map(of_batch).sum()
-}
-
-fn internal(error: ArrowError) -> Status {
-    Status::internal(error.to_string())
 }

@@ -40,9 +40,8 @@ impl Failure {
         })
     }
 
-    /// The status of a call that works on `resource`, for which it would need `permission`.
-    pub(crate) fn status(self, resource: &str, permission: &str) -> Status {
-        let operating = format!("there was an error operating on '{resource}'");
+    /// The status of a call that works on `resource`, for which it would need `permission`; `prefix` is how Google's messages begin.
+    pub(crate) fn status(self, prefix: &str, resource: &str, permission: &str) -> Status {
         match self {
             Self::Unavailable => Status::unavailable(
                 "Visibility check was unavailable. Please retry the request and contact support if the problem persists",
@@ -54,21 +53,18 @@ impl Failure {
             Self::Unknown => Status::unknown("Unknown Error."),
             Self::ResourceExhausted(milliseconds) => exhausted(milliseconds),
             Self::PermissionDenied => Status::permission_denied(format!(
-                "{operating}: the user does not have '{permission}' permission for '{resource}'"
+                "{prefix}: the user does not have '{permission}' permission for '{resource}'"
             )),
-            Self::NotFound => Status::not_found(format!("{operating}: Not found: '{resource}'")),
+            Self::NotFound => Status::not_found(format!("{prefix}: Not found: '{resource}'")),
             Self::Unauthenticated => Status::unauthenticated(
                 "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other \
                  valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.",
             ),
-            Self::SessionExpired => expired(resource, &"2024-11-23T09:59:13+00:00"),
+            Self::SessionExpired => {
+                Status::failed_precondition(format!("{prefix}: session expired at 2024-11-23T09:59:13+00:00"))
+            }
         }
     }
-}
-
-/// The status of reading a stream of a session that is over since `time`.
-pub(crate) fn expired(stream: &str, time: &dyn std::fmt::Display) -> Status {
-    Status::failed_precondition(format!("there was an error operating on '{stream}': session expired at {time}"))
 }
 
 fn exhausted(milliseconds: Option<u64>) -> Status {

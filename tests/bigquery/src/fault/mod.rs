@@ -1,7 +1,7 @@
 //! Faults that a test asks for: what goes wrong, in which stream, after how many rows, and how often.
 
 mod damage;
-pub(crate) mod failure;
+mod failure;
 mod schedule;
 
 pub(crate) use damage::Damage;

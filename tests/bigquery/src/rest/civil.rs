@@ -1,7 +1,7 @@
 //! Dates, times and intervals as text.
 
 use super::number;
-use arrow_buffer::IntervalMonthDayNano;
+use arrow_array::types::IntervalMonthDayNano;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
 const SECOND: i64 = 1_000_000;

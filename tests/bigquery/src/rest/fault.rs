@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use axum::body::Body;
 use axum::response::Response;
 use clap::ValueEnum;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use std::future::pending;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -50,56 +51,29 @@ pub(crate) enum Kind {
 impl Kind {
     /// The answer that is given instead of the right one, if any.
     pub(crate) async fn instead(self) -> Option<Response> {
+        let retry = (RETRY_AFTER, HeaderValue::from_static("1"));
+        let invalid = (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
         Some(match self {
-            Self::InternalError => {
-                refusal(500, "internalError", "An internal error occurred and the request could not be completed.")
-            }
-            Self::BadGateway => {
-                html(502, "<title>Error 502 (Server Error)!!1</title><p>The server encountered a temporary error.")
-            }
-            Self::BackendError => refusal(503, "backendError", "Service is temporarily unavailable. Please try again."),
+            Self::InternalError => refusal(500, "internalError", "An internal error occurred.", None),
+            Self::BadGateway => page(502, HTML, "<title>Error 502 (Server Error)!!1</title>"),
+            Self::BackendError => refusal(503, "backendError", "Service is temporarily unavailable.", None),
             Self::TooManyRequests => {
-                let mut response = refusal(
-                    429,
-                    "rateLimitExceeded",
-                    "Exceeded rate limits: too many api requests per user per method for this user_method.",
-                );
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                response
+                refusal(429, "rateLimitExceeded", "Exceeded rate limits: too many api requests.", Some(retry))
             }
-            Self::AccessDenied => refusal(
-                403,
-                "accessDenied",
-                "Access Denied: User does not have permission to do this, or perhaps it does not exist.",
-            ),
+            Self::AccessDenied => refusal(403, "accessDenied", "Access Denied: User does not have permission.", None),
             Self::Unauthenticated => {
-                let mut response = refusal(
-                    401,
-                    "authError",
-                    "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.",
-                );
-                response.headers_mut().insert(
-                    WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\", error=\"invalid_token\""),
-                );
-                response
+                let message = "Request had invalid authentication credentials.";
+                refusal(401, "authError", message, Some(invalid))
             }
-            Self::RateLimit => {
-                refusal(403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent queries for this project.")
-            }
-            Self::Quota => refusal(
-                403,
-                "quotaExceeded",
-                "Quota exceeded: Your project exceeded quota for tabledata.list bytes per second per project.",
-            ),
-            Self::Stall => std::future::pending().await,
+            Self::RateLimit => refusal(403, "rateLimitExceeded", "Exceeded rate limits: too many queries.", None),
+            Self::Quota => refusal(403, "quotaExceeded", "Quota exceeded: tabledata.list bytes per second.", None),
+            Self::Stall => pending().await,
             // Unwinding ends the task of the connection, and nothing else.
             Self::Close => resume_unwind(Box::new("a connection is closed")),
-            Self::Garbage => html(200, "{\"kind\": \"bigquery#"),
-            Self::Html => html(
-                403,
-                "<!DOCTYPE html><html><head><title>Access blocked</title></head><body><h1>The proxy blocked this page.</h1></body></html>",
-            ),
+            Self::Garbage => page(200, JSON, "{\"kind\": \"bigquery#"),
+            Self::Html => {
+                page(403, HTML, "<html><title>Access blocked</title><h1>The proxy blocked this page.</h1></html>")
+            }
             Self::Reset | Self::PageShort | Self::Truncated => return None,
         })
     }
@@ -110,17 +84,18 @@ impl Kind {
     }
 }
 
-fn refusal(code: u16, reason: &str, message: &str) -> Response {
-    Refusal::new(code, reason, message).into_response()
+const JSON: &str = "application/json; charset=UTF-8";
+const HTML: &str = "text/html; charset=UTF-8";
+
+fn refusal(code: u16, reason: &str, message: &str, header: Option<(HeaderName, HeaderValue)>) -> Response {
+    let mut response = Refusal::new(code, reason, message).into_response();
+    response.headers_mut().extend(header);
+    response
 }
 
-fn html(code: u16, text: &'static str) -> Response {
-    let kind = if text.starts_with('{') { "application/json; charset=UTF-8" } else { "text/html; charset=UTF-8" };
-    Response::builder()
-        .status(code)
-        .header(CONTENT_TYPE, kind)
-        .body(Body::from(text))
-        .expect("the header is well formed")
+fn page(code: u16, content_type: &'static str, text: &'static str) -> Response {
+    let response = Response::builder().status(code).header(CONTENT_TYPE, content_type);
+    response.body(Body::from(text)).expect("the header is well formed")
 }
 
 /// A fault as the command line gives it: which requests it strikes, and how many of them.

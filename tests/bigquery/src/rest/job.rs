@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::refusal::Refusal;
-use super::table::{bytes, etag, milliseconds, reference};
+use super::table::{bytes, etag, milliseconds, reference, rows};
 use super::{Rest, page, schema};
 use crate::catalog::{Entry, Table, TableName};
 use serde_json::{Map, Value, json};
@@ -184,7 +184,7 @@ impl Rest {
             return Err(Refusal::of_job(reason, message));
         }
         answer.insert("schema".to_owned(), schema::schema(job.table.schema.fields().iter().map(AsRef::as_ref)));
-        answer.insert("totalRows".to_owned(), job.table.rows.to_string().into());
+        answer.insert("totalRows".to_owned(), rows(&job.table).to_string().into());
         answer.insert("totalBytesProcessed".to_owned(), bytes(&job.table).to_string().into());
         answer.insert("cacheHit".to_owned(), false.into());
         page::add(&mut answer, &job.table, call)?;

@@ -58,7 +58,7 @@ pub(crate) struct Rest {
 impl Rest {
     /// Adds the results of all queries to a catalog, so that both APIs read them.
     pub(crate) fn new(options: Options, billing_project: &str, catalog: &mut Catalog) -> Result<Self> {
-        let (jobs, faults) = (Jobs::new(options.job_polls, options.query_fails), Faults::new(options.faults));
+        let (jobs, faults) = (Jobs::new(options.job_polls, options.query_fails), Faults::new(options.rest_faults));
         let queries = Queries::new(options.queries, options.views, billing_project, catalog)?;
         let storage_api = StorageApi::new(options.no_storage_api, options.storage_api_disabled);
         let (billing_project, location) = (billing_project.to_owned(), options.location);

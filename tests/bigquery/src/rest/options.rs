@@ -24,8 +24,8 @@ pub(crate) struct Options {
     /// What goes wrong with the next N requests (default 1) whose path contains PATH_PART: 500, 502, 503, 429, 403, 401, rate-limit, quota,
     /// stall, close (no answer), reset (half of one), garbage, html, and for pages of rows page-short (none, but a token) and truncated (half,
     /// and no token); may be given several times, and strikes in this order
-    #[arg(id = "rest-fault", long = "rest-fault", value_name = "[PATH_PART:]KIND[*N]", value_parser = Fault::parse)]
-    pub(crate) faults: Vec<Fault>,
+    #[arg(long = "rest-fault", value_name = "[PATH_PART:]KIND[*N]", value_parser = Fault::parse)]
+    pub(crate) rest_faults: Vec<Fault>,
     /// Where all tables and jobs are
     #[arg(long, default_value = "US")]
     pub(crate) location: String,

@@ -6,6 +6,7 @@ use super::civil::Stamps;
 use super::fault::Kind;
 use super::refusal::Refusal;
 use super::selection::Selection;
+use super::table;
 use crate::catalog::Table;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,7 +32,7 @@ pub(crate) fn add(answer: &mut Map<String, Value>, table: &Table, call: &Call) -
         rows.truncate(rows.len() / 2);
     }
     let next = start.saturating_add(rows.len());
-    if next < table.rows && call.fault != Some(Kind::Truncated) {
+    if next < table::rows(table) && call.fault != Some(Kind::Truncated) {
         answer.insert("pageToken".to_owned(), URL_SAFE_NO_PAD.encode(format!("row {next}")).into());
     }
     // As with all of Google's lists, none is left out.
@@ -47,8 +48,13 @@ fn row_of(token: &str) -> Option<usize> {
 }
 
 fn rows(table: &Table, selection: &Selection, start: usize, most: usize, stamps: Stamps) -> Vec<Value> {
-    let (mut rows, mut bytes, mut first) = (Vec::new(), 0, 0);
-    for batch in &table.batches {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    // A table may have its rows several times, one time after the other.
+    let mut first = start.checked_div(table.rows).map_or(0, |times| times * table.rows);
+    for batch in table.batches.iter().cycle() {
+        if first >= table::rows(table) {
+            break;
+        }
         let columns = selection.columns(batch.columns());
         for row in start.saturating_sub(first)..batch.num_rows() {
             if rows.len() >= most {

@@ -4,6 +4,8 @@ use arrow_schema::{DataType, Field};
 use serde_json::{Value, json};
 
 const EXTENSION: &str = "ARROW:extension:name";
+/// The key under which a RANGE is marked.
+const SQL_TYPE: &str = "google:sqlType";
 
 /// A column's type, as far as it is not a type of Arrow's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +17,12 @@ pub(crate) enum Extension {
 
 /// What a field's metadata says of its type.
 fn extension(field: &Field) -> Option<Extension> {
+    if field.metadata().get(SQL_TYPE).is_some_and(|name| name.eq_ignore_ascii_case("range")) {
+        return Some(Extension::Range);
+    }
     match field.metadata().get(EXTENSION)?.as_str() {
         "google:sqlType:json" | "arrow.json" => Some(Extension::Json),
         "google:sqlType:geography" => Some(Extension::Geography),
-        "google:sqlType:range" => Some(Extension::Range),
         _ => None,
     }
 }

@@ -5,11 +5,11 @@ use axum::extract::Request;
 use axum::routing::post;
 use googleapis_tonic_google_cloud_bigquery_storage_v1::google::cloud::bigquery::storage::v1 as api;
 use googleapis_tonic_google_rpc::google::rpc;
-use prost::Message;
 use std::future::{Ready, ready};
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Response, Status};
 use tonic_prost::ProstCodec;
+use tonic_prost::prost::Message;
 
 const CREATE_READ_SESSION: &str = "/google.cloud.bigquery.storage.v1.BigQueryRead/CreateReadSession";
 

@@ -33,9 +33,14 @@ pub(crate) fn etag(of: impl Hash) -> String {
     STANDARD.encode(hasher.finish().to_be_bytes())
 }
 
+/// The rows of a table.
+pub(crate) fn rows(table: &Table) -> usize {
+    table.rows * table.times
+}
+
 /// The bytes of a table as they are billed.
 pub(crate) fn bytes(table: &Table) -> u64 {
-    table.batches.iter().map(size::batch).sum()
+    table.batches.iter().map(size::batch).sum::<u64>() * table.times as u64
 }
 
 impl Rest {
@@ -56,7 +61,7 @@ impl Rest {
         }
         // A view has no rows of its own.
         let table = table.filter(|_| !view);
-        let (bytes, rows) = table.map_or((0, 0), |table| (bytes(&table), table.rows));
+        let (bytes, rows) = table.map_or((0, 0), |table| (bytes(&table), rows(&table)));
         for (key, value) in [
             ("numBytes", bytes.to_string()),
             ("numLongTermBytes", "0".to_owned()),
@@ -82,7 +87,7 @@ impl Rest {
         let mut answer = Map::new();
         answer.insert("kind".to_owned(), "bigquery#tableDataList".into());
         answer.insert("etag".to_owned(), etag((name, self.created)).into());
-        answer.insert("totalRows".to_owned(), table.rows.to_string().into());
+        answer.insert("totalRows".to_owned(), rows(table).to_string().into());
         page::add(&mut answer, table, call)?;
         Ok(answer.into())
     }
