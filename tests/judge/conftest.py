@@ -1,6 +1,7 @@
 """The fixtures that all tests share."""
 
 import pytest
+from emulator import Emulator
 from mill import Mill
 
 
@@ -8,3 +9,10 @@ from mill import Mill
 def mill(tmp_path_factory):
     """Runs wafermill, each time in a folder of its own."""
     return Mill(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory):
+    """An emulator of BigQuery that all tests share."""
+    with Emulator.start(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
