@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import mill
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -43,3 +44,8 @@ def source(address, name, **options):
     """What a pipeline's `[source]` says of a table that is served."""
     bigquery = {"billing_project": BILLING, "credentials": "anonymous", "storage_endpoint": address, "rest_endpoint": address}
     return {"table": f"data.set.{name}", "bigquery": bigquery | options}
+
+
+def toml(source):
+    """What is said of a source, as the lines of a pipeline file's section."""
+    return "\n".join(f"{key} = {mill.toml(value)}" for key, value in source.items())

@@ -9,8 +9,9 @@ use google_cloud_bigquery_v2::model::{
     DataFormatOptions, GetQueryResultsResponse, Job, JobConfiguration, JobConfigurationQuery, JobReference, TableSchema,
 };
 use google_cloud_gax::error::rpc::Code;
+use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use google_cloud_gax::options::RequestOptionsBuilder;
-use google_cloud_gax::retry_policy::RetryPolicyExt;
+use google_cloud_gax::retry_policy::{RetryPolicy, RetryPolicyExt};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -71,8 +72,12 @@ impl Jobs {
             jobs = jobs.with_endpoint(endpoint);
             tables = tables.with_endpoint(endpoint);
         }
-        let jobs = jobs.with_retry_policy(policy()).with_attempt_timeout(options.silence.max(2 * WAIT));
-        let tables = tables.with_retry_policy(policy()).with_attempt_timeout(options.silence);
+        let jobs = jobs
+            .with_retry_policy(policy())
+            .with_backoff_policy(backoff())
+            .with_attempt_timeout(options.silence.max(2 * WAIT));
+        let tables =
+            tables.with_retry_policy(policy()).with_backoff_policy(backoff()).with_attempt_timeout(options.silence);
         Ok(Self {
             jobs: jobs.build().await.map_err(Refusal::connect)?,
             tables: tables.build().await.map_err(Refusal::connect)?,
@@ -84,7 +89,7 @@ impl Jobs {
     /// What else than a table a name means, where that is known.
     pub(super) async fn kind(&self, table: &TableName) -> Result<Option<Kind>, Refusal> {
         let request = self.tables.get_table().set_project_id(&table.project).set_dataset_id(&table.dataset);
-        let found = request.set_table_id(&table.table).send().await?;
+        let found = request.set_table_id(&table.table).with_retry_policy(brief()).send().await?;
         Ok(match found.r#type.as_str() {
             "VIEW" => Some(Kind::View),
             "MATERIALIZED_VIEW" => Some(Kind::MaterializedView),
@@ -96,7 +101,8 @@ impl Jobs {
     /// Asks what a query would do.
     pub(super) async fn dry_run(&self, sql: &str) -> Result<DryRun, Refusal> {
         let job = self.job(sql, None).set_configuration(configuration(sql, None).set_dry_run(true));
-        let job = self.jobs.insert_job().set_project_id(&self.project).set_job(job).send().await?;
+        let request = self.jobs.insert_job().set_project_id(&self.project).set_job(job);
+        let job = request.with_retry_policy(brief()).send().await?;
         let statistics = job.statistics.unwrap_or_default();
         let query = statistics.query.unwrap_or_default();
         let bytes = query.total_bytes_processed.or(statistics.total_bytes_processed).unwrap_or(0);
@@ -114,7 +120,7 @@ impl Jobs {
         }
         let job = self.job(sql, max_bytes).set_job_reference(reference);
         let sent = self.jobs.insert_job().set_project_id(&self.project).set_job(job);
-        let sent = sent.with_retry_policy(RetryableErrors.with_attempt_limit(5)).send().await;
+        let sent = sent.with_retry_policy(brief()).send().await;
         let location = match sent {
             Ok(job) => job.job_reference.and_then(|reference| reference.location),
             Err(refusal) if exists(&refusal) => None,
@@ -158,6 +164,18 @@ impl Jobs {
         let request = request.set_location(&running.location).set_start_index(start).set_max_results(PAGE_ROWS);
         request.set_format_options(DataFormatOptions::new().set_use_int64_timestamp(true)).send().await
     }
+}
+
+/// How often is asked before anything has begun: who waits there sits before a terminal.
+fn brief() -> impl RetryPolicy + use<> {
+    RetryableErrors.with_attempt_limit(5)
+}
+
+fn backoff() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_delay(Duration::from_millis(200))
+        .with_maximum_delay(Duration::from_secs(30))
+        .clamp()
 }
 
 fn configuration(sql: &str, max_bytes: Option<u64>) -> JobConfiguration {

@@ -96,7 +96,7 @@ impl<'a> Pages<'a> {
                     let message = format!("the result ends after {} of its {total} rows", self.row);
                     return Err(Error::source(message).hint("run again; if it happens again, report it to Google"));
                 }
-                self.cloud.wait(tokio::time::sleep(PAUSE))?;
+                self.cloud.wait(async { tokio::time::sleep(PAUSE).await })?;
             }
         }
     }

@@ -30,8 +30,10 @@ fn arrow_field(field: &TableFieldSchema, depth: usize) -> Result<Field> {
     }
     let (data_type, extension) = data_type(field, depth).map_err(|error| error.column(&field.name))?;
     let mut metadata = HashMap::new();
-    if let Some(extension) = extension {
-        metadata.insert(NAME.to_owned(), format!("google:sqlType:{extension}"));
+    match extension {
+        None => {}
+        Some("range") => drop(metadata.insert("google:sqlType".to_owned(), "range".to_owned())),
+        Some(extension) => drop(metadata.insert(NAME.to_owned(), format!("google:sqlType:{extension}"))),
     }
     if extension == Some("geography") {
         metadata.insert(METADATA.to_owned(), r#"{"encoding": "WKT"}"#.to_owned());
