@@ -282,3 +282,13 @@ def test_all_passes_of_a_run_see_one_state_and_an_earlier_one_can_be_asked_for(m
         found, said = copied(mill, served.source(address, "t"))
         assert_same(found, now)
         assert "cannot be pinned" in said
+
+
+def test_the_report_tells_which_state_was_read(mill, folder, table):
+    with served.serve(folder, {"t": table}) as address:
+        first = mill.start("run", served.source(address, "t"), [])
+        [before, snapshot] = json.loads((first.out / "report.json").read_text())["source"].split(" as of ")
+        assert before == "bigquery:data.set.t"
+        again = mill.start("run", served.source(address, "t", snapshot=snapshot), [])
+    assert again.status == 0, again.stderr
+    assert Dataset(again.out).digests() == Dataset(first.out).digests()

@@ -1,9 +1,10 @@
-//! `cargo xtask plugins | demo | test | soak`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | soak | drain`: each does all that a fresh clone needs.
 
 mod demo;
 mod judge;
 mod plugins;
 mod process;
+mod served;
 mod soak;
 mod sysroot;
 mod test;
@@ -21,7 +22,8 @@ usage: cargo xtask COMMAND
   plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
-  soak                 fits on 20 million distinct keys, and prints time and memory (minutes)";
+  soak                 fits on 20 million distinct keys, and reads BigQuery under 500 schedules of faults (15 minutes)
+  drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)";
 
 fn main() -> ExitCode {
     match run() {
@@ -41,6 +43,7 @@ fn run() -> Result<()> {
         ["plugins"] => plugins::build(&workspace).map(drop),
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
         ["soak"] => soak::run(&workspace),
+        ["drain"] => soak::drain(&workspace),
         ["demo"] => demo::run(&workspace),
         ["test"] => test::run(&workspace, &[]),
         ["test", "--", rest @ ..] => test::run(&workspace, rest),

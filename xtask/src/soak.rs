@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: what takes too long for every change; it prints what it measured.
+//! `cargo xtask soak` and `drain`: what takes too long for every change; they print what they measured.
 
 use std::process::Command;
 
@@ -7,13 +7,33 @@ use anyhow::Result;
 use crate::workspace::Workspace;
 use crate::{judge, plugins, process};
 
+/// Many distinct keys, and many schedules of faults.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let plugins = plugins::build(workspace)?;
     let wafermill = workspace.build_program("wafermill")?;
+    let bigquery = workspace.build_program("test-bigquery")?;
+    for script in ["distinct_keys.py", "fault_schedules.py"] {
+        process::run(
+            Command::new(judge::interpreter(workspace)?)
+                .arg(workspace.root.join("tests/soak").join(script))
+                .env("WAFERMILL", &wafermill)
+                .env("WAFERMILL_PLUGINS", &plugins)
+                .env("WAFERMILL_TEST_BIGQUERY", &bigquery),
+        )?;
+    }
+    Ok(())
+}
+
+/// The rate at which tables of BigQuery are read, beside that of a bare client.
+pub(crate) fn drain(workspace: &Workspace) -> Result<()> {
+    let plugins = plugins::build(workspace)?;
+    let [wafermill, drain, bigquery] = workspace.build_release(["wafermill", "drain", "test-bigquery"])?;
     process::run(
         Command::new(judge::interpreter(workspace)?)
-            .arg(workspace.root.join("tests/soak/distinct_keys.py"))
+            .arg(workspace.root.join("tests/soak/drain.py"))
             .env("WAFERMILL", &wafermill)
-            .env("WAFERMILL_PLUGINS", &plugins),
+            .env("WAFERMILL_PLUGINS", &plugins)
+            .env("WAFERMILL_DRAIN", &drain)
+            .env("WAFERMILL_TEST_BIGQUERY", &bigquery),
     )
 }

@@ -40,4 +40,15 @@ impl Workspace {
         process::run(self.cargo("build").args(["--workspace", "--bin", name]))?;
         Ok(self.target.join("debug").join(format!("{name}{EXE_SUFFIX}")))
     }
+
+    /// Builds programs to be measured.
+    pub(crate) fn build_release<const N: usize>(&self, names: [&str; N]) -> Result<[PathBuf; N]> {
+        let mut command = self.cargo("build");
+        command.args(["--release", "--workspace"]);
+        names.iter().for_each(|name| {
+            command.args(["--bin", name]);
+        });
+        process::run(&mut command)?;
+        Ok(names.map(|name| self.target.join("release").join(format!("{name}{EXE_SUFFIX}"))))
+    }
 }

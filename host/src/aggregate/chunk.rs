@@ -12,8 +12,7 @@ use std::sync::Arc;
 /// Rows of a chunk at most, and so of a mini-batch of Parquet's writer and of a batch in Arrow files and streams.
 pub(super) const CHUNK_ROWS: usize = 8192;
 
-/// Bytes of values at which a chunk ends early, so that what is joined stays far from the 2 GiB that Arrow's offsets can count. Items
-/// without bytes, as in lists of booleans, do not end it.
+/// Bytes of values at which a chunk ends early, so that what is joined stays far from the 2 GiB that Arrow's offsets can count.
 const CHUNK_BYTES: u64 = 64 << 20;
 
 /// Rows that wait until there are enough of them.

@@ -115,6 +115,8 @@ fn add_items<O: OffsetSizeTrait>(
     if let Some(width) = items.data_type().primitive_width() {
         return add_lengths(offsets, width as u64, nulls, bytes);
     }
+    // Items weigh something even where they have no bytes, as booleans and empty texts: their number is bounded too.
+    add_lengths(offsets, 1, nulls, bytes);
     // A slice of a list keeps all items.
     let first = offsets.first().as_usize();
     let items = items.slice(first, offsets.last().as_usize() - first);
@@ -153,7 +155,7 @@ mod tests {
         for (array, expected) in [
             (Arc::new(words) as ArrayRef, [3, 3, 8, 8]),
             (packed, [3, 3, 8, 8]),
-            (Arc::new(lists.finish()), [3, 3, 6, 6]),
+            (Arc::new(lists.finish()), [6, 6, 10, 11]),
             (Arc::new(numbers), [16, 16, 24, 24]),
             (Arc::new(structs), [11, 19, 32, 40]),
         ] {

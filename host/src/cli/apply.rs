@@ -40,7 +40,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let concat = concat_options(&options, output.aggregate_format());
     let aggregate = Concat::create(&staging.path(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
     let applied = run.apply(&plan, aggregate)?;
-    let report = Report::of(&plan, &timing, None, Some(applied), start.elapsed());
+    let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
     write_report(&staging, &report)?;
     staging.publish()?;
     let json = arguments.resources.json;

@@ -72,7 +72,7 @@ fn run_prepared(
         concat.file_rows = output.file_rows;
         run.apply(&plan, Concat::create(&staging.path(), &schema, &parts, &concat)?)?
     };
-    let report = Report::of(&plan, &timing, Some(fit), Some(applied), start.elapsed());
+    let report = Report::of(source, &plan, &timing, Some(fit), Some(applied), start.elapsed());
     write_report(&staging, &report)?;
     staging.publish()?;
     let json = arguments.resources.json;
@@ -102,7 +102,7 @@ fn fit_prepared(
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
     let fit = run.fit(&mut plan)?;
     Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
-    let report = Report::of(&plan, &timing, Some(fit), None, start.elapsed());
+    let report = Report::of(source, &plan, &timing, Some(fit), None, start.elapsed());
     staging.publish()?;
     let json = arguments.resources.json;
     print_report(&report, &Shown { destination: &destination, model: Some(""), json, to_stderr: false })

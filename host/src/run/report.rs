@@ -3,12 +3,16 @@
 use super::{Fit, Timing};
 use crate::aggregate::Summary;
 use crate::pipeline::Plan;
+use crate::source::Source;
 use serde::Serialize;
 use std::time::Duration;
 
 /// What a run came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What was read and in which state, where files do not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Rows of the source, where they were read.
     pub rows: Option<u64>,
     /// How many columns the source has.
@@ -54,6 +58,7 @@ pub struct StepReport {
 impl Report {
     /// Of a plan that was fitted, applied to so many rows, or both.
     pub fn of(
+        source: &dyn Source,
         plan: &Plan,
         timing: &Timing,
         fit: Option<Fit>,
@@ -65,6 +70,7 @@ impl Report {
         let spilled_partials = fit.as_ref().map_or(0, |fit| fit.spilled);
         let (rows, output) = applied.unzip();
         Self {
+            source: source.origin(),
             rows: rows.or(fitted_rows),
             columns_in: plan.source().fields().len(),
             columns_out: plan.layout().columns().count(),

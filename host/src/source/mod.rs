@@ -39,6 +39,11 @@ pub trait Source: Send + Sync {
         self.fragments().iter().map(|fragment| fragment.bytes).sum()
     }
 
+    /// What was read and in which state, so that it can be read again; nothing where the files tell.
+    fn origin(&self) -> Option<String> {
+        None
+    }
+
     /// What a pass over all columns costs, where that is billed.
     fn price(&self) -> Option<Price> {
         None

@@ -6,7 +6,7 @@ use super::jobs::{Jobs, Running};
 use super::price::Price;
 use super::rest::{self, Pages};
 use super::storage::{Selection, Snapshot, StorageSource, check_bytes};
-use super::{SLOW, why_forbidden};
+use super::{SCHEME, SLOW, why_forbidden};
 use crate::source::agree::distinct;
 use crate::source::normalize::conform;
 use crate::source::{BatchReader, Fragment, Source, bounds};
@@ -122,6 +122,10 @@ impl Source for QuerySource {
 
     fn estimated_bytes(&self) -> Option<u64> {
         Some(self.bytes)
+    }
+
+    fn origin(&self) -> Option<String> {
+        Some(format!("{SCHEME} {}", self.sql))
     }
 
     fn price(&self) -> Option<Price> {

@@ -24,10 +24,12 @@ const TRACE: &str = concat!("wafermill:", env!("CARGO_PKG_VERSION"));
 /// How often a session is asked for: where nobody listens this ends after about three seconds.
 const ATTEMPTS: u32 = 5;
 
+/// How long BigQuery's sessions last.
+const LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// A session that was created.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) name: String,
     /// As it was sent: streams repeat it.
     pub(super) serialized_schema: Vec<u8>,
     pub(super) schema: SchemaRef,
@@ -37,7 +39,8 @@ pub(super) struct Session {
     pub(super) rows: u64,
     /// Bytes that are billed when all of it is read, as far as BigQuery knows.
     pub(super) bytes: u64,
-    pub(super) expires: Option<SystemTime>,
+    /// When its streams can no longer be read.
+    pub(super) expires: SystemTime,
 }
 
 /// What a session is asked for.
@@ -103,14 +106,14 @@ impl Session {
         if sent.streams.len() > usize::from(max_streams) {
             return Err(broken("has more streams than were asked for"));
         }
+        let longest = SystemTime::now() + LIFETIME;
         Ok(Self {
             schema: Arc::new(schema),
             serialized_schema,
             streams: sent.streams.into_iter().map(|stream| stream.name).collect(),
             rows: u64::try_from(sent.estimated_row_count).unwrap_or(0),
             bytes: u64::try_from(sent.estimated_total_bytes_scanned).unwrap_or(0),
-            expires: sent.expire_time.and_then(|time| SystemTime::try_from(time).ok()),
-            name: sent.name,
+            expires: sent.expire_time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(longest).min(longest),
         })
     }
 }

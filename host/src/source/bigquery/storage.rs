@@ -170,6 +170,11 @@ impl Source for StorageSource {
         Some(self.bytes)
     }
 
+    fn origin(&self) -> Option<String> {
+        let state = self.snapshot.map(|snapshot| format!(" as of {}", String::from(snapshot)));
+        Some(format!("{SCHEME}{}{}", self.table, state.unwrap_or_default()))
+    }
+
     fn price(&self) -> Option<Price> {
         Some(Price::of(self.bytes))
     }

@@ -27,6 +27,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// The silence that is borne doubles each time, up to this.
 const LONGEST_SILENCE: Duration = Duration::from_secs(900);
 
+/// Progress that is one, as a share of the stream.
+const STEP: f64 = 1e-4;
+
 /// Bytes of a batch once it is uncompressed: BigQuery sends 128 MB at most.
 const LARGEST: usize = 1 << 30;
 
@@ -85,6 +88,8 @@ pub(super) struct StreamReader {
     row: u64,
     /// How far the server says it has come: 1 at the end.
     progress: f64,
+    /// How far it had come when that was last taken for a sign of life.
+    advanced: f64,
     /// Of opening it, without a row in between.
     attempts: u32,
     /// When the first of them failed.
@@ -98,7 +103,7 @@ impl StreamReader {
             .with_initial_delay(Duration::from_millis(100))
             .with_maximum_delay(Duration::from_secs(30))
             .clamp();
-        Self { reading, stream, row: 0, progress: 0.0, attempts: 0, troubled: None, backoff }
+        Self { reading, stream, row: 0, progress: 0.0, advanced: 0.0, attempts: 0, troubled: None, backoff }
     }
 
     /// One that has read all of its rows.
@@ -177,6 +182,9 @@ impl StreamReader {
             };
             // Messages that bring nothing are no sign of life.
             silent = if self.take(response, room, events)? { Duration::ZERO } else { silent + start.elapsed() };
+            if silent > Duration::ZERO && SystemTime::now() >= self.reading.session.expires {
+                return Err(expired());
+            }
         }
     }
 
@@ -202,8 +210,12 @@ impl StreamReader {
     fn take(&mut self, response: ReadRowsResponse, mut room: Room, events: &Sender<Event>) -> Result<bool> {
         let progress = response.stats.as_ref().and_then(|stats| stats.progress.as_ref());
         let progress = progress.map_or(self.progress, |progress| progress.at_response_end);
-        let advanced = progress > self.progress;
         self.progress = progress;
+        // A filter that finds nothing for long is at work as long as it comes on.
+        let advanced = progress - self.advanced >= STEP;
+        if advanced {
+            self.advanced = progress;
+        }
         let broken = |cause: Cause| Error::source("a message cannot be decoded").because(cause).hint(BROKEN);
         if let Some(SentSchema::ArrowSchema(schema)) = &response.schema {
             self.check_schema(&schema.serialized_schema)?;
@@ -325,7 +337,7 @@ impl StreamReader {
         if troubled.elapsed().saturating_add(delay) > self.reading.patience {
             return Err(self.give_up(trouble, delay));
         }
-        if self.reading.session.expires.is_some_and(|expires| SystemTime::now() + delay >= expires) {
+        if SystemTime::now() + delay >= self.reading.session.expires {
             return Err(expired());
         }
         sleep(delay).await;

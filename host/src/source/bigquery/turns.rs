@@ -13,6 +13,7 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 use tokio::task::AbortHandle;
 
 /// Rows of a turn at most.
@@ -20,6 +21,9 @@ const TURN_ROWS: u64 = 8_192;
 
 /// Bytes of a turn, as far as the session tells how long rows are.
 const TURN_BYTES: u64 = 2 << 20;
+
+/// After which time a rate says something.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// Messages with fewer rows are joined.
 const SMALL: usize = 1_024;
@@ -39,6 +43,8 @@ pub(super) struct Turns {
     batch_rows: usize,
     /// Whether all rows of the table were asked for.
     whole: bool,
+    /// Of the first batch, until it is known whether the session lasts.
+    start: Option<Instant>,
     ended: bool,
 }
 
@@ -62,7 +68,19 @@ impl Turns {
             tasks.push(cloud.runtime.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
             streams.push(Queue { name: name.as_str().into(), events, rest: None, rows: 0, ended: false });
         }
-        Self { cloud, reading, streams, tasks, turn: 0, turn_rows, taken: 0, batch_rows, whole, ended: false }
+        Self {
+            cloud,
+            reading,
+            streams,
+            tasks,
+            turn: 0,
+            turn_rows,
+            taken: 0,
+            batch_rows,
+            whole,
+            start: Some(Instant::now()),
+            ended: false,
+        }
     }
 
     fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
@@ -81,11 +99,31 @@ impl Turns {
                 self.reading.read_ahead.turn(self.turn);
             }
             if let Some(batch) = batch {
+                self.look_ahead();
                 return Ok(Some(SourceBatch { position, batch }));
             }
         }
         self.check_rows()?;
         Ok(None)
+    }
+
+    /// Says so, once, where at this rate the session will have expired before all rows came.
+    fn look_ahead(&mut self) {
+        let Some(elapsed) = self.start.map(|start| start.elapsed()).filter(|elapsed| *elapsed > SETTLED) else {
+            return;
+        };
+        self.start = None;
+        let Reading { session, .. } = &*self.reading;
+        let rows: u64 = self.streams.iter().map(|stream| stream.rows).sum();
+        let left = session.rows.saturating_sub(rows) as f64 / rows.max(1) as f64 * elapsed.as_secs_f64();
+        let lasts = session.expires.duration_since(SystemTime::now()).unwrap_or_default();
+        if self.whole && left > lasts.as_secs_f64() {
+            self.cloud.warn(&format!(
+                "at this rate the rest takes {:.1} hours, and the read session lasts for {:.1} more: read fewer columns, or a part of the rows",
+                left / 3_600.0,
+                lasts.as_secs_f64() / 3_600.0
+            ));
+        }
     }
 
     /// Where the rows are not as many as the session told, each stream has to show that it ended where it should: what was told is an

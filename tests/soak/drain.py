@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Drains a served table by wafermill's source and by a bare client, in turn, and prints the ratio of their rates, and memory by size.
+
+usage: drain.py [MILLION_ROWS [RUNS]]     (environment: WAFERMILL_DRAIN, WAFERMILL_TEST_BIGQUERY: release builds; WAFERMILL, WAFERMILL_PLUGINS)
+
+The table has 20 columns, numbers and texts, as that of a customer might; a file of 500,000 rows is served over and over, so that the server
+costs little. Server and client are processes of their own on the same machine.
+"""
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
+import served  # noqa: E402
+
+ROWS = 500_000
+STREAMS = 8
+
+
+def table() -> pa.Table:
+    rng = np.random.default_rng(3)
+    columns = {f"x{index}": pa.array(rng.normal(size=ROWS), mask=rng.random(ROWS) < 0.1) for index in range(12)}
+    columns |= {f"n{index}": pa.array(rng.integers(0, 1_000_000, ROWS)) for index in range(4)}
+    words = np.array([f"category {word}" for word in range(1_000)])
+    columns |= {f"s{index}": pa.array(words[rng.integers(0, 1_000, ROWS)]) for index in range(4)}
+    return pa.table(columns)
+
+
+def drain(who: str, address: str, *options: str) -> dict:
+    ran = subprocess.run([os.environ["WAFERMILL_DRAIN"], who, address, "data.set.t", "--streams", str(STREAMS), *options], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def main() -> None:
+    millions, runs = map(int, (sys.argv[1:] + ["20", "5"][len(sys.argv) - 1 :])[:2])
+    rows = table()
+    with tempfile.TemporaryDirectory() as folder:
+        repeat = millions * 1_000_000 // ROWS
+        options = ["--message-rows", 10_000, "--repeat", f"data.set.t={repeat}"]
+        with served.serve(folder, {"t": rows}, *options) as address:
+            drain("bare", address)  # so that the server has encoded its messages
+            rates = {"wafermill": [], "bare": []}
+            for _ in range(runs):
+                for who, found in rates.items():
+                    ran = drain(who, address)
+                    assert ran["rows"] == repeat * ROWS, ran
+                    found.append(ran["rows"] / ran["seconds"] / 1e6)
+            for who, found in rates.items():
+                print(f"{who}: {statistics.median(found):.2f} million rows/s, {min(found):.2f} to {max(found):.2f}, {rows.nbytes / ROWS:.0f} bytes a row")
+            ratios = [mine / theirs for mine, theirs in zip(rates["wafermill"], rates["bare"], strict=True)]
+            print(f"ratio: {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+            pipeline = Path(folder) / "pipeline.toml"
+            pipeline.write_text("[source]\n" + served.toml(served.source(address, "t", max_streams=STREAMS)) + PIPELINE)
+            began = time.monotonic()
+            subprocess.run([os.environ["WAFERMILL"], "run", pipeline, "--out", Path(folder) / "out"], check=True, stdout=subprocess.DEVNULL)
+            print(f"a whole pipeline (split, median impute, scale, encode): {millions / (time.monotonic() - began):.2f} million rows/s")
+        for times in (1, 4, 16):
+            for budget in ("32MiB", "256MiB"):
+                options = ["--message-rows", 10_000, "--repeat", f"data.set.t={2 * times}"]
+                with served.serve(folder, {"t": rows}, *options) as address:
+                    bytes_ahead = int(budget.removesuffix("MiB")) << 20
+                    ran = drain("wafermill", address, "--read-ahead", str(bytes_ahead))
+                print(f"{times} million rows, read-ahead {budget}: {ran['peak_bytes'] >> 20} MiB at most")
+
+
+PIPELINE = """
+[split]
+key = ["n0"]
+params = { parts = { train = 0.8, val = 0.1, test = 0.1 } }
+
+[[steps]]
+plugin = "impute"
+columns = ["x*"]
+params = { strategy = "median" }
+
+[[steps]]
+plugin = "scale"
+columns = ["x*"]
+
+[[steps]]
+plugin = "encode"
+columns = ["s0"]
+params = { method = "ordinal" }
+"""
+
+
+if __name__ == "__main__":
+    main()
