@@ -284,6 +284,19 @@ def test_all_passes_of_a_run_see_one_state_and_an_earlier_one_can_be_asked_for(m
         assert "cannot be pinned" in said
 
 
+def test_long_streams_are_split_where_the_session_has_few_and_no_row_is_lost(mill, folder):
+    rows = pa.table({"id": pa.array(range(1_000), pa.int64())})
+    options = ["--max-streams", 3, "--repeat", "data.set.t=1200"]
+    with served.serve(folder, {"t": rows}, *options) as address:
+        found, _ = copied(mill, served.source(address, "t", max_streams=8))
+        again, _ = copied(mill, served.source(address, "t", max_streams=8))
+        few, _ = copied(mill, served.source(address, "t", max_streams=3))
+    counts = found.column("id").value_counts()
+    assert len(counts) == 1_000 and {count["counts"].as_py() for count in counts} == {1_200}
+    assert found.equals(again) and found.sort_by("id").equals(few.sort_by("id"))
+    assert not found.equals(few), "the streams were not split"
+
+
 def test_the_report_tells_which_state_was_read(mill, folder, table):
     with served.serve(folder, {"t": table}) as address:
         first = mill.start("run", served.source(address, "t"), [])

@@ -24,6 +24,9 @@ const TRACE: &str = concat!("wafermill:", env!("CARGO_PKG_VERSION"));
 /// How often a session is asked for: where nobody listens this ends after about three seconds.
 const ATTEMPTS: u32 = 5;
 
+/// Rows from which on a stream is worth a split.
+const LONG: u64 = 100_000;
+
 /// How long BigQuery's sessions last.
 const LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -115,6 +118,45 @@ impl Session {
             bytes: u64::try_from(sent.estimated_total_bytes_scanned).unwrap_or(0),
             expires: sent.expire_time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or(longest).min(longest),
         })
+    }
+}
+
+impl Session {
+    /// Splits streams in halves where the session has fewer than were asked for and they are long. Only now, as long as nothing was read: a
+    /// split of a stream that lags behind would make the order of rows depend on time.
+    pub(super) async fn split(&mut self, connector: &Connector, wanted: usize) {
+        let Ok(client) = connector.connect().await else { return };
+        while self.streams.len() < wanted && self.rows / (self.streams.len() as u64).max(1) >= LONG {
+            let mut split = false;
+            let mut halves = Vec::new();
+            let streams = std::mem::take(&mut self.streams);
+            let mut room = wanted - streams.len();
+            for name in streams {
+                if room == 0 {
+                    halves.push(name);
+                    continue;
+                }
+                let answer = client.split_read_stream().set_name(&name).set_fraction(0.5).send().await;
+                let answer = answer.map(|answer| (answer.primary_stream, answer.remainder_stream));
+                match answer {
+                    Ok((Some(primary), Some(remainder))) if !primary.name.is_empty() && !remainder.name.is_empty() => {
+                        halves.extend([primary.name, remainder.name]);
+                        room -= 1;
+                        split = true;
+                    }
+                    // It cannot be split any more; without a split it is only slower.
+                    Ok(_) => halves.push(name),
+                    Err(_) => {
+                        halves.push(name);
+                        room = 0;
+                    }
+                }
+            }
+            self.streams = halves;
+            if !split || room == 0 {
+                break;
+            }
+        }
     }
 }
 

@@ -183,9 +183,11 @@ impl Source for StorageSource {
         let failed = |error: Error| error.file(format!("{SCHEME}{}", self.table));
         // A session has a column at least.
         let asked = if columns.is_empty() { Vec::from_iter(self.cheapest()) } else { columns.to_vec() };
-        let session = self.session(&asked).map_err(failed)?;
+        let mut session = self.session(&asked).map_err(failed)?;
         let earlier = self.billed.fetch_add(session.bytes, Ordering::Relaxed);
         check_bytes(earlier, session.bytes, self.cloud.options.max_bytes).map_err(failed)?;
+        let wanted = usize::from(self.cloud.options.max_streams);
+        self.cloud.wait(session.split(&self.cloud.connector, wanted))?;
         let sent = convert(&session.schema, logical_type);
         let schema = self.schema.project(columns).map_err(|error| Error::internal("no such column").because(error))?;
         let position = |field: &arrow_schema::FieldRef| match sent.index_of(field.name()) {
