@@ -119,6 +119,13 @@ def test_a_stream_that_ends_early_and_says_that_it_is_complete_is_found_out(mill
     assert "before its last row" in said and "/streams/0" in said and f"row {row}" in said
 
 
+def test_a_filtered_stream_that_ends_early_and_says_that_it_is_complete_is_found_out_too(mill, folder):
+    filtered = {"filter": "id >= 0", "patience_seconds": 1}
+    said = run(mill, folder, "0:300:end-lying**", expect=1, **filtered)
+    assert "before its last row" in said and "row 300" in said
+    assert rows(run(mill, folder, "0:300:end-lying", **filtered)) == table().to_pylist()
+
+
 def test_rows_that_come_twice_are_found_out(mill, folder):
     said = run(mill, folder, "1:200:repeat", expect=1)
     assert "more rows than it has" in said and "/streams/1" in said

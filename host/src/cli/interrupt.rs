@@ -1,12 +1,13 @@
 //! Ctrl-C and SIGTERM: the run stops at the next batch and leaves nothing behind.
 
+use super::print::readable;
 use std::sync::Arc;
 use wafermill::Stop;
 use wafermill::source::Context;
 
 /// What sources are given: they end when the user asks for it, and their warnings are printed.
 pub(super) fn context() -> Context {
-    Context { stop: stop(), warn: Arc::new(|message| eprintln!("warning: {message}")) }
+    Context { stop: stop(), warn: Arc::new(|message| eprintln!("warning: {}", readable(message))) }
 }
 
 /// Is set once the user asks to stop.

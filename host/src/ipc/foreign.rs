@@ -12,11 +12,16 @@ use std::collections::HashMap;
 /// The prefix of a compressed buffer: how long it is otherwise.
 const PREFIX: usize = size_of::<i64>();
 
-/// Reads a message that holds one record batch of `schema`, whose buffers have `most` bytes at most once they are uncompressed.
+/// Reads a message that holds one record batch of `schema`. Its buffers may be compressed where `uncompressed` says how many bytes they may
+/// have without that.
 ///
 /// # Errors
 /// Where it is damaged, too large, or not of this schema.
-pub(crate) fn decode_foreign_batch(schema: &SchemaRef, bytes: &[u8], most: usize) -> Result<RecordBatch, Cause> {
+pub(crate) fn decode_foreign_batch(
+    schema: &SchemaRef,
+    bytes: &[u8],
+    uncompressed: Option<usize>,
+) -> Result<RecordBatch, Cause> {
     let (metadata, start) = split(bytes)?;
     let message = root_as_message(metadata).map_err(|error| error.to_string())?;
     let header = message.header_as_record_batch().ok_or("a message is no record batch")?;
@@ -26,7 +31,7 @@ pub(crate) fn decode_foreign_batch(schema: &SchemaRef, bytes: &[u8], most: usize
         return Err("there are bytes behind the record batch".into());
     }
     if header.compression().is_some() {
-        check_sizes(&header, body, most)?;
+        check_sizes(&header, body, uncompressed.ok_or("a batch is compressed, which was not asked for")?)?;
     }
     let rows = usize::try_from(header.length())?;
     // One copy to where values are aligned: arrow-rs would copy buffer by buffer.

@@ -62,6 +62,16 @@ pub enum BufferCompressionName {
     Zstd,
 }
 
+fn check_endpoint(key: &str, endpoint: Option<&str>) -> Result<()> {
+    match endpoint {
+        Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => {
+            let error = Error::usage(format!("`{endpoint}` is no address")).at(format!("/source/bigquery/{key}"));
+            Err(error.hint("write it with `https://`, or with `http://` where it speaks plain text"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl BigQuerySection {
     /// With the defaults filled in; files of credentials are relative to `folder`.
     ///
@@ -69,6 +79,11 @@ impl BigQuerySection {
     /// Where a size or a time is none.
     pub fn options(&self, folder: &Path) -> Result<BigQueryOptions> {
         let defaults = BigQueryOptions::default();
+        check_endpoint("storage_endpoint", self.storage_endpoint.as_deref())?;
+        check_endpoint("rest_endpoint", self.rest_endpoint.as_deref())?;
+        if self.billing_project.as_deref() == Some("") {
+            return Err(Error::usage("the billing project has no name").at("/source/bigquery/billing_project"));
+        }
         let size = |key: &str, text: &Option<String>| {
             let parsed = text.as_deref().map(parse_size).transpose();
             parsed.map_err(|error| error.at(format!("/source/bigquery/{key}")))

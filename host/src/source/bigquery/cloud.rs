@@ -7,14 +7,15 @@ use crate::source::Context;
 use crate::{Error, Result};
 use std::future::Future;
 use std::time::Duration;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 /// How often it is asked whether to stop.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// A way to BigQuery.
 pub(super) struct Cloud {
-    pub(super) runtime: Runtime,
+    runtime: Option<Runtime>,
+    pub(super) handle: Handle,
     pub(super) connector: Connector,
     pub(super) billing_project: String,
     pub(super) options: BigQueryOptions,
@@ -33,12 +34,13 @@ impl Cloud {
         };
         drop(entered);
         let billing_project = credentials::billing_project(options.billing_project.as_deref(), &options.access, table)?;
-        Ok(Self { runtime, connector, billing_project, options, context })
+        let handle = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), handle, connector, billing_project, options, context })
     }
 
     /// Waits for what BigQuery answers, unless the user asks to stop.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        self.runtime.block_on(async {
+        self.handle.block_on(async {
             tokio::pin!(work);
             loop {
                 match tokio::time::timeout(TICK, work.as_mut()).await {
@@ -49,8 +51,27 @@ impl Cloud {
         })
     }
 
+    /// As [`Self::wait`], but no longer than patience lasts: what the crates below do before and between requests has no limits of its own.
+    pub(super) fn ask<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let patience = self.options.patience;
+        let asked = self.wait(async { tokio::time::timeout(patience, work).await })?;
+        asked.map_err(|_| {
+            let message = format!("no answer from BigQuery within {} s", patience.as_secs());
+            Error::source(message).hint("check the network, a proxy, and the endpoint; `wafermill doctor` tries each")
+        })
+    }
+
     pub(super) fn warn(&self, message: &str) {
         (self.context.warn)(message);
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        // A look-up of a name cannot be interrupted, and nobody waits for it any more.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

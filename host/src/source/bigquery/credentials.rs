@@ -28,7 +28,7 @@ pub(super) fn credentials(access: &Access) -> Result<Credentials> {
         CredentialsFrom::Anonymous => anonymous::Builder::new().build(),
         CredentialsFrom::Environment => {
             let built = credentials::Builder::default().with_scopes([SCOPE]).build();
-            built.map_err(|error| Error::source("no credentials for Google Cloud").because(error).hint(HINT))?
+            built.map_err(|error| unusable("no credentials for Google Cloud", error))?
         }
         CredentialsFrom::File(path) => of_file(path)?,
     };
@@ -92,7 +92,15 @@ fn of_file(path: &Path) -> Result<Credentials> {
             return Err(Error::source(format!("the credentials have {kind}")).file(path).hint(HINT));
         }
     };
-    built.map_err(|error| Error::source("the credentials cannot be used").because(error).file(path).hint(HINT))
+    built.map_err(|error| unusable("the credentials cannot be used", error).file(path))
+}
+
+/// What is wrong with what a file says is told without quoting it: it could be a key.
+fn unusable(message: &str, error: BuildError) -> Error {
+    if error.is_loading() {
+        return Error::source(message).because(error).hint(HINT);
+    }
+    Error::source(format!("{message}: a field is missing or wrong")).hint(HINT)
 }
 
 fn read(path: &Path) -> Result<Value> {

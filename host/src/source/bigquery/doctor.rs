@@ -7,11 +7,15 @@ use super::options::BigQueryOptions;
 use super::session::SessionRequest;
 use super::{TableName, credentials};
 use crate::source::Context;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use google_cloud_gax::error::rpc::Code;
+use std::time::Duration;
 
 /// A table that everybody may read; a session on it costs nothing.
 const PUBLIC_TABLE: &str = "bigquery-public-data.samples.shakespeare";
+
+/// How long an answer is waited for: somebody sits before a terminal.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What was found of one thing that reading needs.
 #[derive(Clone, Debug)]
@@ -52,11 +56,13 @@ const QUERIES: &str = "queries permitted";
 ///
 /// # Errors
 /// Where the user asks to stop; all else is a finding.
-pub fn examine(table: Option<TableName>, options: BigQueryOptions, context: Context) -> Result<Vec<Finding>> {
+pub fn examine(table: Option<TableName>, mut options: BigQueryOptions, context: Context) -> Result<Vec<Finding>> {
     let table = match table {
         Some(table) => table,
         None => PUBLIC_TABLE.parse()?,
     };
+    options.patience = options.patience.min(PATIENCE);
+    options.silence = options.silence.min(PATIENCE / 2);
     let found = credentials::describe(&options.access);
     let cloud = match Cloud::new(Some(&table), options, context) {
         Ok(cloud) => cloud,
@@ -91,7 +97,14 @@ fn session(cloud: &Cloud, table: &TableName) -> Result<Vec<Finding>> {
         snapshot: None,
         options: &cloud.options,
     };
-    let refusal = match cloud.wait(request.create(&cloud.connector))? {
+    let refusal = match cloud.ask(request.create(&cloud.connector)) {
+        Err(error) => {
+            return silent(error, ENDPOINT)
+                .map(|finding| vec![finding, unknown(ENABLED), unknown(SESSIONS), unknown(TABLE)]);
+        }
+        Ok(answer) => answer,
+    };
+    let refusal = match refusal {
         Ok(Ok(session)) => {
             let streams = session.streams.len();
             return Ok(vec![
@@ -131,7 +144,10 @@ fn is_authentication(refusal: &Refusal) -> bool {
 
 /// Whether queries can be run, which `query`, views and the way over REST need.
 fn queries(cloud: &Cloud) -> Result<Finding> {
-    let found = cloud.wait(async { Jobs::connect(cloud).await?.dry_run("SELECT 1").await })?;
+    let found = match cloud.ask(async { Jobs::connect(cloud).await?.dry_run("SELECT 1").await }) {
+        Err(error) => return silent(error, QUERIES),
+        Ok(found) => found,
+    };
     Ok(match found {
         Ok(_) => good(QUERIES, format!("in `{}`", cloud.billing_project)),
         Err(refusal) => {
@@ -139,6 +155,14 @@ fn queries(cloud: &Cloud) -> Result<Finding> {
             Finding { state: State::Worse, ..bad(QUERIES, &error) }
         }
     })
+}
+
+/// Where no answer came, unless the user asked to stop.
+fn silent(error: Error, check: &'static str) -> Result<Finding> {
+    match error.kind() {
+        ErrorKind::Interrupted => Err(error),
+        _ => Ok(bad(check, &error)),
+    }
 }
 
 fn good(check: &'static str, detail: impl Into<String>) -> Finding {

@@ -8,14 +8,26 @@ pub(super) type Refusal = google_cloud_bigquery::Error;
 
 /// An error that says `what` failed, why, and what to do next.
 pub(super) fn explain(what: impl Into<String>, refusal: Refusal, billing_project: &str) -> Error {
-    let hint = hint(&refusal, billing_project);
+    let refusal = root(&refusal);
+    let hint = hint(refusal, billing_project);
     let message = match refusal.status() {
         Some(status) if !status.message.is_empty() => {
             format!("{}: {} ({})", what.into(), first_line(&status.message), status.code.name())
         }
-        _ => format!("{}: {}", what.into(), causes(&refusal)),
+        _ => format!("{}: {}", what.into(), causes(refusal)),
     };
     Error::source(message).hint(hint)
+}
+
+/// What was refused in the end, where it was tried several times.
+fn root(refusal: &Refusal) -> &Refusal {
+    let mut found = refusal;
+    let mut cause = std::error::Error::source(refusal);
+    while let Some(next) = cause {
+        found = next.downcast_ref().unwrap_or(found);
+        cause = next.source();
+    }
+    found
 }
 
 /// Servers may send anything.
@@ -30,7 +42,13 @@ fn causes(refusal: &Refusal) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    first_line(&cause.to_string())
+    let text = cause.to_string();
+    // The query of an address may hold a secret.
+    let words = text.split(' ').map(|word| match word.split_once('?') {
+        Some((address, _)) if address.contains("://") => address,
+        _ => word,
+    });
+    first_line(&words.collect::<Vec<_>>().join(" "))
 }
 
 fn hint(refusal: &Refusal, billing_project: &str) -> String {

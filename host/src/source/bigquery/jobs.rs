@@ -140,10 +140,13 @@ impl Jobs {
             let request = self.jobs.get_job().set_project_id(&self.project).set_job_id(&running.id);
             let job = request.set_location(&running.location).send().await?;
             let status = job.status.unwrap_or_default();
-            if status.state != "DONE" {
+            if matches!(status.state.as_str(), "PENDING" | "RUNNING") {
                 tokio::time::sleep(wait).await;
                 wait = (2 * wait).min(Duration::from_secs(5));
                 continue;
+            }
+            if status.state != "DONE" {
+                return Ok(Err(format!("the job has the state `{}`", status.state)));
             }
             if let Some(error) = status.error_result {
                 return Ok(Err(format!("{} ({})", error.message, error.reason)));
@@ -156,6 +159,12 @@ impl Jobs {
                 }
             });
         }
+    }
+
+    /// Ends a job that nobody waits for any more, as far as that is still possible.
+    pub(super) async fn cancel(&self, running: &Running) {
+        let request = self.jobs.cancel_job().set_project_id(&self.project).set_job_id(&running.id);
+        let _ = request.set_location(&running.location).send().await;
     }
 
     /// Rows of a finished job from a row on.

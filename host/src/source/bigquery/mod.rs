@@ -17,6 +17,7 @@ mod sql;
 mod storage;
 mod stream;
 mod turns;
+mod types;
 
 pub use doctor::{Finding, State, examine};
 pub use name::{SCHEME, TableName};
@@ -115,6 +116,6 @@ fn is_invalid(refusal: &Refusal) -> bool {
 
 /// What else than a table a name means, where that is known.
 fn kind(cloud: &Cloud, table: &TableName) -> Result<Option<Kind>> {
-    let found = cloud.wait(async { Jobs::connect(cloud).await?.kind(table).await })?;
+    let found = cloud.ask(async { Jobs::connect(cloud).await?.kind(table).await })?;
     Ok(found.ok().flatten())
 }

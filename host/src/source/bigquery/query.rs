@@ -13,6 +13,10 @@ use crate::source::{BatchReader, Fragment, Source, bounds};
 use crate::{Error, Result};
 use arrow_schema::SchemaRef;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long a job that is interrupted may take to hear of it.
+const CANCEL: Duration = Duration::from_secs(1);
 
 /// How the result is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +53,8 @@ impl QuerySource {
     pub(super) fn open(cloud: Arc<Cloud>, name: &str, sql: String, way: Way) -> Result<Self> {
         let project = cloud.billing_project.clone();
         let refused = |refusal| explain_query("the query is refused", refusal, &project).file(name);
-        let jobs = cloud.wait(Jobs::connect(&cloud))?.map_err(refused)?;
-        let dry_run = cloud.wait(jobs.dry_run(&sql))?.map_err(refused)?;
+        let jobs = cloud.ask(Jobs::connect(&cloud))?.map_err(refused)?;
+        let dry_run = cloud.ask(jobs.dry_run(&sql))?.map_err(refused)?;
         let failed = |error: Error| error.file(name);
         let schema = rest::schema(&dry_run.schema.fields).map_err(failed)?;
         if schema.fields().is_empty() {
@@ -74,8 +78,13 @@ impl QuerySource {
     fn run(&self) -> Result<Results> {
         let (cloud, jobs) = (&self.cloud, &self.jobs);
         let refused = |refusal| explain_query("the query failed", refusal, &cloud.billing_project);
-        let running = cloud.wait(jobs.start(&self.sql, cloud.options.max_bytes))?.map_err(refused)?;
-        let done = cloud.wait(jobs.finish(&running))?.map_err(refused)?;
+        let running = cloud.ask(jobs.start(&self.sql, cloud.options.max_bytes))?.map_err(refused)?;
+        let done = cloud.wait(jobs.finish(&running)).inspect_err(|_| {
+            // It would go on and be billed.
+            let cancel = async { tokio::time::timeout(CANCEL, jobs.cancel(&running)).await };
+            let _ = cloud.handle.block_on(cancel);
+        })?;
+        let done = done.map_err(refused)?;
         let table = done.map_err(|why| Error::source(format!("the query failed: {why}")).hint("mend the query"))?;
         if self.way == Way::Rest {
             return Ok(Results::Job(running));

@@ -6,6 +6,9 @@ use tokio::sync::Notify;
 /// Bytes of a message as long as none has come: the most that BigQuery sends.
 const LARGEST: usize = 128 << 20;
 
+/// Messages that are fetched at once, beside the one that is due: where they are suddenly larger than all before, this bounds the memory.
+const FETCHES: usize = 4;
+
 /// The budget. A stream asks for room before it fetches a message; the one whose turn it is gets some in any case when nothing of it
 /// is waiting, as the others give none back before it has gone on.
 pub(super) struct ReadAhead {
@@ -16,6 +19,8 @@ pub(super) struct ReadAhead {
 
 struct State {
     used: usize,
+    /// Messages that are on their way, of which only the size of earlier ones is known.
+    fetching: usize,
     /// Of the messages so far, which says how large the next may be.
     largest: Option<usize>,
     /// The stream whose rows are due.
@@ -29,11 +34,12 @@ pub(super) struct Room {
     read_ahead: Arc<ReadAhead>,
     stream: usize,
     bytes: usize,
+    fetching: bool,
 }
 
 impl ReadAhead {
     pub(super) fn new(budget: usize, streams: usize) -> Arc<Self> {
-        let state = State { used: 0, largest: None, turn: 0, waiting: vec![0; streams] };
+        let state = State { used: 0, fetching: 0, largest: None, turn: 0, waiting: vec![0; streams] };
         Arc::new(Self { budget, state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -45,7 +51,7 @@ impl ReadAhead {
             // What changes from here on is not missed.
             changed.as_mut().enable();
             if let Some(bytes) = self.state().take(stream, self.budget) {
-                return Room { read_ahead: self.clone(), stream, bytes };
+                return Room { read_ahead: self.clone(), stream, bytes, fetching: true };
             }
             changed.await;
         }
@@ -66,10 +72,11 @@ impl State {
     fn take(&mut self, stream: usize, budget: usize) -> Option<usize> {
         let bytes = self.largest.unwrap_or(LARGEST.min(budget));
         let is_due = self.turn == stream && self.waiting[stream] == 0;
-        if !is_due && self.used.saturating_add(bytes) > budget {
+        if !is_due && (self.fetching >= FETCHES || self.used.saturating_add(bytes) > budget) {
             return None;
         }
         self.used += bytes;
+        self.fetching += 1;
         self.waiting[stream] += 1;
         Some(bytes)
     }
@@ -81,6 +88,8 @@ impl Room {
         let mut state = self.read_ahead.state();
         state.used = state.used - self.bytes + bytes;
         state.largest = state.largest.max(Some(bytes));
+        state.fetching -= usize::from(self.fetching);
+        self.fetching = false;
         self.bytes = bytes;
         drop(state);
         self.read_ahead.changed.notify_waiters();
@@ -91,6 +100,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         let mut state = self.read_ahead.state();
         state.used -= self.bytes;
+        state.fetching -= usize::from(self.fetching);
         state.waiting[self.stream] -= 1;
         drop(state);
         self.read_ahead.changed.notify_waiters();

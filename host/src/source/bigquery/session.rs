@@ -9,12 +9,13 @@ use crate::{Error, Result};
 use arrow_schema::SchemaRef;
 use google_cloud_bigquery::model::arrow_serialization_options::CompressionCodec;
 use google_cloud_bigquery::model::read_session::{Schema as SentSchema, TableModifiers, TableReadOptions};
-use google_cloud_bigquery::model::{ArrowSerializationOptions, DataFormat, ReadSession};
+use google_cloud_bigquery::model::{ArrowSerializationOptions, DataFormat, ReadSession, ReadStream};
 use google_cloud_bigquery::read::retry_policy::RetryableErrors;
 use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_gax::retry_policy::RetryPolicyExt;
 use google_cloud_wkt::Timestamp;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +27,9 @@ const ATTEMPTS: u32 = 5;
 
 /// Rows from which on a stream is worth a split.
 const LONG: u64 = 100_000;
+
+/// Bytes of a stream's name.
+const NAME: usize = 1_024;
 
 /// How long BigQuery's sessions last.
 const LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
@@ -99,7 +103,7 @@ impl SessionRequest<'_> {
 
 impl Session {
     fn of(sent: ReadSession, max_streams: u16) -> Result<Self> {
-        let broken = |message: &str| Error::source(format!("session `{}` {message}", sent.name)).hint(BROKEN);
+        let broken = |message: &str| Error::source(format!("a session {message}")).hint(BROKEN);
         let Some(SentSchema::ArrowSchema(schema)) = &sent.schema else {
             return Err(broken("came without an Arrow schema"));
         };
@@ -108,6 +112,12 @@ impl Session {
             decode_schema(&serialized_schema).map_err(|error| broken("has a damaged schema").because(error))?;
         if sent.streams.len() > usize::from(max_streams) {
             return Err(broken("has more streams than were asked for"));
+        }
+        let mut names = HashSet::new();
+        for ReadStream { name, .. } in &sent.streams {
+            if name.is_empty() || name.len() > NAME || name.contains(char::is_control) || !names.insert(name) {
+                return Err(Error::source("a session has a stream without a name of its own").hint(BROKEN));
+            }
         }
         let longest = SystemTime::now() + LIFETIME;
         Ok(Self {

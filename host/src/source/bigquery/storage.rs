@@ -3,12 +3,13 @@
 
 use super::cloud::Cloud;
 use super::explain::{Refusal, explain};
+use super::options::BufferCompression;
 use super::price::Price;
 use super::read_ahead::ReadAhead;
 use super::session::{Session, SessionRequest};
 use super::stream::Reading;
 use super::turns::Turns;
-use super::{SCHEME, TableName};
+use super::{SCHEME, TableName, types};
 use crate::source::agree::distinct;
 use crate::source::bounds;
 use crate::source::normalize::{convert, logical_type};
@@ -20,6 +21,9 @@ use google_cloud_wkt::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
+
+/// Bytes of a batch once it is uncompressed: BigQuery sends 128 MB at most.
+const LARGEST: usize = 256 << 20;
 
 /// A table that is read over the Storage Read API.
 pub(super) struct StorageSource {
@@ -79,12 +83,12 @@ impl StorageSource {
             Snapshot::At(time) => Some(time),
             Snapshot::Only => None,
         };
-        let created = cloud.wait(request(snapshot).create(&cloud.connector))?;
+        let created = cloud.ask(request(snapshot).create(&cloud.connector))?;
         let (session, snapshot) = match created {
             Ok(session) => (session, snapshot),
             // Some tables have no earlier states, and clocks differ.
             Err(refusal) if matches!(selection.snapshot, Snapshot::Now) && is_about_snapshot(&refusal) => {
-                match cloud.wait(request(None).create(&cloud.connector))? {
+                match cloud.ask(request(None).create(&cloud.connector))? {
                     Ok(session) => {
                         let what = "the state of the table cannot be pinned: a change between passes would be seen";
                         cloud.warn(&format!("`{table}`: {what}"));
@@ -96,6 +100,7 @@ impl StorageSource {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let session = session.map_err(failed)?;
+        types::check(&session.schema).map_err(failed)?;
         check_bytes(0, session.bytes, cloud.options.max_bytes).map_err(failed)?;
         let schema = convert(&session.schema, logical_type);
         distinct(&schema).and_then(|()| bounds::check(&schema)).map_err(failed)?;
@@ -148,7 +153,7 @@ impl StorageSource {
             snapshot: self.snapshot,
             options: &self.cloud.options,
         };
-        let created = self.cloud.wait(request.create(&self.cloud.connector))?;
+        let created = self.cloud.ask(request.create(&self.cloud.connector))?;
         created.map_err(|refusal| explain("no read session", refusal, &self.cloud.billing_project))?
     }
 }
@@ -187,7 +192,7 @@ impl Source for StorageSource {
         let earlier = self.billed.fetch_add(session.bytes, Ordering::Relaxed);
         check_bytes(earlier, session.bytes, self.cloud.options.max_bytes).map_err(failed)?;
         let wanted = usize::from(self.cloud.options.max_streams);
-        self.cloud.wait(session.split(&self.cloud.connector, wanted))?;
+        self.cloud.ask(session.split(&self.cloud.connector, wanted))?;
         let sent = convert(&session.schema, logical_type);
         let schema = self.schema.project(columns).map_err(|error| Error::internal("no such column").because(error))?;
         let position = |field: &arrow_schema::FieldRef| match sent.index_of(field.name()) {
@@ -205,11 +210,12 @@ impl Source for StorageSource {
             session,
             order,
             schema: schema.into(),
+            whole: self.selection.filter.is_none(),
+            uncompressed: (self.cloud.options.compression != BufferCompression::None).then_some(LARGEST),
             silence: self.cloud.options.silence,
             patience: self.cloud.options.patience,
         };
-        let whole = self.selection.filter.is_none();
-        let turns = Turns::start(self.cloud.clone(), reading, batch_rows.max(1), whole);
+        let turns = Turns::start(self.cloud.clone(), reading, batch_rows.max(1));
         Ok(Box::new(turns))
     }
 }

@@ -30,9 +30,6 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(900);
 /// Progress that is one, as a share of the stream.
 const STEP: f64 = 1e-4;
 
-/// Bytes of a batch once it is uncompressed: BigQuery sends 128 MB at most.
-const LARGEST: usize = 1 << 30;
-
 /// What the streams of a session share.
 pub(super) struct Reading {
     pub(super) connector: Connector,
@@ -43,6 +40,10 @@ pub(super) struct Reading {
     /// Of the batches that are made.
     pub(super) schema: SchemaRef,
     pub(super) read_ahead: Arc<ReadAhead>,
+    /// Whether all rows of the table are asked for, so that it is known how many must come.
+    pub(super) whole: bool,
+    /// How long batches may be once they are uncompressed; nothing where they must not be compressed.
+    pub(super) uncompressed: Option<usize>,
     pub(super) silence: Duration,
     pub(super) patience: Duration,
 }
@@ -92,6 +93,8 @@ pub(super) struct StreamReader {
     advanced: f64,
     /// Of opening it, without a row in between.
     attempts: u32,
+    /// Whether the server told where the stream ends, by its refusal of what is beyond.
+    told: bool,
     /// When the first of them failed.
     troubled: Option<Instant>,
     backoff: ExponentialBackoff,
@@ -103,7 +106,17 @@ impl StreamReader {
             .with_initial_delay(Duration::from_millis(100))
             .with_maximum_delay(Duration::from_secs(30))
             .clamp();
-        Self { reading, stream, row: 0, progress: 0.0, advanced: 0.0, attempts: 0, troubled: None, backoff }
+        Self {
+            reading,
+            stream,
+            row: 0,
+            progress: 0.0,
+            advanced: 0.0,
+            attempts: 0,
+            told: false,
+            troubled: None,
+            backoff,
+        }
     }
 
     /// One that has read all of its rows.
@@ -118,7 +131,11 @@ impl StreamReader {
     pub(super) async fn confirm_end(mut self) -> Result<()> {
         loop {
             match self.check_end().await? {
-                None => return Ok(()),
+                None if self.told => return Ok(()),
+                None => {
+                    let message = "other rows came than were announced, and the server does not tell where streams end";
+                    return Err(self.place(Error::source(message).hint(BROKEN)));
+                }
                 Some(Trouble::Truncated) => {
                     let message = "the stream ended before its last row, though it said that it was complete";
                     return Err(
@@ -154,7 +171,8 @@ impl StreamReader {
         loop {
             let trouble = match self.fetch(events).await? {
                 Some(trouble) => trouble,
-                None if self.progress >= 1.0 => return Ok(()),
+                // Its word is enough where the rows are counted in the end.
+                None if self.progress >= 1.0 && self.reading.whole => return Ok(()),
                 None => match self.check_end().await? {
                     None => return Ok(()),
                     Some(trouble) => trouble,
@@ -232,7 +250,8 @@ impl StreamReader {
         if sent.is_empty() && rows == 0 {
             return Ok(advanced);
         }
-        let batch = decode_foreign_batch(&self.reading.session.schema, sent, LARGEST).map_err(broken)?;
+        let batch =
+            decode_foreign_batch(&self.reading.session.schema, sent, self.reading.uncompressed).map_err(broken)?;
         if batch.num_rows() as u64 != rows {
             let message = format!("it announces {rows} rows and has {}", batch.num_rows());
             return Err(broken(message.into()));
@@ -243,7 +262,7 @@ impl StreamReader {
         let batch = batch.project(&self.reading.order).and_then(|batch| conform(batch, &self.reading.schema));
         let batch = batch.map_err(|error| broken(error.into()))?;
         room.fit(sent.len().max(bytes(&batch)));
-        self.row += rows;
+        self.row = self.row.checked_add(rows).ok_or_else(|| broken("it has too many rows".into()))?;
         (self.attempts, self.troubled) = (0, None);
         // Whoever does not take it any more has ended this task too.
         let _ = events.send(Event::Rows(Rows { batch, room }));
@@ -264,7 +283,7 @@ impl StreamReader {
     }
 
     /// Makes sure that a stream which ended did so at its last row: BigQuery refuses offsets beyond that.
-    async fn check_end(&self) -> Result<Option<Trouble>> {
+    async fn check_end(&mut self) -> Result<Option<Trouble>> {
         let mut found = Vec::new();
         for beyond in 0..=2 {
             match self.probe(self.row + beyond).await {
@@ -273,6 +292,7 @@ impl StreamReader {
                 Err(trouble) => return Ok(Some(trouble)),
             }
         }
+        self.told = found.contains(&Probe::Beyond);
         match found.as_slice() {
             [Probe::Beyond, ..] => Err(self.place(Error::source("the stream gave more rows than it has").hint(BROKEN))),
             // It ends one row further on.
@@ -298,15 +318,17 @@ impl StreamReader {
             Err(trouble) => return Err(trouble),
         };
         let silence = self.silence();
-        loop {
-            match timeout(silence, messages.next()).await {
-                Err(_) => return Err(Trouble::Silent(silence)),
-                Ok(None) => return Ok(Probe::End),
-                Ok(Some(Err(refusal))) => return refused(refusal),
-                Ok(Some(Ok(response))) if response.row_count > 0 => return Ok(Probe::Rows),
-                Ok(Some(Ok(_))) => {}
+        let first = async {
+            loop {
+                match messages.next().await {
+                    None => return Ok(Probe::End),
+                    Some(Err(refusal)) => return refused(refusal),
+                    Some(Ok(response)) if response.row_count > 0 => return Ok(Probe::Rows),
+                    Some(Ok(_)) => {}
+                }
             }
-        }
+        };
+        timeout(silence, first).await.unwrap_or(Err(Trouble::Silent(silence)))
     }
 
     /// Waits until it makes sense to open the stream again.

@@ -4,7 +4,7 @@
 //! once, none has to be kept for long.
 
 use super::cloud::{Cloud, TICK};
-use super::session::Session;
+use super::session::{BROKEN, Session};
 use super::stream::{Event, Reading, Rows, StreamReader};
 use crate::source::{Position, SourceBatch};
 use crate::{Error, Result, Stop};
@@ -41,8 +41,6 @@ pub(super) struct Turns {
     /// Those which were given.
     taken: usize,
     batch_rows: usize,
-    /// Whether all rows of the table were asked for.
-    whole: bool,
     /// Of the first batch, until it is known whether the session lasts.
     start: Option<Instant>,
     ended: bool,
@@ -59,13 +57,13 @@ struct Queue {
 }
 
 impl Turns {
-    pub(super) fn start(cloud: Arc<Cloud>, reading: Reading, batch_rows: usize, whole: bool) -> Self {
+    pub(super) fn start(cloud: Arc<Cloud>, reading: Reading, batch_rows: usize) -> Self {
         let reading = Arc::new(reading);
         let turn_rows = turn_rows(&reading.session);
         let (mut streams, mut tasks) = (Vec::new(), Vec::new());
         for (stream, name) in reading.session.streams.iter().enumerate() {
             let (sender, events) = unbounded();
-            tasks.push(cloud.runtime.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
+            tasks.push(cloud.handle.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
             streams.push(Queue { name: name.as_str().into(), events, rest: None, rows: 0, ended: false });
         }
         Self {
@@ -77,7 +75,6 @@ impl Turns {
             turn_rows,
             taken: 0,
             batch_rows,
-            whole,
             start: Some(Instant::now()),
             ended: false,
         }
@@ -117,7 +114,7 @@ impl Turns {
         let rows: u64 = self.streams.iter().map(|stream| stream.rows).sum();
         let left = session.rows.saturating_sub(rows) as f64 / rows.max(1) as f64 * elapsed.as_secs_f64();
         let lasts = session.expires.duration_since(SystemTime::now()).unwrap_or_default();
-        if self.whole && left > lasts.as_secs_f64() {
+        if self.reading.whole && left > lasts.as_secs_f64() {
             self.cloud.warn(&format!(
                 "at this rate the rest takes {:.1} hours, and the read session lasts for {:.1} more: read fewer columns, or a part of the rows",
                 left / 3_600.0,
@@ -130,8 +127,12 @@ impl Turns {
     /// estimate, but one that is exact for most tables.
     fn check_rows(&self) -> Result<()> {
         let rows: u64 = self.streams.iter().map(|stream| stream.rows).sum();
-        if !self.whole || rows == self.reading.session.rows {
+        if !self.reading.whole || rows == self.reading.session.rows {
             return Ok(());
+        }
+        if self.streams.is_empty() {
+            let message = format!("the session has no streams, and announces {} rows", self.reading.session.rows);
+            return Err(Error::source(message).hint(BROKEN));
         }
         for (stream, queue) in self.streams.iter().enumerate() {
             let reader = StreamReader::at_end(self.reading.clone(), stream, queue.rows);

@@ -78,12 +78,16 @@ impl<'a> Pages<'a> {
                 return Ok(None);
             }
             let project = &self.cloud.billing_project;
-            let page = self.cloud.wait(self.jobs.page(self.running, self.row))?;
+            let page = self.cloud.ask(self.jobs.page(self.running, self.row))?;
             let page = page.map_err(|refusal| explain("no page of the result", refusal, project))?;
             let broken = |why: Cause| Error::source("a page of the result is damaged").because(why).hint(BROKEN);
+            if page.job_complete == Some(false) {
+                return Err(broken("its job is not complete".into()));
+            }
             let total = page.total_rows.ok_or_else(|| broken("it does not tell how many rows there are".into()))?;
-            if *self.rows.get_or_insert(total) != total {
-                return Err(broken(format!("there are {total} rows now, and were {:?}", self.rows).into()));
+            let announced = *self.rows.get_or_insert(total);
+            if announced != total {
+                return Err(broken(format!("there are {total} rows now, and were {announced}").into()));
             }
             if self.row + page.rows.len() as u64 > total {
                 return Err(broken("there are more rows than were announced".into()));
