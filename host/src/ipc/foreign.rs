@@ -62,3 +62,70 @@ fn check_sizes(batch: &arrow_ipc::RecordBatch<'_>, body: &[u8], most: usize) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::builder::{Int64Builder, ListBuilder};
+    use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::{CompressionContext, DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
+    use std::sync::Arc;
+
+    fn batch() -> RecordBatch {
+        let mut lists = ListBuilder::new(Int64Builder::new());
+        lists.append_value([Some(1), None, Some(3)]);
+        lists.append_null();
+        lists.append_value([Some(4)]);
+        let columns: [(&str, ArrayRef); 4] = [
+            ("number", Arc::new(Float64Array::from(vec![Some(1.5), None, Some(-0.0)]))),
+            ("flag", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+            ("text", Arc::new(StringArray::from(vec![Some("é"), None, Some("long enough")]))),
+            ("list", Arc::new(lists.finish())),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+    }
+
+    fn message(batch: &RecordBatch, compression: Option<CompressionType>) -> Vec<u8> {
+        let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+        let mut tracker = DictionaryTracker::new(false);
+        let mut context = CompressionContext::default();
+        let encoded = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context);
+        let mut bytes = Vec::new();
+        write_message(&mut bytes, encoded.unwrap().1, &options).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn batches_are_decoded_compressed_only_where_that_was_asked_for() {
+        let zeros: ArrayRef = Arc::new(Float64Array::from(vec![0.0; 1_000]));
+        let batch = RecordBatch::try_from_iter([("zeros", zeros)]).unwrap();
+        let schema = batch.schema();
+        assert_eq!(decode_foreign_batch(&schema, &message(&batch, None), None).unwrap(), batch);
+        for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+            let compressed = message(&batch, Some(codec));
+            assert_eq!(decode_foreign_batch(&schema, &compressed, Some(8_000)).unwrap(), batch);
+            assert!(decode_foreign_batch(&schema, &compressed, None).is_err());
+            assert!(decode_foreign_batch(&schema, &compressed, Some(7_999)).is_err(), "it is larger than that");
+        }
+    }
+
+    #[test]
+    fn damaged_messages_never_panic_and_cut_ones_are_refused() {
+        let schema = batch().schema();
+        for codec in [None, Some(CompressionType::LZ4_FRAME)] {
+            let whole = message(&batch(), codec);
+            for bit in 0..whole.len() * 8 {
+                let mut damaged = whole.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                // A flipped value is another value; all else must be an error.
+                if let Ok(decoded) = decode_foreign_batch(&schema, &damaged, Some(1 << 20)) {
+                    decoded.columns().iter().for_each(|column| column.to_data().validate_full().unwrap());
+                }
+            }
+            for end in 0..whole.len() {
+                assert!(decode_foreign_batch(&schema, &whole[..end], Some(1 << 20)).is_err(), "{end}");
+            }
+        }
+    }
+}

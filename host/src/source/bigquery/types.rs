@@ -43,3 +43,46 @@ fn is_known(field: &Field) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_schema::{Fields, TimeUnit};
+    use std::sync::Arc;
+
+    fn checked(data_type: DataType) -> Result<()> {
+        check(&Schema::new(vec![Field::new("x", data_type, true)]))
+    }
+
+    #[test]
+    fn the_types_of_bigquery_are_taken_and_no_others() {
+        let list = |item| DataType::List(Arc::new(Field::new("item", item, false)));
+        let record = |field| DataType::Struct(Fields::from(vec![Field::new("a", field, true)]));
+        for known in [
+            DataType::Int64,
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            DataType::Decimal128(38, 9),
+            DataType::Decimal256(76, 38),
+            DataType::Interval(IntervalUnit::MonthDayNano),
+            list(record(list(DataType::Utf8))),
+        ] {
+            assert!(checked(known.clone()).is_ok(), "{known}");
+        }
+        let text = || Box::new(DataType::Utf8);
+        for unknown in [
+            DataType::Null,
+            DataType::Utf8View,
+            DataType::FixedSizeBinary(0),
+            DataType::Decimal128(0, 0),
+            DataType::Dictionary(Box::new(DataType::Int32), text()),
+            DataType::ListView(Arc::new(Field::new("item", DataType::Utf8, true))),
+            DataType::Struct(Fields::empty()),
+            list(record(DataType::Null)),
+        ] {
+            let error = checked(unknown.clone()).unwrap_err();
+            assert_eq!(error.place().column.as_deref(), Some("x"), "{unknown}");
+        }
+        let many = (0..=COLUMNS).map(|column| Field::new(column.to_string(), DataType::Int64, true));
+        assert!(check(&Schema::new(many.collect::<Vec<_>>())).is_err());
+    }
+}
