@@ -25,8 +25,8 @@ struct State {
     largest: Option<usize>,
     /// The stream whose rows are due.
     turn: usize,
-    /// Messages of each stream that wait or are on their way.
-    waiting: Vec<usize>,
+    /// Of each stream the messages that wait or are on their way, and their bytes.
+    waiting: Vec<(usize, usize)>,
 }
 
 /// Room for a message, given back when it is dropped.
@@ -39,7 +39,7 @@ pub(super) struct Room {
 
 impl ReadAhead {
     pub(super) fn new(budget: usize, streams: usize) -> Arc<Self> {
-        let state = State { used: 0, fetching: 0, largest: None, turn: 0, waiting: vec![0; streams] };
+        let state = State { used: 0, fetching: 0, largest: None, turn: 0, waiting: vec![(0, 0); streams] };
         Arc::new(Self { budget, state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -71,13 +71,16 @@ impl ReadAhead {
 impl State {
     fn take(&mut self, stream: usize, budget: usize) -> Option<usize> {
         let bytes = self.largest.unwrap_or(LARGEST.min(budget));
-        let is_due = self.turn == stream && self.waiting[stream] == 0;
-        if !is_due && (self.fetching >= FETCHES || self.used.saturating_add(bytes) > budget) {
+        let (messages, own) = self.waiting[stream];
+        let is_due = self.turn == stream && messages == 0;
+        // A stream that is far ahead leaves the processor to those that lag behind.
+        let is_ahead = messages > 0 && own.saturating_add(bytes) > budget / self.waiting.len();
+        if is_ahead || !is_due && (self.fetching >= FETCHES || self.used.saturating_add(bytes) > budget) {
             return None;
         }
         self.used += bytes;
         self.fetching += 1;
-        self.waiting[stream] += 1;
+        self.waiting[stream] = (messages + 1, own + bytes);
         Some(bytes)
     }
 }
@@ -87,6 +90,8 @@ impl Room {
     pub(super) fn fit(&mut self, bytes: usize) {
         let mut state = self.read_ahead.state();
         state.used = state.used - self.bytes + bytes;
+        let (_, own) = &mut state.waiting[self.stream];
+        *own = *own - self.bytes + bytes;
         state.largest = state.largest.max(Some(bytes));
         state.fetching -= usize::from(self.fetching);
         self.fetching = false;
@@ -101,7 +106,8 @@ impl Drop for Room {
         let mut state = self.read_ahead.state();
         state.used -= self.bytes;
         state.fetching -= usize::from(self.fetching);
-        state.waiting[self.stream] -= 1;
+        let (messages, own) = &mut state.waiting[self.stream];
+        (*messages, *own) = (*messages - 1, *own - self.bytes);
         drop(state);
         self.read_ahead.changed.notify_waiters();
     }
