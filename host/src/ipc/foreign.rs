@@ -69,7 +69,7 @@ mod tests {
     use arrow_array::builder::{Int64Builder, ListBuilder};
     use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
     use arrow_ipc::CompressionType;
-    use arrow_ipc::writer::{CompressionContext, DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
+    use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
     use std::sync::Arc;
 
     fn batch() -> RecordBatch {
@@ -89,7 +89,7 @@ mod tests {
     fn message(batch: &RecordBatch, compression: Option<CompressionType>) -> Vec<u8> {
         let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
         let mut tracker = DictionaryTracker::new(false);
-        let mut context = CompressionContext::default();
+        let mut context = IpcWriteContext::default();
         let encoded = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context);
         let mut bytes = Vec::new();
         write_message(&mut bytes, encoded.unwrap().1, &options).unwrap();
