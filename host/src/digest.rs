@@ -1,7 +1,53 @@
 //! Digests by which files are known: `sha256:` and 64 hexadecimal digits.
 
 use sha2::{Digest, Sha256};
-use std::io::{Result, Write};
+use std::io::{Read, Result, Write};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Counts and checks what is written through it, against accidents: `xxh3:` and 16 hexadecimal digits.
+pub(crate) struct Checksum<W> {
+    inner: W,
+    hash: Xxh3,
+    bytes: u64,
+}
+
+impl<W> Checksum<W> {
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, hash: Xxh3::new(), bytes: 0 }
+    }
+
+    /// What was written to, how many bytes were, and their checksum.
+    pub(crate) fn finish(self) -> (W, u64, String) {
+        (self.inner, self.bytes, format!("xxh3:{:016x}", self.hash.digest()))
+    }
+}
+
+impl Checksum<std::io::Sink> {
+    /// The checksum of all that can be read.
+    pub(crate) fn of(mut reader: impl Read) -> Result<String> {
+        let mut checksum = Self::new(std::io::sink());
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(checksum.finish().2),
+                read => checksum.write_all(&buffer[..read])?,
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Checksum<W> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.inner.flush()
+    }
+}
 
 /// The digest of some bytes.
 pub(crate) fn digest(bytes: &[u8]) -> String {

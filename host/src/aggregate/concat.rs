@@ -3,6 +3,7 @@
 use super::encode::Encoders;
 use super::part::{Format, Part};
 use super::route::{Routed, Router};
+use super::segment::{Segment, SegmentLog, restore};
 use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
 use crate::contract::check_part_names;
@@ -16,32 +17,48 @@ use std::sync::Arc;
 pub struct ConcatOptions {
     /// The files and their layout.
     pub format: Format,
-    /// Rows of a file.
-    pub file_rows: usize,
+    /// Rows of all parts together after which each part begins a new file.
+    pub file_rows: u64,
+    /// Bytes of their values after which each part begins a new file.
+    pub file_bytes: u64,
     /// Threads that encode.
     pub threads: usize,
     /// Bytes of memory past which parts spill.
     pub memory: usize,
     /// The directory of spill files.
     pub scratch: PathBuf,
+    /// Where it is recorded which files are complete, so that a run that is killed can go on behind them.
+    pub log: Option<PathBuf>,
+    /// Ends the writing early.
+    pub stop: Stop,
 }
 
 impl ConcatOptions {
     /// The defaults, with spill files in `scratch` and no bound on memory.
     pub fn new(scratch: impl Into<PathBuf>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = (cores / 2).max(1);
-        Self { format: Format::default(), file_rows: 8_388_608, threads, memory: usize::MAX, scratch: scratch.into() }
+        Self {
+            format: Format::default(),
+            file_rows: 8 << 20,
+            file_bytes: 1 << 30,
+            threads: (cores / 2).max(1),
+            memory: usize::MAX,
+            scratch: scratch.into(),
+            log: None,
+            stop: Stop::default(),
+        }
     }
 
     fn check(&self) -> Result<()> {
         let group_rows = match &self.format {
-            Format::Parquet(options) => options.row_group_rows,
+            Format::Parquet(options) => options.row_group_rows as u64,
             Format::Arrow => 1,
         };
-        for (name, rows) in [("file_rows", self.file_rows), ("row_group_rows", group_rows)] {
-            if rows == 0 {
-                return Err(Error::usage(format!("`{name}` is 0")).hint("give at least 1 row"));
+        for (name, number) in
+            [("file_rows", self.file_rows), ("file_bytes", self.file_bytes), ("row_group_rows", group_rows)]
+        {
+            if number == 0 {
+                return Err(Error::usage(format!("`{name}` is 0")).hint("give at least 1"));
             }
         }
         Ok(())
@@ -53,44 +70,114 @@ pub struct Concat {
     router: Router,
     parts: Vec<Part>,
     encoders: Encoders,
-    memory: usize,
-    scratch: PathBuf,
+    options: ConcatOptions,
+    log: Option<SegmentLog>,
+    open: Open,
+    /// Of segments that are complete.
+    spilled_bytes: u64,
     peak_memory: usize,
 }
 
+/// The open segment.
+#[derive(Default)]
+struct Open {
+    /// Its first row.
+    start: u64,
+    rows: u64,
+    /// Of their values.
+    bytes: u64,
+    /// The files that each part had before it.
+    files: Vec<usize>,
+}
+
 impl Concat {
-    /// Creates a directory in `dataset` for each of the parts, whose position is their id, for rows of the logical `schema`.
+    /// Creates a directory in `dataset` for each of the parts, whose position is their id, for rows of the logical `schema`; or goes on
+    /// with the dataset that the log tells of.
     ///
     /// # Errors
-    /// Where a part cannot have its name, an option is out of bounds, or a file cannot be created.
+    /// Where a part cannot have its name, an option is out of bounds, a file cannot be created, or one that the log tells of has changed.
     pub fn create(dataset: &Path, schema: &SchemaRef, parts: &[String], options: &ConcatOptions) -> Result<Self> {
         options.check()?;
         options.format.check(schema)?;
         check_part_names(parts)?;
+        let (log, segments) = options.log.as_deref().map(SegmentLog::open).transpose()?.unzip();
+        let segments: Vec<Segment> = segments.unwrap_or_default();
+        if log.is_some() {
+            restore(dataset, parts, &segments)?;
+        }
         let create = |(id, name): (usize, &String)| {
-            Part::create(id, name, dataset, Arc::clone(schema), &options.format, options.file_rows)
+            let written = segments.iter().filter_map(|segment| segment.files.get(id)).flatten().cloned().collect();
+            Part::create(id, name, dataset, Arc::clone(schema), &options.format, written, log.is_some())
         };
         let threads = if matches!(options.format, Format::Arrow) { 0 } else { options.threads.max(1) };
-        Ok(Self {
+        let mut concat = Self {
             router: Router::new(Arc::clone(schema), parts.len()),
             parts: parts.iter().enumerate().map(create).collect::<Result<_>>()?,
             encoders: Encoders::start(threads)?,
-            memory: options.memory,
-            scratch: options.scratch.clone(),
+            options: options.clone(),
+            log,
+            open: Open::default(),
+            spilled_bytes: segments.iter().map(|segment| segment.spilled_bytes).sum(),
             peak_memory: 0,
-        })
+        };
+        concat.begin(segments.last().map_or(0, |segment| segment.rows.1));
+        Ok(concat)
+    }
+
+    fn begin(&mut self, start: u64) {
+        let files = self.parts.iter().map(|part| part.written().len()).collect();
+        self.open = Open { start, files, ..Open::default() };
+    }
+
+    /// How many of the next rows the open segment takes.
+    fn room(&self, routed: &Routed) -> usize {
+        let rows = usize::try_from(self.options.file_rows - self.open.rows).unwrap_or(usize::MAX).min(routed.rows);
+        let bytes = self.options.file_bytes.saturating_sub(self.open.bytes);
+        if routed.bytes < bytes { rows } else { rows.min(routed.rows_of(bytes)) }
+    }
+
+    fn write(&mut self, routed: Routed) -> Result<()> {
+        self.open.rows += routed.rows as u64;
+        self.open.bytes += routed.bytes;
+        for (part, batch) in routed.parts {
+            self.parts[part].push(batch, &mut self.encoders)?;
+            self.govern()?;
+        }
+        if self.open.rows < self.options.file_rows && self.open.bytes < self.options.file_bytes {
+            return Ok(());
+        }
+        self.end_segment(&self.options.stop.clone())
+    }
+
+    /// Completes the files of the open segment, records it, and begins the next one.
+    fn end_segment(&mut self, stop: &Stop) -> Result<()> {
+        // parts that did not spill first: their memory is free when the others come back
+        let mut order: Vec<usize> = (0..self.parts.len()).collect();
+        order.sort_by_key(|&part| self.parts[part].spills());
+        let mut spilled_bytes = 0;
+        for part in order {
+            spilled_bytes += self.parts[part].end_segment(&mut self.encoders, stop)?;
+        }
+        self.spilled_bytes += spilled_bytes;
+        let end = self.open.start + self.open.rows;
+        if let Some(log) = &mut self.log {
+            let new = self.parts.iter().zip(&self.open.files).map(|(part, before)| part.written()[*before..].to_vec());
+            log.append(&Segment { rows: (self.open.start, end), files: new.collect(), spilled_bytes })?;
+        }
+        self.begin(end);
+        Ok(())
     }
 
     /// Sees to it that the parts stay near the budget.
     fn govern(&mut self) -> Result<()> {
-        if self.measure() <= self.memory || self.next_to_spill().is_none() {
+        if self.measure() <= self.options.memory || self.next_to_spill().is_none() {
             return Ok(());
         }
         for part in &mut self.parts {
             part.drain(&mut self.encoders)?;
         }
         match self.next_to_spill() {
-            Some(part) if self.measure() > self.memory => self.parts[part].spill(&self.scratch),
+            Some(part) if self.measure() > self.options.memory => self.parts[part].spill(&self.options.scratch),
             _ => Ok(()),
         }
     }
@@ -109,32 +196,32 @@ impl Concat {
 impl Aggregate for Concat {
     type Prepare = Router;
 
+    fn start(&self) -> u64 {
+        self.open.start
+    }
+
     fn preparation(&self) -> Router {
         self.router.clone()
     }
 
-    fn push(&mut self, Routed(rows): Routed) -> Result<()> {
-        for (part, batch) in rows {
-            self.parts[part].push(batch, &mut self.encoders)?;
-            self.govern()?;
+    fn push(&mut self, mut routed: Routed) -> Result<()> {
+        while routed.rows > 0 {
+            let rest = match self.room(&routed) {
+                room if room < routed.rows => routed.split_off(room),
+                _ => return self.write(routed),
+            };
+            self.write(routed)?;
+            routed = rest;
         }
         Ok(())
     }
 
     fn finish(mut self, stop: &Stop) -> Result<Summary> {
-        // parts that did not spill first: their memory is free when the others come back
-        let mut order: Vec<usize> = (0..self.parts.len()).collect();
-        order.sort_by_key(|&part| self.parts[part].spills());
-        let mut summary = Summary::default();
-        let mut parts = Vec::new();
-        for part in order {
-            let (written, spilled) = self.parts[part].finish(&mut self.encoders, stop)?;
-            parts.push((part, written));
-            summary.spilled_bytes += spilled;
+        if self.open.rows > 0 {
+            self.end_segment(stop)?;
         }
-        parts.sort_by_key(|(part, _)| *part);
-        summary.parts = parts.into_iter().map(|(_, written)| written).collect();
-        summary.peak_memory = self.peak_memory;
-        Ok(summary)
+        let (spilled_bytes, peak_memory) = (self.spilled_bytes, self.peak_memory);
+        let parts = self.parts.into_iter().map(|part| part.finish(&mut self.encoders)).collect::<Result<_>>()?;
+        Ok(Summary { parts, spilled_bytes, peak_memory })
     }
 }

@@ -14,8 +14,8 @@ mod list;
 mod parquet_file;
 mod part;
 mod route;
+mod segment;
 mod spill;
-mod staging;
 mod storable;
 #[cfg(test)]
 mod tests;
@@ -26,11 +26,11 @@ pub use list::{List, Tagged, Tagger};
 pub use parquet_file::{Compression, ParquetOptions};
 pub use part::Format;
 pub use route::{Routed, Router};
-pub use staging::Staging;
+pub use segment::SEGMENTS;
 
 use crate::{Result, Stop};
 use arrow_array::{RecordBatch, UInt8Array};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The half of an aggregator that the workers share: it readies batches in parallel.
 pub trait Prepare: Clone + Send + Sync {
@@ -48,6 +48,11 @@ pub trait Prepare: Clone + Send + Sync {
 pub trait Aggregate: Send {
     /// The half that the workers share.
     type Prepare: Prepare;
+
+    /// Rows of the source that an earlier run has brought to their end: those behind them are to be pushed.
+    fn start(&self) -> u64 {
+        0
+    }
 
     /// Gives the workers their half.
     fn preparation(&self) -> Self::Prepare;
@@ -88,7 +93,7 @@ pub struct PartSummary {
 }
 
 /// One file of a dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSummary {
     /// Its path in the dataset, with `/` between the names.
     pub path: String,
@@ -96,4 +101,6 @@ pub struct FileSummary {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+    /// `xxh3:` and the checksum of its bytes.
+    pub checksum: String,
 }

@@ -5,6 +5,7 @@ use super::chunk::{CHUNK_ROWS, Chunk};
 use super::encode::{Closing, ColumnEncoder, Encoders, Load, Ticket};
 use super::part::{Files, Place, cannot_write, create_file};
 use super::storable::storable;
+use crate::digest::Checksum;
 use crate::{Error, Result};
 use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -64,12 +65,11 @@ pub(super) struct ParquetPart {
     file: Option<OpenFile>,
     group: Group,
     closing: Option<(Closing, usize)>,
-    files: Vec<FileSummary>,
 }
 
 struct OpenFile {
     path: PathBuf,
-    writer: SerializedFileWriter<BufWriter<File>>,
+    writer: SerializedFileWriter<BufWriter<Checksum<File>>>,
     factory: ArrowRowGroupWriterFactory,
     groups: usize,
     rows: usize,
@@ -91,17 +91,15 @@ impl Group {
 }
 
 impl ParquetPart {
-    /// Creates the first file for rows of the logical `schema`; a part without rows has one too.
-    pub(super) fn create(part: usize, place: Place, schema: SchemaRef, options: &ParquetOptions) -> Result<Self> {
+    /// The files to come, for rows of the logical `schema`.
+    pub(super) fn new(part: usize, place: Place, schema: SchemaRef, options: &ParquetOptions) -> Self {
         let (options, group, schema) = (options.clone(), Group::default(), storable(&schema));
-        let mut this = Self { part, place, options, schema, file: None, group, closing: None, files: Vec::new() };
-        this.file = Some(this.open_file()?);
-        Ok(this)
+        Self { part, place, options, schema, file: None, group, closing: None }
     }
 
     fn open_file(&self) -> Result<OpenFile> {
-        let path = self.place.path(self.files.len());
-        let target = BufWriter::new(create_file(&path)?);
+        let path = self.place.path();
+        let target = BufWriter::new(Checksum::new(create_file(&path)?));
         let properties = properties(self.options.compression);
         let (writer, factory) = ArrowWriter::try_new(target, Arc::clone(&self.schema), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
@@ -129,16 +127,6 @@ impl ParquetPart {
         group.close().map_err(|error| cannot_write(&file.path, error))?;
         Ok(())
     }
-
-    fn end_file(&mut self, encoders: &mut Encoders) -> Result<()> {
-        self.end_group(encoders)?;
-        self.collect(encoders)?;
-        let Some(mut file) = self.file.take() else { return Ok(()) };
-        file.writer.finish().map_err(|error| cannot_write(&file.path, error))?;
-        let bytes = file.writer.bytes_written() as u64;
-        self.files.push(FileSummary { path: self.place.relative(self.files.len()), rows: file.rows as u64, bytes });
-        Ok(())
-    }
 }
 
 impl Files for ParquetPart {
@@ -153,11 +141,7 @@ impl Files for ParquetPart {
         if self.group.rows >= self.options.row_group_rows || self.group.load.encoded >= self.options.row_group_bytes {
             self.end_group(encoders)?;
         }
-        if self.file.as_ref().is_some_and(|file| file.rows >= self.place.file_rows) {
-            self.end_file(encoders)?;
-        }
-        let file_rows = self.file.as_ref().map_or(0, |file| file.rows);
-        Ok(CHUNK_ROWS.min(self.options.row_group_rows - self.group.rows).min(self.place.file_rows - file_rows))
+        Ok(CHUNK_ROWS.min(self.options.row_group_rows - self.group.rows))
     }
 
     fn write(&mut self, chunk: Chunk, encoders: &mut Encoders) -> Result<()> {
@@ -184,9 +168,15 @@ impl Files for ParquetPart {
         self.collect(encoders)
     }
 
-    fn finish(&mut self, encoders: &mut Encoders) -> Result<Vec<FileSummary>> {
-        self.end_file(encoders)?;
-        Ok(std::mem::take(&mut self.files))
+    fn end_file(&mut self, encoders: &mut Encoders) -> Result<FileSummary> {
+        self.end_group(encoders)?;
+        self.collect(encoders)?;
+        let OpenFile { path, writer, rows, .. } = match self.file.take() {
+            Some(file) => file,
+            None => self.open_file()?,
+        };
+        let target = writer.into_inner().map_err(|error| cannot_write(&path, error))?;
+        self.place.end(&path, rows, target)
     }
 }
 

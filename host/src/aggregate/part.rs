@@ -7,10 +7,12 @@ use super::parquet_file::{ParquetOptions, ParquetPart};
 use super::spill::Spill;
 use super::storable;
 use super::{FileSummary, PartSummary};
-use crate::{Error, Result, Stop};
+use crate::digest::Checksum;
+use crate::{Error, Result, Stop, durable};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,29 +49,47 @@ pub(super) struct Place {
     pub(super) dataset: PathBuf,
     pub(super) name: String,
     pub(super) extension: &'static str,
-    pub(super) file_rows: usize,
+    /// The number of the file that is written, or will be.
+    pub(super) file: usize,
+    /// Whether files are made safe on disk once they are complete.
+    pub(super) durable: bool,
 }
 
 impl Place {
-    /// The path of a file in the dataset.
-    pub(super) fn relative(&self, file: usize) -> String {
-        format!("{}/part-{file:05}.{}", self.name, self.extension)
+    /// The path of the file in the dataset.
+    fn relative(&self) -> String {
+        format!("{}/part-{:05}.{}", self.name, self.file, self.extension)
     }
 
-    /// The path of a file.
-    pub(super) fn path(&self, file: usize) -> PathBuf {
-        self.dataset.join(self.relative(file))
+    /// The path of the file.
+    pub(super) fn path(&self) -> PathBuf {
+        self.dataset.join(self.relative())
+    }
+
+    /// Ends the file, and goes on to the next one.
+    pub(super) fn end(&mut self, path: &Path, rows: usize, target: BufWriter<Checksum<File>>) -> Result<FileSummary> {
+        let target = target.into_inner().map_err(|error| cannot_write(path, error.into_error()))?;
+        let (file, bytes, checksum) = target.finish();
+        if self.durable {
+            file.sync_all().map_err(|error| cannot_write(path, error))?;
+        }
+        let summary = FileSummary { path: self.relative(), rows: rows as u64, bytes, checksum };
+        self.file += 1;
+        Ok(summary)
     }
 }
 
 /// One part of a dataset.
 pub(super) struct Part {
-    name: String,
     schema: SchemaRef,
     pending: Pending,
-    rows: u64,
+    /// Whether there are rows of the open segment.
+    begun: bool,
     files: Box<dyn Files>,
     spill: Option<Spill>,
+    directory: PathBuf,
+    durable: bool,
+    summary: PartSummary,
 }
 
 /// The files of one part, whatever their format.
@@ -86,35 +106,39 @@ pub(super) trait Files: Send {
     /// Waits for all that is being encoded, and writes what can be written.
     fn drain(&mut self, encoders: &mut Encoders) -> Result<()>;
 
-    /// Writes what is left.
-    fn finish(&mut self, encoders: &mut Encoders) -> Result<Vec<FileSummary>>;
+    /// Writes what is left, and completes the file, which without rows has only the schema.
+    fn end_file(&mut self, encoders: &mut Encoders) -> Result<FileSummary>;
 }
 
 impl Part {
-    /// Creates the directory and the first file of a part.
+    /// Creates the directory of a part, some of whose files may be there already.
     pub(super) fn create(
         id: usize,
         name: &str,
         dataset: &Path,
         schema: SchemaRef,
         format: &Format,
-        file_rows: usize,
+        written: Vec<FileSummary>,
+        durable: bool,
     ) -> Result<Self> {
         let directory = dataset.join(name);
         std::fs::create_dir_all(&directory).map_err(|error| cannot_write(&directory, error))?;
-        let place = |extension| Place { dataset: dataset.to_owned(), name: name.to_owned(), extension, file_rows };
+        let (dataset, file) = (dataset.to_owned(), written.len());
+        let place = |extension| Place { dataset, name: name.to_owned(), extension, file, durable };
         let files: Box<dyn Files> = match format {
-            Format::Parquet(options) => {
-                Box::new(ParquetPart::create(id, place("parquet"), Arc::clone(&schema), options)?)
-            }
-            Format::Arrow => Box::new(ArrowPart::create(place("arrow"), Arc::clone(&schema))?),
+            Format::Parquet(options) => Box::new(ParquetPart::new(id, place("parquet"), Arc::clone(&schema), options)),
+            Format::Arrow => Box::new(ArrowPart::new(place("arrow"), Arc::clone(&schema))),
         };
-        Ok(Self { name: name.to_owned(), schema, pending: Pending::default(), rows: 0, files, spill: None })
+        let rows = written.iter().map(|file| file.rows).sum();
+        let summary = PartSummary { name: name.to_owned(), rows, files: written };
+        let pending = Pending::default();
+        Ok(Self { schema, pending, begun: false, files, spill: None, directory, durable, summary })
     }
 
     /// Takes the next rows, and sends the whole chunks on.
     pub(super) fn push(&mut self, batch: RecordBatch, encoders: &mut Encoders) -> Result<()> {
-        self.rows += batch.num_rows() as u64;
+        self.summary.rows += batch.num_rows() as u64;
+        self.begun |= batch.num_rows() > 0;
         self.pending.push(batch);
         match &mut self.spill {
             Some(spill) => {
@@ -127,7 +151,7 @@ impl Part {
         }
     }
 
-    /// From now on, keeps rows on disk until the end.
+    /// From now on, keeps rows on disk until the end of the segment.
     pub(super) fn spill(&mut self, scratch: &Path) -> Result<()> {
         self.spill = Some(Spill::create(scratch, &self.schema)?);
         Ok(())
@@ -148,8 +172,8 @@ impl Part {
         self.files.drain(encoders)
     }
 
-    /// Reads back what was spilled, writes what is left, and tells how many bytes had been spilled.
-    pub(super) fn finish(&mut self, encoders: &mut Encoders, stop: &Stop) -> Result<(PartSummary, u64)> {
+    /// Ends the segment: reads back what was spilled, writes what is left, and completes the file. Tells how many bytes had been spilled.
+    pub(super) fn end_segment(&mut self, encoders: &mut Encoders, stop: &Stop) -> Result<u64> {
         let mut spilled = 0;
         if let Some(spill) = self.spill.take() {
             let rest = std::mem::take(&mut self.pending);
@@ -164,8 +188,31 @@ impl Part {
         if self.pending.rows() > 0 {
             self.files.write(self.pending.take(CHUNK_ROWS), encoders)?;
         }
-        let files = self.files.finish(encoders)?;
-        Ok((PartSummary { name: self.name.clone(), rows: self.rows, files }, spilled))
+        if std::mem::take(&mut self.begun) {
+            self.end_file(encoders)?;
+        }
+        Ok(spilled)
+    }
+
+    fn end_file(&mut self, encoders: &mut Encoders) -> Result<()> {
+        self.summary.files.push(self.files.end_file(encoders)?);
+        if self.durable {
+            durable::sync_folder(&self.directory).map_err(|error| cannot_write(&self.directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// The files so far.
+    pub(super) fn written(&self) -> &[FileSummary] {
+        &self.summary.files
+    }
+
+    /// Ends the part, once its last segment has ended. Without rows it has a file too, which tells the schema.
+    pub(super) fn finish(mut self, encoders: &mut Encoders) -> Result<PartSummary> {
+        if self.summary.files.is_empty() {
+            self.end_file(encoders)?;
+        }
+        Ok(self.summary)
     }
 
     fn write_chunks(&mut self, encoders: &mut Encoders) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Routes rows to parts; done by the workers.
 
 use super::Prepare;
+use super::value_bytes::{running_bytes, value_bytes};
 use crate::{Error, Result};
 use arrow_array::{Array, BooleanArray, RecordBatch, UInt8Array};
 use arrow_buffer::BooleanBuffer;
@@ -15,7 +16,61 @@ pub struct Router {
 }
 
 /// The rows of one batch, by part.
-pub struct Routed(pub(super) Vec<(usize, RecordBatch)>);
+pub struct Routed {
+    /// For each part that has some.
+    pub(super) parts: Vec<(usize, RecordBatch)>,
+    /// All rows.
+    pub(super) rows: usize,
+    /// Bytes of their values.
+    pub(super) bytes: u64,
+    /// Each row's part, where there may be several.
+    ids: Option<UInt8Array>,
+}
+
+impl Routed {
+    /// Keeps the first `rows` rows and gives the others.
+    pub(super) fn split_off(&mut self, rows: usize) -> Self {
+        let ids = self.ids.as_ref();
+        let before = |part: usize, all: usize| match ids {
+            Some(ids) => ids.values()[..rows].iter().filter(|id| usize::from(**id) == part).count(),
+            None => rows.min(all),
+        };
+        let mut rest = Vec::new();
+        for (part, batch) in &mut self.parts {
+            let (kept, all) = (before(*part, batch.num_rows()), batch.num_rows());
+            rest.push((*part, batch.slice(kept, all - kept)));
+            *batch = batch.slice(0, kept);
+        }
+        let others = self.ids.as_ref().map(|ids| ids.slice(rows, self.rows - rows));
+        self.ids = self.ids.take().map(|ids| ids.slice(0, rows));
+        let rest = Self { bytes: weigh(&rest), parts: rest, rows: self.rows - rows, ids: others };
+        self.rows = rows;
+        self.bytes = weigh(&self.parts);
+        rest
+    }
+
+    /// With how many rows the values have so many bytes, or all rows where they have not.
+    pub(super) fn rows_of(&self, bytes: u64) -> usize {
+        let mut running: Vec<_> =
+            self.parts.iter().map(|(part, batch)| (*part, running_bytes(batch).into_iter())).collect();
+        let mut sums = vec![0; running.len()];
+        for row in 0..self.rows {
+            let part = self.ids.as_ref().map(|ids| usize::from(ids.value(row)));
+            let own = running.iter_mut().zip(&mut sums).find(|((id, _), _)| part.is_none_or(|part| part == *id));
+            if let Some(((_, bytes_so_far), sum)) = own {
+                *sum = bytes_so_far.next().unwrap_or(*sum);
+            }
+            if sums.iter().sum::<u64>() >= bytes {
+                return row + 1;
+            }
+        }
+        self.rows
+    }
+}
+
+fn weigh(parts: &[(usize, RecordBatch)]) -> u64 {
+    parts.iter().map(|(_, batch)| value_bytes(batch)).sum()
+}
 
 impl Router {
     /// A router of batches of the logical `schema` to `parts` parts.
@@ -35,7 +90,8 @@ impl Prepare for Router {
             Some(ids) if count < batch.num_rows() => Ok((part, rows_of(&batch, ids, part)?)),
             _ => Ok((part, batch.clone())),
         });
-        routed.collect::<Result<_>>().map(Routed)
+        let routed = routed.collect::<Result<Vec<_>>>()?;
+        Ok(Routed { rows: batch.num_rows(), bytes: weigh(&routed), ids: parts.cloned(), parts: routed })
     }
 }
 
@@ -108,8 +164,8 @@ mod tests {
     #[test]
     fn rows_keep_their_order_in_each_part() {
         let router = Router::new(batch().schema(), 3);
-        let Routed(routed) = router.prepare(batch(), Some(&vec![2, 0, 2].into())).unwrap();
-        let routed: Vec<_> = routed.iter().map(|(part, rows)| (*part, rows.column(0).to_data())).collect();
+        let Routed { parts, .. } = router.prepare(batch(), Some(&vec![2, 0, 2].into())).unwrap();
+        let routed: Vec<_> = parts.iter().map(|(part, rows)| (*part, rows.column(0).to_data())).collect();
         assert_eq!(routed, [(0, Int32Array::from(vec![11]).into()), (2, Int32Array::from(vec![10, 12]).into())]);
     }
 }

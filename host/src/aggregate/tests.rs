@@ -201,6 +201,73 @@ fn every_part_but_the_first_spills_under_a_tiny_budget() {
     assert!(spilling.summary.peak_memory > 0 && free.summary.peak_memory > 0);
 }
 
+/// Pushes the rows of a table from the first that a sink has not got yet, `until` a row, and drops the sink as a killed run would.
+fn push_and_die(dataset: &Path, options: &ConcatOptions, size: usize, until: usize) {
+    let mut sink = Concat::create(dataset, &table().schema(), &names(), options).unwrap();
+    let (table, parts, preparation) = (table(), parts(), sink.preparation());
+    let first = usize::try_from(sink.start()).unwrap();
+    for start in (first..until).step_by(size) {
+        let count = size.min(until - start);
+        let rows = preparation.prepare(table.slice(start, count), Some(&parts.slice(start, count))).unwrap();
+        sink.push(rows).unwrap();
+    }
+}
+
+#[test]
+fn a_dataset_whose_run_was_killed_goes_on_to_the_same_bytes() {
+    for format in
+        [Format::Arrow, Format::Parquet(ParquetOptions { row_group_rows: 3_000, ..ParquetOptions::default() })]
+    {
+        let layout = |options: &mut ConcatOptions| {
+            (options.file_rows, options.file_bytes) = (11_000, 1 << 20);
+            options.format = format.clone();
+        };
+        let expected = run(ROWS, 8192, Strings::Plain, layout);
+        assert!(expected.summary.parts[0].files.len() > 6);
+        let home = tempfile::tempdir().unwrap();
+        let mut options = ConcatOptions::new(home.path());
+        layout(&mut options);
+        options.log = Some(home.path().join("segments"));
+        let dataset = home.path().join("data");
+        for (size, until) in [(1_000, 5_000), (1_000, 24_000), (777, 24_500), (50_000, 51_000)] {
+            push_and_die(&dataset, &options, size, until);
+        }
+        let mut sink = Concat::create(&dataset, &table().schema(), &names(), &options).unwrap();
+        let first = usize::try_from(sink.start()).unwrap();
+        assert!((30_000..51_000).contains(&first), "{first}");
+        let (table, parts, preparation) = (table(), parts(), sink.preparation());
+        let rest = preparation.prepare(table.slice(first, ROWS - first), Some(&parts.slice(first, ROWS - first)));
+        sink.push(rest.unwrap()).unwrap();
+        let summary = sink.finish(&Stop::default()).unwrap();
+        assert_same(&expected, &Run { files: files(&dataset), summary }, "resumed");
+    }
+}
+
+#[test]
+fn a_recorded_file_that_has_changed_is_refused_and_named() {
+    let home = tempfile::tempdir().unwrap();
+    let mut options = ConcatOptions::new(home.path());
+    (options.file_rows, options.log) = (2_000, Some(home.path().join("segments")));
+    let dataset = home.path().join("data");
+    push_and_die(&dataset, &options, 1_000, 5_000);
+    let changed = dataset.join("train/part-00001.parquet");
+    let mut bytes = fs::read(&changed).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&changed, bytes).unwrap();
+    let error = Concat::create(&dataset, &table().schema(), &names(), &options).err().unwrap();
+    assert_eq!(error.place().file.as_deref(), Some(changed.as_path()));
+}
+
+#[test]
+fn files_end_at_the_same_rows_for_any_batches() {
+    let by_bytes = |options: &mut ConcatOptions| (options.file_rows, options.file_bytes) = (1 << 40, 500_000);
+    let expected = run(ROWS, 8192, Strings::Plain, by_bytes);
+    assert!(expected.summary.parts[0].files.len() > 5);
+    for (size, strings) in [(1_000, Strings::Dictionaries), (100_000, Strings::Mixed), (61, Strings::Plain)] {
+        assert_same(&expected, &run(ROWS, size, strings, by_bytes), &format!("batches of {size}"));
+    }
+}
+
 fn read_parquet(path: &Path) -> (SchemaRef, RecordBatch) {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
     assert_eq!(reader.metadata().file_metadata().created_by(), Some("wafermill version 0.1.0"));

@@ -1,17 +1,18 @@
 //! `apply`: a fitted model over another table.
 
 use super::arguments::ApplyArguments;
+use super::execute::{ALL, concat_options, options};
 use super::interrupt::context;
 use super::prepare::{model_store, open_table, plugins};
 use super::progress::Bar;
-use super::run::{ALL, concat_options, options, spare};
+use super::run::spare;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::time::Instant;
-use wafermill::Result;
-use wafermill::aggregate::{Concat, Staging};
+use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
 use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
 use wafermill::run::{Report, Run, Timing, restore};
+use wafermill::{Result, RunDirectory};
 
 /// Runs a fitted model over another table.
 pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
@@ -31,18 +32,18 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let mut plan = Plan::new(source.schema().clone(), definitions)?;
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
     spare(&arguments.out, source.as_ref(), &[store.root()])?;
-    let staging = Staging::create(&arguments.out, REPORT, arguments.resources.overwrite)?;
-    let options = options(&arguments.resources, manifest.folds, &staging, stop);
+    let directory = RunDirectory::create(&arguments.out, REPORT, arguments.overwrite)?;
+    let options = options(&arguments.resources, manifest.folds, &directory, stop);
     let timing = Timing::new(plan.definitions().len());
     let source = source.as_ref();
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
     let output = OutputSection { format: arguments.format, ..OutputSection::default() };
-    let concat = concat_options(&options, output.aggregate_format());
-    let aggregate = Concat::create(&staging.path(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
+    let concat = concat_options(&options, &output)?;
+    let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
     let applied = run.apply(&plan, aggregate)?;
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
-    write_report(&staging, &report)?;
-    staging.publish()?;
+    write_report(&directory, &report)?;
+    directory.publish()?;
     let json = arguments.resources.json;
     print_report(&report, &Shown { destination: &arguments.out, model: None, json, to_stderr: false })
 }

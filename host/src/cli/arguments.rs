@@ -24,6 +24,10 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Fit a pipeline and write the model only
     Fit(RunArguments),
+    /// Go on with a run that was interrupted
+    Resume(ResumeArguments),
+    /// Remove what an interrupted run left
+    Clean(CleanArguments),
     /// Run a fitted model over another table
     Apply(ApplyArguments),
     /// Show what a pipeline will do: its steps, passes and columns
@@ -48,13 +52,40 @@ pub(crate) struct RunArguments {
     /// The folder to write; it appears when it is complete [default: `path` in `[output]`, or the file's name with `-out`]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
-    /// Bytes that all passes over a table of BigQuery together may be billed for, such as `10GiB`
+    /// Bytes that reading BigQuery may be billed for, such as `10GiB`
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_bytes: Option<String>,
+    /// Read BigQuery over REST, which is slow
+    #[arg(long)]
+    pub(crate) no_storage_api: bool,
+    /// Read the first ROWS rows of the source only, for a try
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Replace the folder, if wafermill wrote it, and what an interrupted run left
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArguments {
+    /// The folder that the interrupted run was to write
+    pub(crate) destination: PathBuf,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
+}
+
+/// `clean`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanArguments {
+    /// The folder that the interrupted run was to write
+    pub(crate) destination: PathBuf,
 }
 
 /// `apply`.
@@ -67,6 +98,9 @@ pub(crate) struct ApplyArguments {
     /// The folder to write; it appears when it is complete
     #[arg(long)]
     pub(crate) out: PathBuf,
+    /// Replace the folder, if wafermill wrote it
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) table: SourceArguments,
     /// The format of the files to write: parquet or arrow
@@ -104,7 +138,7 @@ pub(crate) struct SourceArguments {
 }
 
 /// How a table of BigQuery is read.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "BigQuery")]
 pub(crate) struct BigQueryArguments {
     /// The columns to read, with commas between them; a field of a struct is `column.field` [default: all]
@@ -186,9 +220,6 @@ fn output_format(name: &str) -> Result<OutputFormat> {
 /// What a run may use. None of it changes a byte of what is written.
 #[derive(Debug, Args)]
 pub(crate) struct Resources {
-    /// Replace the folder, if wafermill wrote it
-    #[arg(long)]
-    pub(crate) overwrite: bool,
     /// Memory for what can spill to disk, such as `2GiB` [default: 70 % of what the machine or its cgroup has]
     #[arg(long, value_parser = parse_size)]
     pub(crate) memory: Option<usize>,

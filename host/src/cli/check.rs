@@ -1,9 +1,9 @@
 //! `plugin check`: the laws of the contract, checked on one plugin.
 
 use super::arguments::PluginCheckArguments;
+use super::execute::cores;
 use super::prepare::plugins;
 use super::print::{columns, print, print_json, thousands};
-use super::run::cores;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;

@@ -27,7 +27,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<()> {
         let mut fixes = String::new();
         let rows = findings.iter().map(|finding| {
             if let Some(fix) = &finding.fix {
-                fixes += &format!("\n\n{}: {}\nhint: {fix}", finding.check, finding.detail);
+                fixes += &format!("\n{}: {}\nhint: {fix}\n", finding.check, finding.detail);
             }
             let detail = if finding.fix.is_some() { "see below" } else { &finding.detail };
             vec![finding.check.to_owned(), word(finding.state).to_owned(), detail.to_owned()]

@@ -1,19 +1,22 @@
 //! `inspect`: the columns and fragments of a table.
 
-use super::arguments::InspectArguments;
+use super::arguments::{BigQueryArguments, InspectArguments};
 use super::interrupt::context;
 use super::prepare::open_table;
 use super::print::{columns, counted, print, print_json};
 use serde_json::json;
 use std::collections::BTreeMap;
 use wafermill::Result;
-use wafermill::memory::format_size;
+use wafermill::memory::{format_size, parse_size};
 use wafermill::pipeline::CsvSection;
 
 /// Prints what a table is.
 pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
-    let (table, bigquery) = (&arguments.table, &arguments.bigquery);
-    let source = open_table(&arguments.source, table, bigquery, &CsvSection::default(), BTreeMap::new(), context())?;
+    // What is too dear to read may be looked at.
+    let bigquery = BigQueryArguments { max_bytes: None, ..arguments.bigquery.clone() };
+    let most = arguments.bigquery.max_bytes.as_deref().map(parse_size).transpose()?;
+    let (table, csv) = (&arguments.table, CsvSection::default());
+    let source = open_table(&arguments.source, table, &bigquery, &csv, BTreeMap::new(), context())?;
     let (rows, bytes) = (source.estimated_rows(), source.estimated_bytes());
     let fields = source.schema().fields();
     let price = source.price();
@@ -30,12 +33,22 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
             &json!({ "rows": rows, "bytes": bytes, "dollars": dollars, "columns": columns, "fragments": fragments }),
         );
     }
-    let rows = rows.map_or_else(|| "an unknown number of rows".to_owned(), |rows| counted(rows, "row"));
-    let fragments = counted(source.fragments().len() as u64, "fragment");
-    let bytes = bytes.map_or_else(|| "an unknown size".to_owned(), format_size);
-    let mut head = format!("{rows}, {bytes}, {fragments}\n");
+    let mut head = vec![match rows {
+        None => "an unknown number of rows".to_owned(),
+        Some(rows) if bigquery.filter.is_some() => format!("{} before the filter", counted(rows, "row")),
+        Some(rows) => counted(rows, "row"),
+    }];
+    head.push(bytes.map_or_else(|| "an unknown size".to_owned(), format_size));
+    // What a query gives is known once it has run.
+    if price.is_none() || !source.fragments().is_empty() {
+        head.push(counted(source.fragments().len() as u64, "fragment"));
+    }
+    let mut head = head.join(", ") + "\n";
     if let Some(price) = price {
         head += &format!("{price}\n");
+    }
+    if let Some(most) = most.filter(|most| bytes.is_some_and(|bytes| bytes > *most as u64)) {
+        head += &format!("that is more than the {} that `--max-bytes` allows\n", format_size(most as u64));
     }
     let mut table = vec![["column", "type", "nulls"].map(str::to_owned).to_vec()];
     for field in fields {

@@ -3,7 +3,9 @@
 mod apply;
 mod arguments;
 mod check;
+mod clean;
 mod doctor;
+mod execute;
 mod inspect;
 mod interrupt;
 mod model;
@@ -12,6 +14,7 @@ mod plugin;
 mod prepare;
 mod print;
 mod progress;
+mod resume;
 mod run;
 mod summary;
 
@@ -52,6 +55,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Fit(arguments) => run::fit(&arguments),
+        Command::Resume(arguments) => resume::resume(&arguments),
+        Command::Clean(arguments) => clean::clean(&arguments),
         Command::Apply(arguments) => apply::apply(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

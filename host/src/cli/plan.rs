@@ -1,16 +1,21 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
-use super::prepare::{Ready, check_output, prepare};
+use super::interrupt;
+use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
 use wafermill::contract::Read;
-use wafermill::pipeline::{Entry, Plan, Step};
+use wafermill::pipeline::{Entry, Plan, Step, load};
+use wafermill::run::Overrides;
 
 /// Prints the plan of a pipeline.
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
-    let Ready { document, source, plan, .. } = prepare(&arguments.pipeline, &arguments.plugins, None)?;
+    let document = load(&arguments.pipeline)?;
+    let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+        open_document_source(&document, &Overrides::default(), None, context)
+    })?;
     check_output(&document, &plan)?;
     if arguments.json {
         return print_json(&to_json(&plan));

@@ -1,17 +1,19 @@
 //! What commands open before they begin: pipelines, sources, plugins and models.
 
 use super::arguments::{BigQueryArguments, PluginFolder, SourceArguments};
-use super::interrupt;
 use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use wafermill::memory::parse_size;
 use wafermill::model::{MANIFEST, ModelStore};
-use wafermill::pipeline::{AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, StepDefinition, load};
+use wafermill::pipeline::{
+    AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
+};
+use wafermill::run::Overrides;
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
-use wafermill::source::{self, Context, CsvOptions, Source};
+use wafermill::source::{self, Context, CsvOptions, Limit, Source};
 use wafermill::{Error, ErrorKind, Result, Stop};
 
 /// The model's folder within that of a dataset.
@@ -19,29 +21,50 @@ pub(super) const MODEL: &str = "model";
 
 /// A pipeline that is ready to run.
 pub(super) struct Ready {
-    pub(super) document: Document,
     pub(super) source: Box<dyn Source>,
     pub(super) plan: Plan,
     pub(super) stop: Stop,
 }
 
-/// Loads a pipeline file, opens its source and plans its steps.
-///
-/// `max_bytes` goes before what the file says.
-pub(super) fn prepare(pipeline: &Path, folder: &PluginFolder, max_bytes: Option<&str>) -> Result<Ready> {
-    let mut document = load(pipeline)?;
-    if let Some(max_bytes) = max_bytes {
-        document.pipeline.source.bigquery.max_bytes = Some(max_bytes.to_owned());
-    }
-    let context = interrupt::context();
+/// Opens the source of a pipeline and plans its steps.
+pub(super) fn prepare(
+    document: &Document,
+    folder: &PluginFolder,
+    context: Context,
+    open: impl FnOnce(Context) -> Result<Box<dyn Source>>,
+) -> Result<Ready> {
     let stop = context.stop.clone();
     let locate = |error: Error| document.locate(error);
     let plugins = plugins(folder, &document.pipeline.limits).map_err(locate)?;
-    let source = open_source(&document, context).map_err(locate)?;
-    let definitions = StepDefinition::of(&document, &plugins)?;
+    let source = open(context).map_err(locate)?;
+    let definitions = StepDefinition::of(document, &plugins)?;
     let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
     stop.check()?;
-    Ok(Ready { document, source, plan, stop })
+    Ok(Ready { source, plan, stop })
+}
+
+/// Opens the source that a pipeline states, but for what goes before it; a table of BigQuery in the state of a time, where one is given.
+pub(super) fn open_document_source(
+    document: &Document,
+    overrides: &Overrides,
+    snapshot: Option<&str>,
+    context: Context,
+) -> Result<Box<dyn Source>> {
+    let mut section = document.pipeline.source.clone();
+    if let Some(max_bytes) = &overrides.max_bytes {
+        section.bigquery.max_bytes = Some(max_bytes.clone());
+    }
+    if overrides.no_storage_api {
+        section.bigquery.storage_api = Some(false);
+    }
+    if let Some(snapshot) = snapshot {
+        section.bigquery.snapshot = Some(snapshot.to_owned());
+    }
+    let source = open_source(&section, document.folder(), context)?;
+    Ok(match overrides.limit {
+        None => source,
+        Some(rows) => Box::new(Limit::new(source, rows)),
+    })
 }
 
 /// Checks that the output can hold the columns that are known by now.
@@ -53,16 +76,15 @@ pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
     }
 }
 
-fn open_source(document: &Document, context: Context) -> Result<Box<dyn Source>> {
-    let section = &document.pipeline.source;
+fn open_source(section: &SourceSection, folder: &Path, context: Context) -> Result<Box<dyn Source>> {
     let path = match (&section.path, &section.table, &section.query) {
-        (Some(path), None, None) => document.folder().join(path),
+        (Some(path), None, None) => folder.join(path),
         (None, Some(table), None) => {
             let table = table.parse().map_err(|error: Error| error.at("/source/table"))?;
-            return bigquery::open(Subject::Table(table), section.bigquery.options(document.folder())?, context);
+            return bigquery::open(Subject::Table(table), section.bigquery.options(folder)?, context);
         }
         (None, None, Some(query)) => {
-            let options = section.bigquery.options(document.folder())?;
+            let options = section.bigquery.options(folder)?;
             if !options.columns.is_empty() || options.filter.is_some() || options.snapshot.is_some() {
                 let error = Error::usage("a query states its columns, its filter and its snapshot itself");
                 return Err(error.at("/source/bigquery").hint("write them into the query"));

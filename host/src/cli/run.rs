@@ -1,132 +1,63 @@
 //! `run` and `fit`: a pipeline over its source.
 
-use super::arguments::{Resources, RunArguments};
-use super::prepare::{MODEL, Ready, check_output, prepare};
-use super::progress::Bar;
-use super::summary::{REPORT, Shown, print_report, write_report};
+use super::arguments::RunArguments;
+use super::execute::{Execution, execute, part_names};
+use super::interrupt;
+use super::prepare::{Ready, check_output, open_document_source, prepare};
+use super::summary::REPORT;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-use wafermill::aggregate::{Concat, ConcatOptions, Format, List, Staging};
-use wafermill::memory::default_budget;
-use wafermill::model::{MANIFEST, Manifest, ModelStore};
-use wafermill::pipeline::{AggregateKind, Document, Plan};
-use wafermill::run::{BATCH_ROWS, Report, Run, RunOptions, Timing};
+use wafermill::memory::parse_size;
+use wafermill::model::MANIFEST;
+use wafermill::pipeline::{Document, load};
+use wafermill::run::{Goal, Overrides, Record};
 use wafermill::source::Source;
-use wafermill::{Error, Result, Stop};
-
-/// The part of a table without a split.
-pub(super) const ALL: &str = "all";
-
-pub(super) fn options(resources: &Resources, folds: u8, staging: &Staging, stop: Stop) -> RunOptions {
-    RunOptions {
-        workers: resources.workers.map_or_else(cores, usize::from),
-        batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
-        memory: resources.memory.unwrap_or_else(default_budget),
-        scratch: staging.scratch().to_owned(),
-        folds,
-        stop,
-    }
-}
-
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
+use wafermill::{Error, Result, RunDirectory};
 
 /// Fits a pipeline and writes its model and a dataset.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {
-    let Ready { document, source, plan, stop } = prepared(arguments)?;
-    run_prepared(arguments, &document, source.as_ref(), plan, stop).map_err(|error| document.locate(error))
-}
-
-fn prepared(arguments: &RunArguments) -> Result<Ready> {
-    prepare(&arguments.pipeline, &arguments.plugins, arguments.max_bytes.as_deref())
-}
-
-fn run_prepared(
-    arguments: &RunArguments,
-    document: &Document,
-    source: &dyn Source,
-    mut plan: Plan,
-    stop: Stop,
-) -> Result<()> {
-    let start = Instant::now();
-    let parts = part_names(&plan)?;
-    check_output(document, &plan)?;
-    let destination = destination(document, arguments.out.as_deref());
-    spare(&destination, source, &[document.path()])?;
-    let staging = Staging::create(&destination, REPORT, arguments.resources.overwrite)?;
-    let store = ModelStore::new(make(&staging.path().join(MODEL))?);
-    let options = options(&arguments.resources, document.pipeline.folds, &staging, stop);
-    let timing = Timing::new(plan.definitions().len());
-    let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
-    let fit = run.fit(&mut plan)?;
-    Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
-    let output = &document.pipeline.output;
-    let schema = plan.layout().schema();
-    let list = output.aggregate == AggregateKind::List;
-    let applied = if list {
-        let split = plan.steps().first().is_some_and(|step| step.is_split());
-        run.apply(&plan, List::start(std::io::stdout(), &schema, &parts, split)?)?
-    } else {
-        let mut concat = concat_options(&options, output.aggregate_format());
-        concat.file_rows = output.file_rows;
-        run.apply(&plan, Concat::create(&staging.path(), &schema, &parts, &concat)?)?
-    };
-    let report = Report::of(source, &plan, &timing, Some(fit), Some(applied), start.elapsed());
-    write_report(&staging, &report)?;
-    staging.publish()?;
-    let json = arguments.resources.json;
-    print_report(&report, &Shown { destination: &destination, model: Some(MODEL), json, to_stderr: list })
+    begin(arguments, Goal::Run, REPORT)
 }
 
 /// Fits a pipeline and writes its model.
 pub(super) fn fit(arguments: &RunArguments) -> Result<()> {
-    let Ready { document, source, plan, stop } = prepared(arguments)?;
-    fit_prepared(arguments, &document, source.as_ref(), plan, stop).map_err(|error| document.locate(error))
+    begin(arguments, Goal::Fit, MANIFEST)
 }
 
-fn fit_prepared(
+fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
+    let overrides = Overrides {
+        max_bytes: arguments.max_bytes.clone(),
+        no_storage_api: arguments.no_storage_api,
+        limit: arguments.limit,
+    };
+    let document = load(&arguments.pipeline)?;
+    let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+        open_document_source(&document, &overrides, None, context)
+    })?;
+    let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker);
+    begun.map_err(|error| document.locate(error))
+}
+
+fn begin_prepared(
     arguments: &RunArguments,
     document: &Document,
-    source: &dyn Source,
-    mut plan: Plan,
-    stop: Stop,
+    Ready { source, plan, stop }: Ready,
+    goal: Goal,
+    overrides: &Overrides,
+    marker: &str,
 ) -> Result<()> {
-    let start = Instant::now();
-    let destination = destination(document, arguments.out.as_deref());
-    spare(&destination, source, &[document.path()])?;
-    let staging = Staging::create(&destination, MANIFEST, arguments.resources.overwrite)?;
-    let store = ModelStore::new(staging.path());
-    let options = options(&arguments.resources, document.pipeline.folds, &staging, stop);
-    let timing = Timing::new(plan.definitions().len());
-    let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
-    let fit = run.fit(&mut plan)?;
-    Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
-    let report = Report::of(source, &plan, &timing, Some(fit), None, start.elapsed());
-    staging.publish()?;
-    let json = arguments.resources.json;
-    print_report(&report, &Shown { destination: &destination, model: Some(""), json, to_stderr: false })
-}
-
-pub(super) fn concat_options(options: &RunOptions, format: Format) -> ConcatOptions {
-    let mut concat = ConcatOptions::new(&options.scratch);
-    concat.format = format;
-    concat.memory = options.memory / 2;
-    concat
-}
-
-fn part_names(plan: &Plan) -> Result<Vec<String>> {
-    let Some(split) = plan.steps().first().filter(|step| step.is_split()) else { return Ok(vec![ALL.to_owned()]) };
-    let names = wafermill::contract::parts(&split.plan.writes[0].field)?;
-    match names.iter().find(|name| [MODEL, REPORT].contains(&name.as_str())) {
-        None => Ok(names),
-        Some(name) => {
-            let error = Error::usage(format!("no part can have the name `{name}`")).step(&split.name);
-            Err(error
-                .at("/split/params/parts")
-                .hint("it is wafermill's own in the folder of a dataset; choose another name"))
-        }
+    if goal == Goal::Run {
+        part_names(&plan)?;
+        parse_size(&document.pipeline.output.file_bytes).map_err(|error| error.at("/output/file_bytes"))?;
+        check_output(document, &plan)?;
     }
+    let destination = destination(document, arguments.out.as_deref());
+    spare(&destination, source.as_ref(), &[document.path()])?;
+    let directory = RunDirectory::create(&destination, marker, arguments.overwrite)?;
+    let overwrite = arguments.overwrite;
+    let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
+    record.write(directory.path(), source.schema())?;
+    let resources = &arguments.resources;
+    execute(directory, Execution { document, source, plan, stop, goal, earlier: None, resources })
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {
@@ -145,8 +76,8 @@ pub(super) fn spare(destination: &Path, source: &dyn Source, others: &[&Path]) -
     // Where there is nothing yet, nothing is replaced.
     let Ok(destination) = destination.canonicalize() else { return Ok(()) };
     let files = source.files();
-    let mut inputs = files.iter().chain(others);
-    let inside = |input: &&&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&destination));
+    let mut inputs = files.iter().map(|file| file.path.as_path()).chain(others.iter().copied());
+    let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&destination));
     match inputs.find(inside) {
         None => Ok(()),
         Some(input) => {
@@ -154,10 +85,4 @@ pub(super) fn spare(destination: &Path, source: &dyn Source, others: &[&Path]) -
             Err(error.file(&destination).hint("choose another destination"))
         }
     }
-}
-
-fn make(folder: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Error::output("a folder cannot be made").file(folder).because(error))?;
-    Ok(folder.to_owned())
 }

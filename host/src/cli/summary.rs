@@ -2,10 +2,9 @@
 
 use super::print::{columns, counted, print, print_json, readable, thousands};
 use std::path::Path;
-use wafermill::aggregate::Staging;
 use wafermill::memory::format_size;
 use wafermill::run::Report;
-use wafermill::{Error, Result};
+use wafermill::{Error, Result, RunDirectory};
 
 /// The file that tells that wafermill wrote a dataset's folder.
 pub(super) const REPORT: &str = "report.json";
@@ -21,8 +20,8 @@ pub(super) struct Shown<'a> {
     pub(super) to_stderr: bool,
 }
 
-pub(super) fn write_report(staging: &Staging, report: &Report) -> Result<()> {
-    let path = staging.path().join(REPORT);
+pub(super) fn write_report(directory: &RunDirectory, report: &Report) -> Result<()> {
+    let path = directory.data().join(REPORT);
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::output("the report cannot be written").file(&path).because(error)
     };
@@ -81,6 +80,9 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
     let spilled = report.spilled_partials + report.output.as_ref().map_or(0, |output| output.spilled_bytes);
     if spilled > 0 {
         text += &format!("\n{} were spilled to disk on the way\n", format_size(spilled));
+    }
+    if let Some(bytes) = report.billed_bytes {
+        text += &format!("\n{} of BigQuery were read, and are billed\n", format_size(bytes));
     }
     text += &format!("\nwritten to {}\n", shown.destination.display());
     if let Some(model) = shown.model {

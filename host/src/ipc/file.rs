@@ -9,6 +9,7 @@ use arrow_ipc::reader::read_footer_length;
 use arrow_ipc::writer::FileWriter;
 use arrow_ipc::{Block, convert::try_fb_to_schema, root_as_footer};
 use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub struct TableWriter {
 }
 
 /// A table that was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedTable {
     /// How many rows it has.
     pub rows: u64,
@@ -105,6 +106,11 @@ impl TableReader {
         Ok(Self { schema, path: path.to_owned(), file, end, blocks: blocks.into_iter() })
     }
 
+    /// The table's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     fn read(&mut self, block: Block) -> Result<RecordBatch, Cause> {
         let offset = u64::try_from(block.offset())?;
         let metadata = usize::try_from(block.metaDataLength())?;
@@ -134,7 +140,7 @@ impl Iterator for TableReader {
 }
 
 /// The footer's bytes and where they start.
-fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
+pub(crate) fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
     let length = file.metadata()?.len();
     let trailer_start = length.checked_sub(TRAILER).ok_or("it is too short")?;
     let mut trailer = [0; TRAILER as usize];

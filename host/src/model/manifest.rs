@@ -101,7 +101,7 @@ pub struct TableEntry {
 }
 
 /// What fitting a step came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fitted {
     /// How often the training rows were seen.
     pub passes: u32,

@@ -26,16 +26,7 @@ pub fn load(path: &Path) -> Result<Document> {
         let error = Error::usage("the pipeline file cannot be read").file(path).because(error);
         error.hint("check the path; a pipeline is a TOML file in UTF-8")
     })?;
-    let value = parse(&text, path)?;
-    let schema = schemars::schema_for!(PipelineFile).to_value();
-    let document = |pipeline| Document { pipeline, text: text.clone(), path: path.to_owned() };
-    if let Some(Violation { message, pointer, hint }) = first_violation(&schema, &value)? {
-        let hint = hint.unwrap_or_else(|| HINT.to_owned());
-        return Err(locate(Error::usage(message), &text, path, &pointer).hint(hint));
-    }
-    let pipeline = serde_json::from_value(value)
-        .map_err(|error| Error::usage(format!("the pipeline file is wrong: {error}")).file(path).hint(HINT))?;
-    Ok(document(pipeline))
+    Document::parse(text, path)
 }
 
 /// Bytes of a pipeline file.
@@ -44,6 +35,27 @@ const MOST: u64 = 16 << 20;
 const HINT: &str = "the README shows a whole pipeline file";
 
 impl Document {
+    /// Checks the text of a pipeline file.
+    ///
+    /// # Errors
+    /// Where it is no TOML, or does not keep to the schema of pipeline files.
+    pub fn parse(text: String, path: &Path) -> Result<Self> {
+        let value = to_value(&text, path)?;
+        let schema = schemars::schema_for!(PipelineFile).to_value();
+        if let Some(Violation { message, pointer, hint }) = first_violation(&schema, &value)? {
+            let hint = hint.unwrap_or_else(|| HINT.to_owned());
+            return Err(locate(Error::usage(message), &text, path, &pointer).hint(hint));
+        }
+        let pipeline = serde_json::from_value(value)
+            .map_err(|error| Error::usage(format!("the pipeline file is wrong: {error}")).file(path).hint(HINT))?;
+        Ok(Self { pipeline, text, path: path.to_owned() })
+    }
+
+    /// What the file says, to the letter.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The folder that paths in the file are relative to.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
@@ -86,7 +98,7 @@ impl Document {
 }
 
 /// TOML as JSON values.
-fn parse(text: &str, path: &Path) -> Result<Value> {
+fn to_value(text: &str, path: &Path) -> Result<Value> {
     let table = DeTable::parse(text).map_err(|error| {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         Error::usage(format!("the pipeline file is no TOML: {}", error.message())).file(path).position(line, column)

@@ -3,6 +3,7 @@
 use super::bigquery::BigQuerySection;
 use super::select::Columns;
 use crate::aggregate::{Compression, Format};
+use crate::spool::SpoolCompression;
 use crate::{Error, Result, source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,48 @@ pub struct SourceSection {
     /// How CSV files are written.
     #[serde(default)]
     pub csv: CsvSection,
+    /// Whether the rows are kept on disk for the passes behind the first.
+    #[serde(default)]
+    pub spool: SpoolMode,
+    /// How they are compressed there.
+    #[serde(default)]
+    pub spool_compression: SpoolCompressionName,
+}
+
+/// Whether the rows of a source are kept on disk for the passes behind the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SpoolMode {
+    /// Where reading is billed, and there is more than one pass.
+    #[default]
+    Auto,
+    /// Of files too.
+    Always,
+    /// Each pass reads the source anew.
+    Never,
+}
+
+/// How rows are compressed on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SpoolCompressionName {
+    /// Not at all.
+    #[default]
+    None,
+    /// Fast.
+    Lz4,
+    /// Small.
+    Zstd,
+}
+
+impl From<SpoolCompressionName> for SpoolCompression {
+    fn from(name: SpoolCompressionName) -> Self {
+        match name {
+            SpoolCompressionName::None => Self::None,
+            SpoolCompressionName::Lz4 => Self::Lz4,
+            SpoolCompressionName::Zstd => Self::Zstd,
+        }
+    }
 }
 
 /// The format of a source.
@@ -222,9 +265,11 @@ pub struct OutputSection {
     /// Rows of a Parquet row group.
     #[schemars(range(min = 1))]
     pub row_group_rows: usize,
-    /// Rows of a file.
+    /// Rows of the table after which each part begins a new file.
     #[schemars(range(min = 1))]
-    pub file_rows: usize,
+    pub file_rows: u64,
+    /// Bytes of their values after which it does so too, such as `1GiB`.
+    pub file_bytes: String,
     /// `concat` or `list`.
     pub aggregate: AggregateKind,
 }
@@ -237,6 +282,7 @@ impl Default for OutputSection {
             compression: OutputCompression::default(),
             row_group_rows: 131_072,
             file_rows: 8_388_608,
+            file_bytes: "1GiB".to_owned(),
             aggregate: AggregateKind::default(),
         }
     }

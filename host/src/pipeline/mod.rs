@@ -14,7 +14,7 @@ pub use bigquery::{BigQuerySection, BufferCompressionName};
 pub use document::{Document, load};
 pub use file::{
     AggregateKind, CsvSection, LimitsSection, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
-    StepSection,
+    SpoolCompressionName, SpoolMode, StepSection,
 };
 pub use layout::{Column, Entry, Layout};
 pub(crate) use plan::is_step_name;

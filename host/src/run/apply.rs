@@ -3,7 +3,7 @@
 use super::scan::Work;
 use super::steps::StepRunner;
 use super::table::Table;
-use super::{Run, source_columns};
+use super::{Run, passed_on, source_columns};
 use crate::Result;
 use crate::aggregate::{Aggregate, Prepare, Summary};
 use crate::pipeline::Plan;
@@ -18,8 +18,7 @@ impl Run<'_> {
     pub fn apply<A: Aggregate>(&self, plan: &Plan, mut aggregate: A) -> Result<(u64, Summary)> {
         let schema = plan.layout().schema();
         let mut columns = source_columns(plan, plan.steps().iter());
-        let passed_on = plan.layout().columns().filter(|column| column.writer.is_none());
-        columns.extend(passed_on.filter_map(|column| plan.source().index_of(column.field.name()).ok()));
+        columns.extend(passed_on(plan));
         let prepare = aggregate.preparation();
         let work = || ApplyWork {
             plan,
@@ -28,9 +27,11 @@ impl Run<'_> {
             prepare: prepare.clone(),
             runner: StepRunner::new(plan, self.store, self.timing),
         };
-        let mut total = 0;
+        let start = aggregate.start();
+        let mut total = start;
         self.progress.begin("apply", self.source.estimated_rows());
-        let scanned = self.scan(columns).run(work, |(rows, item)| {
+        self.progress.advance(start);
+        let scanned = self.scan(start, columns).run(work, |(rows, item)| {
             total += rows;
             self.progress.advance(rows);
             aggregate.push(item)

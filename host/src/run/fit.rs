@@ -10,13 +10,18 @@ use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
 use crate::source::SourceBatch;
-use crate::{Error, Result};
+use crate::{Error, Result, durable, plain_file};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// What fitting came to.
-#[derive(Debug, Default)]
+/// The file in the run's folder that tells how far fitting has come.
+pub const PROGRESS: &str = "fit.json";
+
+/// What fitting came to, or has come to after some of its passes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fit {
     /// Rows of the source, where a pass counted them.
     pub rows: Option<u64>,
@@ -26,22 +31,60 @@ pub struct Fit {
     pub passes: Vec<PassReport>,
     /// Bytes of partial results that were spilled.
     pub spilled: u64,
+    /// The steps that asked for another pass, with what they gave for it.
+    again: BTreeMap<usize, Pass>,
 }
+
+impl Fit {
+    /// Has what it tells safe on disk; the models that it tells of must be.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(PROGRESS);
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::output("the progress of the run cannot be recorded").file(&path).because(error)
+        };
+        let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
+        durable::write(&path, &json).map_err(|error| failed(error.into()))
+    }
+
+    /// What an earlier run saved, if it came so far.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(PROGRESS);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            let error = Error::usage("the earlier run cannot be resumed").file(&path).because(error);
+            error.hint("remove what it left with `wafermill clean`, and run again")
+        };
+        let text = plain_file::read_to_string(&path, MOST).map_err(|error| failed(error.into()))?;
+        serde_json::from_str(&text).map(Some).map_err(|error| failed(error.into()))
+    }
+}
+
+/// Bytes of the progress: what plugins carry from pass to pass is bounded far below.
+const MOST: u64 = 4 << 30;
 
 /// A share of the memory for partials, the rest is for what holds them while they are merged, guests and batches.
 const PARTIALS_SHARE: usize = 2;
 
 impl Run<'_> {
-    /// Fits all steps of a plan on the source's training rows, and completes the plan with what they write.
+    /// Fits all steps of a plan on the source's training rows, and completes the plan with what they write. Goes on from where an earlier
+    /// run was, whose models are in the store, and has each pass saved when it has ended.
     ///
     /// # Errors
     /// Where the source cannot be read, a plugin fails, or a step cannot be planned once its columns are known.
-    pub fn fit(&self, plan: &mut Plan) -> Result<Fit> {
-        let mut fit = Fit { steps: vec![Fitted::default(); plan.definitions().len()], ..Fit::default() };
-        let mut again: BTreeMap<usize, Pass> = BTreeMap::new();
+    pub fn fit(&self, plan: &mut Plan, earlier: Option<Fit>, save: impl Fn(&Fit) -> Result<()>) -> Result<Fit> {
+        let mut fit = earlier.unwrap_or_default();
+        fit.steps.resize(plan.definitions().len(), Fitted::default());
         loop {
-            resolve_ready(plan, self.store)?;
-            let active = active_steps(plan, &mut again);
+            resolve_ready(plan, &fit, self.store)?;
+            let active = active_steps(plan, &mut fit.again);
             if active.is_empty() {
                 break;
             }
@@ -61,7 +104,7 @@ impl Run<'_> {
                 fit.spilled += finished.spilled;
                 match finished.outcome {
                     Outcome::Again(carry) => {
-                        again.insert(index, Pass { number: active[&index].number + 1, carry: Some(carry) });
+                        fit.again.insert(index, Pass { number: active[&index].number + 1, carry: Some(carry) });
                     }
                     Outcome::Model => {
                         fit.steps[index] = finished.fitted;
@@ -71,6 +114,7 @@ impl Run<'_> {
                 }
             }
             fit.passes.push(PassReport { steps: names, seconds: seconds(start.elapsed()) });
+            save(&fit)?;
         }
         if plan.is_complete() {
             return Ok(fit);
@@ -98,7 +142,7 @@ impl Run<'_> {
             fitters: BTreeMap::new(),
         };
         let mut total = 0;
-        self.scan(columns).run(work, |rows| {
+        self.scan(0, columns).run(work, |rows| {
             total += rows;
             self.progress.advance(rows);
             Ok(())
@@ -167,12 +211,12 @@ struct Finished {
     spilled: u64,
 }
 
-/// Tells the plan what steps write that learn nothing, which is known at once.
-fn resolve_ready(plan: &mut Plan, store: &ModelStore) -> Result<()> {
+/// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
+fn resolve_ready(plan: &mut Plan, fit: &Fit, store: &ModelStore) -> Result<()> {
     let mut index = 0;
     while index < plan.steps().len() {
         let step = &plan.steps()[index];
-        if step.outputs.is_none() && !step.plan.passes.any() {
+        if step.outputs.is_none() && (!step.plan.passes.any() || fit.steps[index].passes > 0) {
             let outputs = outputs(step, store)?;
             plan.resolve(index, outputs)?;
         }

@@ -3,14 +3,16 @@
 mod apply;
 mod fit;
 mod progress;
+mod record;
 mod report;
 mod scan;
 mod steps;
 mod table;
 mod timing;
 
-pub use fit::{Fit, restore};
+pub use fit::{Fit, PROGRESS, restore};
 pub use progress::Progress;
+pub use record::{Goal, Overrides, RECORD, Record};
 pub use report::{PassReport, Report, StepReport};
 pub use timing::Timing;
 
@@ -57,16 +59,36 @@ pub struct RunOptions {
 pub const BATCH_ROWS: usize = 8_192;
 
 impl Run<'_> {
-    /// A scan of some of the source's columns.
-    fn scan(&self, columns: BTreeSet<usize>) -> Scan<'_> {
+    /// A scan of some of the source's columns, from a row on.
+    fn scan(&self, start: u64, columns: BTreeSet<usize>) -> Scan<'_> {
         Scan {
             source: self.source,
+            start,
             columns: columns.into_iter().collect(),
             batch_rows: self.options.batch_rows,
             workers: self.options.workers,
             stop: &self.options.stop,
         }
     }
+}
+
+/// The source's columns that a whole run reads, by their positions: those of its steps, and, where a dataset is written, those that
+/// pass through it. All of them as long as a step waits to learn what it reads.
+pub fn columns_of_run(plan: &Plan, goal: Goal) -> Vec<usize> {
+    if plan.steps().len() < plan.definitions().len() {
+        return (0..plan.source().fields().len()).collect();
+    }
+    let mut columns = source_columns(plan, plan.steps().iter());
+    if goal == Goal::Run {
+        columns.extend(passed_on(plan));
+    }
+    columns.into_iter().collect()
+}
+
+/// The source's columns that come out as they are.
+fn passed_on(plan: &Plan) -> impl Iterator<Item = usize> {
+    let passed_on = plan.layout().columns().filter(|column| column.writer.is_none());
+    passed_on.filter_map(|column| plan.source().index_of(column.field.name()).ok())
 }
 
 /// The source's columns that steps read, by their positions; all of them where one asks for the row hash.

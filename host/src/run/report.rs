@@ -4,7 +4,7 @@ use super::{Fit, Timing};
 use crate::aggregate::Summary;
 use crate::pipeline::Plan;
 use crate::source::Source;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What a run came to.
@@ -15,6 +15,9 @@ pub struct Report {
     pub source: Option<String>,
     /// Rows of the source, where they were read.
     pub rows: Option<u64>,
+    /// Bytes that reading was billed for, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billed_bytes: Option<u64>,
     /// How many columns the source has.
     pub columns_in: usize,
     /// How many columns came out.
@@ -32,7 +35,7 @@ pub struct Report {
 }
 
 /// A pass over the source.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PassReport {
     /// The steps that were fitted in it.
     pub steps: Vec<String>,
@@ -72,6 +75,7 @@ impl Report {
         Self {
             source: source.origin(),
             rows: rows.or(fitted_rows),
+            billed_bytes: source.billed_bytes(),
             columns_in: plan.source().fields().len(),
             columns_out: plan.layout().columns().count(),
             passes: fit.map_or_else(Vec::new, |fit| fit.passes),

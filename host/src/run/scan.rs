@@ -13,6 +13,8 @@ const AHEAD: usize = 4;
 pub(super) struct Scan<'a> {
     /// The source.
     pub(super) source: &'a dyn Source,
+    /// The first row.
+    pub(super) start: u64,
     /// The columns, by their positions in the source's schema.
     pub(super) columns: Vec<usize>,
     /// Rows of a batch at most.
@@ -83,7 +85,7 @@ impl Scan<'_> {
         work: impl Fn() -> W + Sync,
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
-        let reader = self.source.read(&self.columns, self.batch_rows)?;
+        let reader = self.source.read_from(self.start, &self.columns, self.batch_rows)?;
         let feed = Mutex::new(Feed { reader, stop: self.stop, sequence: 0, ended: false, given_up: false });
         // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
@@ -247,7 +249,7 @@ mod tests {
 
     fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
         let (source, stop) = (Numbers::new(60), Stop::default());
-        let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers, stop: &stop };
+        let scan = Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers, stop: &stop };
         let mut all = Vec::new();
         scan.run(
             || Check(check),
@@ -290,7 +292,7 @@ mod tests {
     fn a_scan_that_is_stopped_says_so() {
         let (source, stop) = (Numbers::new(3), Stop::default());
         stop.set();
-        let scan = Scan { source: &source, columns: vec![0], batch_rows: 7, workers: 2, stop: &stop };
+        let scan = Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers: 2, stop: &stop };
         let error = scan.run(|| Check(|_| Ok(())), |_| Ok(())).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Interrupted);
     }

@@ -14,6 +14,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use wasmtime::component::ResourceAny;
 
@@ -41,7 +42,7 @@ impl Task {
 }
 
 /// Which pass over the training rows it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Pass {
     /// Counted from zero.
     pub number: u32,

@@ -14,7 +14,6 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use std::io::{BufReader, Read, Seek};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Arrow IPC files and streams as one table.
@@ -74,12 +73,16 @@ impl Source for ArrowSource {
         &self.fragments
     }
 
-    fn files(&self) -> Vec<&Path> {
-        self.files.iter().map(|file| file.path.as_path()).collect()
+    fn files(&self) -> Vec<&InputFile> {
+        self.files.iter().collect()
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
-        Ok(in_turn(self, columns, batch_rows))
+        self.read_from(0, columns, batch_rows)
+    }
+
+    fn read_from(&self, start: u64, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        Ok(in_turn(self, start, columns, batch_rows))
     }
 }
 

@@ -16,7 +16,6 @@ use arrow_schema::{ArrowError, DataType, SchemaRef};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 /// How CSV files are written.
@@ -91,12 +90,16 @@ impl Source for CsvSource {
         &self.fragments
     }
 
-    fn files(&self) -> Vec<&Path> {
-        self.files.iter().map(|file| file.path.as_path()).collect()
+    fn files(&self) -> Vec<&InputFile> {
+        self.files.iter().collect()
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
-        Ok(in_turn(self, columns, batch_rows))
+        self.read_from(0, columns, batch_rows)
+    }
+
+    fn read_from(&self, start: u64, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        Ok(in_turn(self, start, columns, batch_rows))
     }
 }
 

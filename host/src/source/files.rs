@@ -1,6 +1,7 @@
 //! The files of a source: one, those of a folder, or those that a glob matches.
 
 use crate::{Error, Result, plain_file};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -33,10 +34,12 @@ impl Format {
 const FORMAT_HINT: &str = "known are `.parquet`, `.pq`, `.csv`, `.tsv`, `.arrow`, `.arrows`, `.ipc` and `.feather`; for other names state the format";
 
 /// A file as it was when the source was opened; later passes must find the same.
-#[derive(Clone, Debug)]
-pub(super) struct InputFile {
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
     modified: Option<SystemTime>,
 }
 

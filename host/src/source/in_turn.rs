@@ -1,5 +1,6 @@
 //! Tables of files: one fragment is read after the other.
 
+use super::skip::Skip;
 use super::{BatchReader, Position, Source, SourceBatch};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
@@ -13,17 +14,24 @@ pub(super) trait Fragmented: Source {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader>;
 }
 
-/// Reads all fragments of a table, one after the other.
-pub(super) fn in_turn<'a>(table: &'a impl Fragmented, columns: &[usize], batch_rows: usize) -> BatchReader<'a> {
-    Box::new(InTurn {
-        table,
-        columns: columns.to_vec(),
-        batch_rows,
-        fragment: 0,
-        start: 0,
-        reader: None,
-        failed: false,
-    })
+/// Reads the fragments of a table, one after the other, but for the first `start` rows.
+pub(super) fn in_turn<'a>(
+    table: &'a impl Fragmented,
+    start: u64,
+    columns: &[usize],
+    batch_rows: usize,
+) -> BatchReader<'a> {
+    // Fragments that are known to end before the first row are not opened.
+    let (mut fragment, mut left) = (0, start);
+    while let Some(rows) =
+        table.fragments().get(fragment).and_then(|fragment| fragment.rows).filter(|rows| *rows <= left)
+    {
+        left -= rows;
+        fragment += 1;
+    }
+    let columns = columns.to_vec();
+    let reader = Box::new(InTurn { table, columns, batch_rows, fragment, start: 0, reader: None, failed: false });
+    if left == 0 { reader } else { Box::new(Skip::new(reader, left)) }
 }
 
 struct InTurn<'a, T> {

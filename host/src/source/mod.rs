@@ -8,25 +8,31 @@ mod bounds;
 mod csv;
 mod files;
 mod in_turn;
+mod limit;
 mod normalize;
 mod parquet;
+mod price;
+mod skip;
 
 pub use csv::CsvOptions;
-pub use files::Format;
+pub use files::{Format, InputFile};
+pub use limit::Limit;
+pub(crate) use normalize::conform;
+pub use price::Price;
 
 use crate::{Error, ErrorKind, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use bigquery::Price;
-use std::path::Path;
+use skip::Skip;
 use std::sync::Arc;
 
-/// A table that can be read as often as needed; its rows have the same order every time.
+/// A table that can be read as often as needed, with the same rows every time. Whether they have the same order too is what
+/// [`Self::keeps_order`] tells.
 pub trait Source: Send + Sync {
     /// The logical schema: no dictionaries, no views, no run-end encoding.
     fn schema(&self) -> &SchemaRef;
 
-    /// What the table is made of, in the order of the rows.
+    /// What the table is made of, as far as it is known before it is read. A place in it names its fragment itself.
     fn fragments(&self) -> &[Fragment];
 
     /// How many rows there are, as far as it is known without reading them.
@@ -39,8 +45,23 @@ pub trait Source: Send + Sync {
         self.fragments().iter().map(|fragment| fragment.bytes).sum()
     }
 
+    /// Bytes of the rows of the pass that was begun last, where the source tells.
+    fn pass_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether another reading gives the rows in the same order, in another run too.
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
     /// What was read and in which state, so that it can be read again; nothing where the files tell.
     fn origin(&self) -> Option<String> {
+        None
+    }
+
+    /// The time of the state that was read, as `snapshot` in a pipeline file takes it, where it can be read again.
+    fn snapshot(&self) -> Option<String> {
         None
     }
 
@@ -49,8 +70,13 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// The files that are read, where there are any.
-    fn files(&self) -> Vec<&Path> {
+    /// Bytes that were billed so far, where reading is billed.
+    fn billed_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The files that are read, where there are any, as they were when the source was opened.
+    fn files(&self) -> Vec<&InputFile> {
         Vec::new()
     }
 
@@ -66,6 +92,15 @@ pub trait Source: Send + Sync {
     /// # Panics
     /// Where there is no such column.
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>>;
+
+    /// As [`Self::read`], but for the first `start` rows of all.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    fn read_from(&self, start: u64, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        let reader = self.read(columns, batch_rows)?;
+        Ok(if start == 0 { reader } else { Box::new(Skip::new(reader, start)) })
+    }
 }
 
 /// What a source is given by those who open it.

@@ -1,6 +1,8 @@
 //! Logical and physical types: what files hold beyond them is converted as it is read.
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_cast::display::FormatOptions;
+use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
 
@@ -50,14 +52,17 @@ pub(super) fn projected(logical: &Schema, physical: &[DataType], columns: &[usiz
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
+/// Where a value does not fit it is an error, and no null.
+const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
+
 /// Casts the columns of a batch to a physical schema; those that have its types already are only passed on.
-pub(super) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             Ok(Arc::clone(column))
         } else {
-            arrow_cast::cast(column, field.data_type())
+            cast_with_options(column, field.data_type(), &EXACT)
         }
     });
     RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect::<Result<_, _>>()?, &options)

@@ -14,7 +14,6 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
-use std::path::Path;
 use std::sync::Arc;
 
 /// Parquet files as one table.
@@ -91,12 +90,16 @@ impl Source for ParquetSource {
         &self.fragments
     }
 
-    fn files(&self) -> Vec<&Path> {
-        self.files.iter().map(|file| file.file.path.as_path()).collect()
+    fn files(&self) -> Vec<&InputFile> {
+        self.files.iter().map(|file| &file.file).collect()
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
-        Ok(in_turn(self, columns, batch_rows))
+        self.read_from(0, columns, batch_rows)
+    }
+
+    fn read_from(&self, start: u64, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        Ok(in_turn(self, start, columns, batch_rows))
     }
 }
 

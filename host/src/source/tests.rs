@@ -68,7 +68,7 @@ fn read_all(source: &dyn Source, columns: &[usize], batch_rows: usize) -> Result
         assert_eq!(position.start, rows[position.fragment]);
         assert!(rows[position.fragment + 1..].iter().all(|later| *later == 0), "fragments come in their order");
         rows[position.fragment] += batch.num_rows() as u64;
-        batches.push(normalize::conform(batch, &logical).unwrap());
+        batches.push(conform(batch, &logical).unwrap());
     }
     for (fragment, rows) in source.fragments().iter().zip(rows) {
         assert!(fragment.rows.is_none_or(|known| known == rows));

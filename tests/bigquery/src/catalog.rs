@@ -2,7 +2,7 @@
 
 use crate::types;
 use anyhow::{Context, Result, ensure};
-use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow_ipc::reader::FileReader;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -132,6 +132,14 @@ fn read(path: &Path) -> Result<Table> {
             table(&schema, reader.with_batch_size(65_536).build()?)
         }
     }
+}
+
+/// What `SELECT 1` gives.
+pub(crate) fn one() -> Result<Table> {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let batch = RecordBatch::try_from_iter([("f0_", column)])?;
+    let schema = batch.schema();
+    table(&schema, [Ok(batch)].into_iter())
 }
 
 fn table(given: &Schema, reader: impl Iterator<Item = Result<RecordBatch, ArrowError>>) -> Result<Table> {

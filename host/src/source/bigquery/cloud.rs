@@ -5,12 +5,16 @@ use super::options::BigQueryOptions;
 use super::{TableName, credentials};
 use crate::source::Context;
 use crate::{Error, Result};
+use http::Extensions;
 use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 
 /// How often it is asked whether to stop.
 pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// How long it is waited for the proof of who asks. The metadata server is near; where there is none, nothing answers.
+const PROOF: Duration = Duration::from_secs(30);
 
 /// A way to BigQuery.
 pub(super) struct Cloud {
@@ -59,6 +63,22 @@ impl Cloud {
             let message = format!("no answer from BigQuery within {} s", patience.as_secs());
             Error::source(message).hint("check the network, a proxy, and the endpoint; `wafermill doctor` tries each")
         })
+    }
+
+    /// Fetches what proves who asks: a failure there is one of credentials, and not of BigQuery.
+    ///
+    /// # Errors
+    /// Where nobody vouches for the credentials, or the user asks to stop.
+    pub(super) fn authenticate(&self) -> Result<()> {
+        let access = &self.options.access;
+        let patience = self.options.patience.min(PROOF);
+        let asked =
+            async { tokio::time::timeout(patience, self.connector.credentials.headers(Extensions::new())).await };
+        match self.wait(asked)? {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(credentials::unproven(access).because(error)),
+            Err(_) => Err(credentials::unproven(access)),
+        }
     }
 
     pub(super) fn warn(&self, message: &str) {

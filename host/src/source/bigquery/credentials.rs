@@ -44,6 +44,17 @@ pub(super) fn credentials(access: &Access) -> Result<Credentials> {
     }
 }
 
+/// What is said where nobody proves that the credentials are what they seem.
+pub(super) fn unproven(access: &Access) -> Error {
+    let message = match &access.credentials {
+        CredentialsFrom::Environment if default_file().is_none() => {
+            "no credentials for Google Cloud: there is no file of them, and no metadata server answers".to_owned()
+        }
+        _ => format!("the credentials are not accepted: {}", describe(access)),
+    };
+    Error::source(message).hint(HINT)
+}
+
 /// Which credentials are used, for people.
 pub(super) fn describe(access: &Access) -> String {
     let own = match &access.credentials {
@@ -133,7 +144,7 @@ pub(super) fn billing_project(stated: Option<&str>, access: &Access, table: Opti
     }
     match table {
         Some(table) => Ok(table.project.clone()),
-        None => Err(Error::usage("no project is known that pays for the query")
-            .hint("state `billing_project`, or set GOOGLE_CLOUD_PROJECT")),
+        None => Err(Error::usage("no project is known that pays")
+            .hint("state `billing_project` or `--billing-project`, or set GOOGLE_CLOUD_PROJECT")),
     }
 }

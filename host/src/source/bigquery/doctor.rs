@@ -4,8 +4,8 @@ use super::cloud::Cloud;
 use super::explain::{Refusal, explain, forbids_sessions, is_disabled};
 use super::jobs::Jobs;
 use super::options::BigQueryOptions;
-use super::session::SessionRequest;
-use super::{TableName, credentials};
+use super::session::{Retry, SessionRequest};
+use super::{TableName, credentials, is_invalid, kind, price};
 use crate::source::Context;
 use crate::{Error, ErrorKind, Result};
 use google_cloud_gax::error::rpc::Code;
@@ -57,6 +57,8 @@ const QUERIES: &str = "queries permitted";
 /// # Errors
 /// Where the user asks to stop; all else is a finding.
 pub fn examine(table: Option<TableName>, mut options: BigQueryOptions, context: Context) -> Result<Vec<Finding>> {
+    // Nobody but Google pays in the project of the public table.
+    let payer = table.clone();
     let table = match table {
         Some(table) => table,
         None => PUBLIC_TABLE.parse()?,
@@ -64,20 +66,34 @@ pub fn examine(table: Option<TableName>, mut options: BigQueryOptions, context: 
     options.patience = options.patience.min(PATIENCE);
     options.silence = options.silence.min(PATIENCE / 2);
     let found = credentials::describe(&options.access);
-    let cloud = match Cloud::new(Some(&table), options, context) {
+    let cloud = match Cloud::new(payer.as_ref(), options, context) {
         Ok(cloud) => cloud,
         Err(error) => {
-            let mut findings = vec![bad(CREDENTIALS, &error)];
-            findings.extend([PROJECT, ENDPOINT, ENABLED, SESSIONS, TABLE, QUERIES].map(unknown));
+            let mut findings = match error.kind() {
+                ErrorKind::Usage => vec![good(CREDENTIALS, found), bad(PROJECT, &error)],
+                _ => vec![bad(CREDENTIALS, &error), unknown(PROJECT)],
+            };
+            findings.extend([ENDPOINT, ENABLED, SESSIONS, TABLE, QUERIES].map(unknown));
             return Ok(findings);
         }
     };
+    if let Err(error) = cloud.authenticate() {
+        let mut findings = vec![silent(error, CREDENTIALS)?, good(PROJECT, cloud.billing_project.clone())];
+        findings.extend([ENDPOINT, ENABLED, SESSIONS, TABLE, QUERIES].map(unknown));
+        return Ok(findings);
+    }
     let mut findings = vec![good(CREDENTIALS, found), good(PROJECT, cloud.billing_project.clone())];
-    findings.extend(session(&cloud, &table)?);
+    for finding in session(&cloud, &table)? {
+        // What was taken for good may turn out not to be.
+        match findings.iter_mut().find(|earlier| earlier.check == finding.check) {
+            Some(earlier) => *earlier = finding,
+            None => findings.push(finding),
+        }
+    }
     findings.push(queries(&cloud)?);
-    if findings.iter().any(|finding| finding.check == SESSIONS && finding.state == State::Worse)
-        && findings.iter().any(|finding| finding.check == QUERIES && finding.state != State::Good)
-    {
+    let without_queries = findings.iter().any(|finding| finding.check == QUERIES && finding.state != State::Good);
+    let by_query = findings.iter().any(|finding| finding.check != QUERIES && finding.state == State::Worse);
+    if without_queries && by_query {
         findings
             .iter_mut()
             .filter(|finding| finding.state == State::Worse)
@@ -97,7 +113,7 @@ fn session(cloud: &Cloud, table: &TableName) -> Result<Vec<Finding>> {
         snapshot: None,
         options: &cloud.options,
     };
-    let refusal = match cloud.ask(request.create(&cloud.connector)) {
+    let refusal = match cloud.ask(request.create(&cloud.connector, Retry::Briefly)) {
         Err(error) => {
             return silent(error, ENDPOINT)
                 .map(|finding| vec![finding, unknown(ENABLED), unknown(SESSIONS), unknown(TABLE)]);
@@ -122,6 +138,13 @@ fn session(cloud: &Cloud, table: &TableName) -> Result<Vec<Finding>> {
     let (authentication, disabled, forbidden) =
         (is_authentication(&refusal), is_disabled(&refusal), forbids_sessions(&refusal));
     let answered = refusal.status().is_some();
+    if is_invalid(&refusal)
+        && let Some(kind) = kind(cloud, table)?
+    {
+        let detail = format!("`{table}` is {kind}: it is read by a query, at {}", price::instead());
+        let by_query = Finding { check: TABLE, state: State::Worse, detail, fix: None };
+        return Ok(vec![good(ENDPOINT, endpoint), good(ENABLED, String::new()), unknown(SESSIONS), by_query]);
+    }
     let error = explain("refused", refusal, &cloud.billing_project);
     let reached = || good(ENDPOINT, endpoint.clone());
     // REST is left.

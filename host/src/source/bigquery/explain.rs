@@ -6,6 +6,10 @@ use std::time::Duration;
 
 pub(super) type Refusal = google_cloud_bigquery::Error;
 
+/// What to do about a server that sends what BigQuery never does.
+pub(super) const BROKEN: &str =
+    "the server does not keep to the protocol of BigQuery: check the endpoint, and report it";
+
 /// An error that says `what` failed, why, and what to do next.
 pub(super) fn explain(what: impl Into<String>, refusal: Refusal, billing_project: &str) -> Error {
     let refusal = root(&refusal);
@@ -62,7 +66,7 @@ fn hint(refusal: &Refusal, billing_project: &str) -> String {
     }
     match refusal.status().map(|status| status.code) {
         Some(Code::PermissionDenied) => format!(
-            "reading needs `bigquery.readsessions.create` in the billing project `{billing_project}` (role `roles/bigquery.readSessionUser`) and `bigquery.tables.getData` on the table (role `roles/bigquery.dataViewer`); `wafermill doctor` checks the first"
+            "reading needs `bigquery.readsessions.create` in the billing project `{billing_project}` (role `roles/bigquery.readSessionUser`) and `bigquery.tables.getData` on the table (role `roles/bigquery.dataViewer`); another project pays with `billing_project` or `--billing-project`"
         ),
         Some(Code::Unauthenticated) => {
             "the credentials are not accepted: `wafermill doctor` tells which are used".to_owned()

@@ -3,6 +3,7 @@
 use super::TableName;
 use super::cloud::Cloud;
 use super::explain::Refusal;
+use crate::Error;
 use google_cloud_bigquery::read::retry_policy::RetryableErrors;
 use google_cloud_bigquery_v2::client::{JobService, TableService};
 use google_cloud_bigquery_v2::model::{
@@ -12,6 +13,8 @@ use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_gax::retry_policy::{RetryPolicy, RetryPolicyExt};
+use google_cloud_gax::retry_result::RetryResult;
+use google_cloud_gax::retry_state::RetryState;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +37,8 @@ pub(super) struct DryRun {
     pub(super) schema: TableSchema,
     /// Bytes that it reads.
     pub(super) bytes: u64,
+    /// Where it would run.
+    pub(super) location: Option<String>,
 }
 
 /// A job that was started.
@@ -41,6 +46,61 @@ pub(super) struct DryRun {
 pub(super) struct Running {
     pub(super) id: String,
     location: String,
+}
+
+/// Why a job failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    /// One of the words of Google's list of errors, such as `backendError`.
+    reason: String,
+}
+
+impl Failure {
+    /// Whether the same query may succeed when it is run again.
+    pub(super) fn passes(&self) -> bool {
+        is_passing(&self.reason)
+    }
+
+    pub(super) fn explain(&self) -> Error {
+        let hint = match self.reason.as_str() {
+            reason if is_passing(reason) => "BigQuery failed several times: run again later",
+            "resourcesExceeded" => {
+                "the query needs more memory than BigQuery gives one: make it smaller, or write its result to a table in parts"
+            }
+            "bytesBilledLimitExceeded" => "let it read less, or allow more with `max_bytes` or `--max-bytes`",
+            "quotaExceeded" => "a quota is used up: wait, or raise it in the Cloud console",
+            "accessDenied" => "queries need `bigquery.tables.getData` on the tables (role `roles/bigquery.dataViewer`)",
+            _ => "mend the query",
+        };
+        Error::source(format!("the query failed: {} ({})", self.message, self.reason)).hint(hint)
+    }
+}
+
+/// Reasons that pass, by <https://cloud.google.com/bigquery/docs/error-messages>.
+fn is_passing(reason: &str) -> bool {
+    matches!(
+        reason,
+        "backendError"
+            | "internalError"
+            | "jobBackendError"
+            | "jobInternalError"
+            | "rateLimitExceeded"
+            | "jobRateLimitExceeded"
+    )
+}
+
+/// Retries what passes over REST: beside what the official policy knows, refusals that have the code of a missing permission, and for
+/// reason that too much was asked at once.
+#[derive(Debug)]
+struct Passing;
+
+impl RetryPolicy for Passing {
+    fn on_error(&self, state: &RetryState, error: Refusal) -> RetryResult {
+        // The reason itself is lost on the way here, but for what this refusal always says.
+        let is_rate_limit = error.status().is_some_and(|status| status.message.starts_with("Exceeded rate limits"));
+        if is_rate_limit { RetryResult::Continue(error) } else { RetryableErrors.on_error(state, error) }
+    }
 }
 
 /// What else than a table a name may mean.
@@ -65,7 +125,7 @@ impl Jobs {
     pub(super) async fn connect(cloud: &Cloud) -> Result<Self, Refusal> {
         let credentials = &cloud.connector.credentials;
         let options = &cloud.options;
-        let policy = || RetryableErrors.with_time_limit(options.patience);
+        let policy = || Passing.with_time_limit(options.patience);
         let mut jobs = JobService::builder().with_credentials(credentials.clone());
         let mut tables = TableService::builder().with_credentials(credentials.clone());
         if let Some(endpoint) = &options.access.rest_endpoint {
@@ -98,43 +158,60 @@ impl Jobs {
         })
     }
 
+    /// The names of a table's columns, in its order.
+    pub(super) async fn columns(&self, table: &TableName) -> Result<Vec<String>, Refusal> {
+        let request = self.tables.get_table().set_project_id(&table.project).set_dataset_id(&table.dataset);
+        let found = request.set_table_id(&table.table).with_retry_policy(brief()).send().await?;
+        let fields = found.schema.unwrap_or_default().fields;
+        Ok(fields.into_iter().map(|field| field.name).collect())
+    }
+
     /// Asks what a query would do.
     pub(super) async fn dry_run(&self, sql: &str) -> Result<DryRun, Refusal> {
-        let job = self.job(sql, None).set_configuration(configuration(sql, None).set_dry_run(true));
+        let mut job = Job::new().set_configuration(configuration(sql, None).set_dry_run(true));
+        if let Some(location) = &self.location {
+            let reference = JobReference::new().set_project_id(&self.project).set_location(location.clone());
+            job = job.set_job_reference(reference);
+        }
         let request = self.jobs.insert_job().set_project_id(&self.project).set_job(job);
         let job = request.with_retry_policy(brief()).send().await?;
         let statistics = job.statistics.unwrap_or_default();
         let query = statistics.query.unwrap_or_default();
         let bytes = query.total_bytes_processed.or(statistics.total_bytes_processed).unwrap_or(0);
-        Ok(DryRun { schema: query.schema.unwrap_or_default(), bytes: u64::try_from(bytes).unwrap_or(0) })
+        let location = job.job_reference.and_then(|reference| reference.location);
+        let bytes = u64::try_from(bytes).unwrap_or(0);
+        Ok(DryRun { schema: query.schema.unwrap_or_default(), bytes, location })
     }
 
-    /// Starts a query.
-    pub(super) async fn start(&self, sql: &str, max_bytes: Option<u64>) -> Result<Running, Refusal> {
+    /// Starts a query where a dry run said that it would run.
+    pub(super) async fn start(
+        &self,
+        sql: &str,
+        max_bytes: Option<u64>,
+        location: Option<&str>,
+    ) -> Result<Running, Refusal> {
         // With a name of its own it is one job, however often it is sent.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let id = format!("wafermill_{now:x}_{:x}", std::process::id());
         let mut reference = JobReference::new().set_project_id(&self.project).set_job_id(&id);
-        if let Some(location) = &self.location {
-            reference = reference.set_location(location.clone());
+        if let Some(location) = location {
+            reference = reference.set_location(location);
         }
-        let job = self.job(sql, max_bytes).set_job_reference(reference);
+        let job = Job::new().set_configuration(configuration(sql, max_bytes)).set_job_reference(reference);
         let sent = self.jobs.insert_job().set_project_id(&self.project).set_job(job);
         let sent = sent.with_retry_policy(brief()).send().await;
-        let location = match sent {
+        let answered = match sent {
             Ok(job) => job.job_reference.and_then(|reference| reference.location),
             Err(refusal) if exists(&refusal) => None,
             Err(refusal) => return Err(refusal),
         };
-        Ok(Running { id, location: location.or_else(|| self.location.clone()).unwrap_or_default() })
-    }
-
-    fn job(&self, sql: &str, max_bytes: Option<u64>) -> Job {
-        Job::new().set_configuration(configuration(sql, max_bytes))
+        // Of a job that was there already only the dry run told where it is.
+        let location = answered.or_else(|| location.map(str::to_owned)).unwrap_or_default();
+        Ok(Running { id, location })
     }
 
     /// Waits until a job is done, and returns the table that has its result, or why it failed.
-    pub(super) async fn finish(&self, running: &Running) -> Result<Result<TableName, String>, Refusal> {
+    pub(super) async fn finish(&self, running: &Running) -> Result<Result<TableName, Failure>, Refusal> {
         let mut wait = Duration::from_millis(100);
         loop {
             let request = self.jobs.get_job().set_project_id(&self.project).set_job_id(&running.id);
@@ -146,14 +223,17 @@ impl Jobs {
                 continue;
             }
             if status.state != "DONE" {
-                return Ok(Err(format!("the job has the state `{}`", status.state)));
+                let message = format!("the job has the state `{}`", status.state);
+                return Ok(Err(Failure { message, reason: String::new() }));
             }
             if let Some(error) = status.error_result {
-                return Ok(Err(format!("{} ({})", error.message, error.reason)));
+                return Ok(Err(Failure { message: error.message, reason: error.reason }));
             }
             let query = job.configuration.and_then(|configuration| configuration.query);
             return Ok(match query.and_then(|query| query.destination_table) {
-                None => Err("the job has no table with its result".to_owned()),
+                None => {
+                    Err(Failure { message: "the job has no table with its result".to_owned(), reason: String::new() })
+                }
                 Some(table) => {
                     Ok(TableName { project: table.project_id, dataset: table.dataset_id, table: table.table_id })
                 }
@@ -177,7 +257,7 @@ impl Jobs {
 
 /// How often is asked before anything has begun: who waits there sits before a terminal.
 fn brief() -> impl RetryPolicy + use<> {
-    RetryableErrors.with_attempt_limit(5)
+    Passing.with_attempt_limit(5)
 }
 
 fn backoff() -> ExponentialBackoff {

@@ -3,20 +3,23 @@
 use super::cloud::Cloud;
 use super::explain::{Refusal, explain, forbids_sessions};
 use super::jobs::{Jobs, Running};
-use super::price::Price;
 use super::rest::{self, Pages};
 use super::storage::{Selection, Snapshot, StorageSource, check_bytes};
-use super::{SCHEME, SLOW, why_forbidden};
+use super::{SCHEME, slow, types, why_forbidden};
 use crate::source::agree::distinct;
 use crate::source::normalize::conform;
-use crate::source::{BatchReader, Fragment, Source, bounds};
+use crate::source::{BatchReader, Fragment, Price, Source, bounds};
 use crate::{Error, Result};
 use arrow_schema::SchemaRef;
+use google_cloud_gax::error::rpc::Code;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long a job that is interrupted may take to hear of it.
 const CANCEL: Duration = Duration::from_secs(1);
+
+/// How often a query is run that fails through no fault of its own.
+const ATTEMPTS: u32 = 3;
 
 /// How the result is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(super) struct QuerySource {
     schema: SchemaRef,
     /// That the query reads.
     bytes: u64,
+    /// Where it would run.
+    location: Option<String>,
     results: OnceLock<Results>,
 }
 
@@ -62,8 +67,8 @@ impl QuerySource {
         }
         distinct(&schema).and_then(|()| bounds::check(&schema)).map_err(failed)?;
         check_bytes(0, dry_run.bytes, cloud.options.max_bytes).map_err(failed)?;
-        let (schema, bytes) = (Arc::new(schema), dry_run.bytes);
-        Ok(Self { cloud, jobs, name: name.to_owned(), sql, way, schema, bytes, results: OnceLock::new() })
+        let (schema, bytes, location) = (Arc::new(schema), dry_run.bytes, dry_run.location);
+        Ok(Self { cloud, jobs, name: name.to_owned(), sql, way, schema, bytes, location, results: OnceLock::new() })
     }
 
     /// The result, for which the query is run once.
@@ -78,23 +83,32 @@ impl QuerySource {
     fn run(&self) -> Result<Results> {
         let (cloud, jobs) = (&self.cloud, &self.jobs);
         let refused = |refusal| explain_query("the query failed", refusal, &cloud.billing_project);
-        let running = cloud.ask(jobs.start(&self.sql, cloud.options.max_bytes))?.map_err(refused)?;
-        let done = cloud.wait(jobs.finish(&running)).inspect_err(|_| {
-            // It would go on and be billed.
-            let cancel = async { tokio::time::timeout(CANCEL, jobs.cancel(&running)).await };
-            let _ = cloud.handle.block_on(cancel);
-        })?;
-        let done = done.map_err(refused)?;
-        let table = done.map_err(|why| Error::source(format!("the query failed: {why}")).hint("mend the query"))?;
+        let start = || jobs.start(&self.sql, cloud.options.max_bytes, self.location.as_deref());
+        let mut attempts = 0;
+        let (running, table) = loop {
+            let running = cloud.ask(start())?.map_err(refused)?;
+            let done = cloud.wait(jobs.finish(&running)).and_then(|done| done.map_err(refused)).inspect_err(|_| {
+                // It would go on and be billed.
+                let cancel = async { tokio::time::timeout(CANCEL, jobs.cancel(&running)).await };
+                let _ = cloud.handle.block_on(cancel);
+            })?;
+            attempts += 1;
+            match done {
+                Ok(table) => break (running, table),
+                Err(failure) if failure.passes() && attempts < ATTEMPTS => {}
+                Err(failure) => return Err(failure.explain()),
+            }
+        };
         if self.way == Way::Rest {
             return Ok(Results::Job(running));
         }
+        // What may be billed was checked before the query ran: a result that is refused now would be billed for nothing.
         let selection = Selection { snapshot: Snapshot::Only, ..Selection::default() };
         match StorageSource::open(cloud.clone(), table, selection)? {
             Ok(source) => Ok(Results::Table(source)),
             Err(refusal) if forbids_sessions(&refusal) => {
                 let why = why_forbidden(&refusal, &cloud.billing_project);
-                cloud.warn(&format!("{}: {why}: {SLOW}", self.name));
+                cloud.warn(&format!("{}: {why}: {}", self.name, slow()));
                 Ok(Results::Job(running))
             }
             Err(refusal) => Err(explain("no read session", refusal, &cloud.billing_project)),
@@ -104,10 +118,11 @@ impl QuerySource {
 
 /// As `explain` says it, but of queries.
 pub(super) fn explain_query(what: &str, refusal: Refusal, billing_project: &str) -> Error {
+    let is_forbidden = refusal.status().is_some_and(|status| status.code == Code::PermissionDenied);
     let error = explain(what, refusal, billing_project);
-    if error.message().contains("PERMISSION_DENIED") {
+    if is_forbidden {
         return error.hint(format!(
-            "queries need `bigquery.jobs.create` in the billing project `{billing_project}` (role `roles/bigquery.jobUser`) and `bigquery.tables.getData` on the tables (role `roles/bigquery.dataViewer`)"
+            "queries need `bigquery.jobs.create` in the billing project `{billing_project}` (role `roles/bigquery.jobUser`) and `bigquery.tables.getData` on the tables (role `roles/bigquery.dataViewer`); another project pays with `billing_project` or `--billing-project`"
         ));
     }
     error
@@ -133,8 +148,23 @@ impl Source for QuerySource {
         Some(self.bytes)
     }
 
+    fn pass_bytes(&self) -> Option<u64> {
+        match self.results.get()? {
+            Results::Table(source) => source.pass_bytes(),
+            Results::Job(_) => None,
+        }
+    }
+
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
     fn origin(&self) -> Option<String> {
         Some(format!("{SCHEME} {}", self.sql))
+    }
+
+    fn billed_bytes(&self) -> Option<u64> {
+        Some(if self.results.get().is_some() { self.bytes } else { 0 })
     }
 
     fn price(&self) -> Option<Price> {
@@ -153,11 +183,20 @@ impl Source for QuerySource {
             Results::Table(source) => {
                 let position = |column: &usize| source.schema().index_of(self.schema.field(*column).name());
                 let positions = columns.iter().map(position).collect::<Result<Vec<_>, _>>();
-                let positions = positions.map_err(|error| {
-                    failed(Error::source("the result has other columns than were announced").because(error))
-                })?;
+                let changed = || {
+                    let error = failed(Error::source("the result has other columns than were announced"));
+                    error.hint("a table of the query was changed meanwhile: run again")
+                };
+                let positions = positions.map_err(|error| changed().because(error))?;
+                for (position, announced) in positions.iter().zip(schema.fields()) {
+                    let found = source.schema().field(*position);
+                    if !types::are_alike(found.data_type(), announced.data_type()) {
+                        return Err(changed().column(announced.name()));
+                    }
+                }
                 let batches = source.read(&positions, batch_rows)?.map(move |read| {
                     let mut read = read?;
+                    // What differs is whether there may be nulls.
                     read.batch = conform(read.batch, &schema).map_err(|error| {
                         let error = Error::source("the result has other types than were announced").because(error);
                         read.position.place(error)

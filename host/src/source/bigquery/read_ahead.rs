@@ -86,6 +86,11 @@ impl State {
 }
 
 impl Room {
+    /// Of the message.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Says how large the message is.
     pub(super) fn fit(&mut self, bytes: usize) {
         let mut state = self.read_ahead.state();

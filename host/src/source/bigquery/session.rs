@@ -2,14 +2,14 @@
 
 use super::TableName;
 use super::connector::Connector;
-use super::explain::Refusal;
+use super::explain::{BROKEN, Refusal};
 use super::options::{BigQueryOptions, BufferCompression};
 use crate::ipc::decode_schema;
 use crate::{Error, Result};
 use arrow_schema::SchemaRef;
 use google_cloud_bigquery::model::arrow_serialization_options::CompressionCodec;
 use google_cloud_bigquery::model::read_session::{Schema as SentSchema, TableModifiers, TableReadOptions};
-use google_cloud_bigquery::model::{ArrowSerializationOptions, DataFormat, ReadSession, ReadStream};
+use google_cloud_bigquery::model::{ArrowSerializationOptions, DataFormat, ReadSession};
 use google_cloud_bigquery::read::retry_policy::RetryableErrors;
 use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
 use google_cloud_gax::options::RequestOptionsBuilder;
@@ -22,11 +22,15 @@ use std::time::{Duration, SystemTime};
 /// Who tells people which program a session belongs to.
 const TRACE: &str = concat!("wafermill:", env!("CARGO_PKG_VERSION"));
 
-/// How often a session is asked for: where nobody listens this ends after about three seconds.
+/// How often a session is asked for where somebody waits to see anything at all: where nobody listens this ends after about three
+/// seconds.
 const ATTEMPTS: u32 = 5;
 
 /// Rows from which on a stream is worth a split.
 const LONG: u64 = 100_000;
+
+/// How long a stream's split is waited for.
+const SPLIT: Duration = Duration::from_secs(20);
 
 /// Bytes of a stream's name.
 const NAME: usize = 1_024;
@@ -61,12 +65,21 @@ pub(super) struct SessionRequest<'a> {
     pub(super) options: &'a BigQueryOptions,
 }
 
+/// How long a session is asked for, while BigQuery fails in a way that passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// Somebody sits before a terminal.
+    Briefly,
+    /// Hours of work would be lost: as long as streams are tried.
+    Patiently,
+}
+
 impl SessionRequest<'_> {
     /// Creates the session.
     ///
     /// # Errors
     /// What BigQuery refuses; what it sends in vain is an error of its own.
-    pub(super) async fn create(self, connector: &Connector) -> Result<Result<Session>, Refusal> {
+    pub(super) async fn create(self, connector: &Connector, retry: Retry) -> Result<Result<Session>, Refusal> {
         let options = self.options;
         let codec = match options.compression {
             BufferCompression::None => CompressionCodec::CompressionUnspecified,
@@ -87,16 +100,18 @@ impl SessionRequest<'_> {
         }
         let backoff = ExponentialBackoffBuilder::new().with_initial_delay(Duration::from_millis(200)).clamp();
         let client = connector.connect().await?;
-        let session = client
+        let request = client
             .create_read_session()
             .set_parent(format!("projects/{}", self.billing_project))
             .set_read_session(session)
             .set_max_stream_count(options.max_streams)
             .with_attempt_timeout(options.silence)
-            .with_backoff_policy(backoff)
-            .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS))
-            .send()
-            .await?;
+            .with_backoff_policy(backoff);
+        let request = match retry {
+            Retry::Briefly => request.with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS)),
+            Retry::Patiently => request.with_retry_policy(RetryableErrors.with_time_limit(options.patience)),
+        };
+        let session = request.send().await?;
         Ok(Session::of(session, options.max_streams))
     }
 }
@@ -113,11 +128,8 @@ impl Session {
         if sent.streams.len() > usize::from(max_streams) {
             return Err(broken("has more streams than were asked for"));
         }
-        let mut names = HashSet::new();
-        for ReadStream { name, .. } in &sent.streams {
-            if name.is_empty() || name.len() > NAME || name.contains(char::is_control) || !names.insert(name) {
-                return Err(Error::source("a session has a stream without a name of its own").hint(BROKEN));
-            }
+        if !are_names(sent.streams.iter().map(|stream| stream.name.as_str())) {
+            return Err(Error::source("a session has a stream without a name of its own").hint(BROKEN));
         }
         let longest = SystemTime::now() + LIFETIME;
         Ok(Self {
@@ -132,43 +144,49 @@ impl Session {
 }
 
 impl Session {
-    /// Splits streams in halves where the session has fewer than were asked for and they are long. Only now, as long as nothing was read: a
-    /// split of a stream that lags behind would make the order of rows depend on time.
-    pub(super) async fn split(&mut self, connector: &Connector, wanted: usize) {
-        let Ok(client) = connector.connect().await else { return };
-        while self.streams.len() < wanted && self.rows / (self.streams.len() as u64).max(1) >= LONG {
-            let mut split = false;
-            let mut halves = Vec::new();
-            let streams = std::mem::take(&mut self.streams);
+    /// The streams, some split in halves where the session has fewer than were asked for and they are long. Only now, as long as
+    /// nothing was read: a split of a stream that lags behind would make the order of rows depend on time. Where it does not work, the
+    /// streams are what they were: that is only slower.
+    pub(super) async fn split(&self, connector: &Connector, wanted: usize) -> Vec<String> {
+        let mut streams = self.streams.clone();
+        let Ok(client) = connector.connect().await else { return streams };
+        while streams.len() < wanted && self.rows / (streams.len() as u64).max(1) >= LONG {
             let mut room = wanted - streams.len();
-            for name in streams {
-                if room == 0 {
-                    halves.push(name);
-                    continue;
-                }
-                let answer = client.split_read_stream().set_name(&name).set_fraction(0.5).send().await;
-                let answer = answer.map(|answer| (answer.primary_stream, answer.remainder_stream));
-                match answer {
-                    Ok((Some(primary), Some(remainder))) if !primary.name.is_empty() && !remainder.name.is_empty() => {
+            let before = streams.len();
+            let mut halves = Vec::new();
+            for name in &streams {
+                let answer = match room {
+                    0 => None,
+                    _ => client
+                        .split_read_stream()
+                        .set_name(name)
+                        .set_fraction(0.5)
+                        .with_attempt_timeout(SPLIT)
+                        .with_retry_policy(RetryableErrors.with_attempt_limit(ATTEMPTS))
+                        .send()
+                        .await
+                        .ok(),
+                };
+                match answer.and_then(|answer| answer.primary_stream.zip(answer.remainder_stream)) {
+                    Some((primary, remainder)) => {
                         halves.extend([primary.name, remainder.name]);
                         room -= 1;
-                        split = true;
                     }
-                    // It cannot be split any more; without a split it is only slower.
-                    Ok(_) => halves.push(name),
-                    Err(_) => {
-                        halves.push(name);
-                        room = 0;
-                    }
+                    None => halves.push(name.clone()),
                 }
             }
-            self.streams = halves;
-            if !split || room == 0 {
+            if halves.len() == before || !are_names(halves.iter().map(String::as_str)) {
                 break;
             }
+            streams = halves;
         }
+        streams
     }
 }
 
-pub(super) const BROKEN: &str =
-    "the server does not keep to the protocol of BigQuery: check the endpoint, and report it";
+/// Whether these can be the names of streams, each one of its own.
+fn are_names<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let mut known = HashSet::new();
+    let is_name = |name: &str| !name.is_empty() && name.len() <= NAME && !name.contains(char::is_control);
+    names.into_iter().all(|name| is_name(name) && known.insert(name))
+}

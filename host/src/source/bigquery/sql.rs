@@ -4,12 +4,12 @@ use super::TableName;
 use super::options::BigQueryOptions;
 use crate::{Error, Result};
 
-/// Selects what the options say of a table, in GoogleSQL.
+/// Selects columns (all of them where there are none) of what the options say of a table, in GoogleSQL.
 ///
 /// # Errors
 /// Where a column's name cannot be written.
-pub(super) fn select(table: &TableName, options: &BigQueryOptions) -> Result<String> {
-    let columns = options.columns.iter().map(|column| quoted(column)).collect::<Result<Vec<_>>>()?;
+pub(super) fn select(table: &TableName, columns: &[String], options: &BigQueryOptions) -> Result<String> {
+    let columns = columns.iter().map(|column| quoted(column)).collect::<Result<Vec<_>>>()?;
     let columns = if columns.is_empty() { "*".to_owned() } else { columns.join(", ") };
     let mut sql = format!("SELECT {columns} FROM {}", quoted_name(&table.to_string())?);
     if let Some(snapshot) = options.snapshot {
@@ -45,16 +45,15 @@ mod tests {
     #[test]
     fn a_table_is_selected_as_the_options_say() {
         let table = "p-1.d.t".parse().unwrap();
-        assert_eq!(select(&table, &BigQueryOptions::default()).unwrap(), "SELECT * FROM `p-1.d.t`");
+        assert_eq!(select(&table, &[], &BigQueryOptions::default()).unwrap(), "SELECT * FROM `p-1.d.t`");
+        let columns = ["a".to_owned(), "größe".to_owned()];
         let options = BigQueryOptions {
-            columns: vec!["a".to_owned(), "größe".to_owned()],
             filter: Some("a > 1 -- all of them".to_owned()),
             snapshot: Some(parse_snapshot("2026-11-01T08:30:00Z").unwrap()),
             ..BigQueryOptions::default()
         };
         let sql = "SELECT `a`, `größe` FROM `p-1.d.t` FOR SYSTEM_TIME AS OF TIMESTAMP '2026-11-01T08:30:00Z' WHERE (a > 1 -- all of them\n)";
-        assert_eq!(select(&table, &options).unwrap(), sql);
-        let options = BigQueryOptions { columns: vec!["a`; DROP TABLE x".to_owned()], ..BigQueryOptions::default() };
-        assert!(select(&table, &options).is_err());
+        assert_eq!(select(&table, &columns, &options).unwrap(), sql);
+        assert!(select(&table, &["a`; DROP TABLE x".to_owned()], &options).is_err());
     }
 }

@@ -4,26 +4,29 @@
 use super::cloud::Cloud;
 use super::explain::{Refusal, explain};
 use super::options::BufferCompression;
-use super::price::Price;
 use super::read_ahead::ReadAhead;
-use super::session::{Session, SessionRequest};
+use super::session::{Retry, Session, SessionRequest};
 use super::stream::Reading;
 use super::turns::Turns;
 use super::{SCHEME, TableName, types};
+use crate::memory::format_size;
 use crate::source::agree::distinct;
 use crate::source::bounds;
 use crate::source::normalize::{convert, logical_type};
-use crate::source::{BatchReader, Fragment, Source};
-use crate::{Error, Result};
+use crate::source::{BatchReader, Fragment, Price, Source};
+use crate::{Error, ErrorKind, Result};
 use arrow_schema::{DataType, SchemaRef};
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_wkt::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Bytes of a batch once it is uncompressed: BigQuery sends 128 MB at most.
 const LARGEST: usize = 256 << 20;
+
+/// How far this machine's clock may be ahead of Google's.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// A table that is read over the Storage Read API.
 pub(super) struct StorageSource {
@@ -39,6 +42,8 @@ pub(super) struct StorageSource {
     bytes: u64,
     /// Bytes of the passes so far.
     billed: AtomicU64,
+    /// Those of the last one.
+    pass: AtomicU64,
 }
 
 /// What is read of a table.
@@ -49,6 +54,8 @@ pub(super) struct Selection {
     pub(super) filter: Option<String>,
     /// Which state of it.
     pub(super) snapshot: Snapshot,
+    /// Bytes that all passes together may be billed for.
+    pub(super) max_bytes: Option<u64>,
 }
 
 /// A state of a table.
@@ -78,30 +85,28 @@ impl StorageSource {
             snapshot,
             options: &cloud.options,
         };
-        let snapshot = match selection.snapshot {
-            Snapshot::Now => Timestamp::try_from(SystemTime::now()).ok(),
-            Snapshot::At(time) => Some(time),
-            Snapshot::Only => None,
+        let now = SystemTime::now();
+        let snapshots = match selection.snapshot {
+            // Clocks differ, and some tables have no earlier states.
+            Snapshot::Now => vec![Timestamp::try_from(now).ok(), Timestamp::try_from(now - CLOCKS).ok(), None],
+            Snapshot::At(time) => vec![Some(time)],
+            Snapshot::Only => vec![None],
         };
-        let created = cloud.ask(request(snapshot).create(&cloud.connector))?;
-        let (session, snapshot) = match created {
-            Ok(session) => (session, snapshot),
-            // Some tables have no earlier states, and clocks differ.
-            Err(refusal) if matches!(selection.snapshot, Snapshot::Now) && is_about_snapshot(&refusal) => {
-                match cloud.ask(request(None).create(&cloud.connector))? {
-                    Ok(session) => {
-                        let what = "the state of the table cannot be pinned: a change between passes would be seen";
-                        cloud.warn(&format!("`{table}`: {what}"));
-                        (session, None)
-                    }
-                    Err(refusal) => return Ok(Err(refusal)),
-                }
+        let mut tried = snapshots.iter().peekable();
+        let (session, snapshot) = loop {
+            let Some(snapshot) = tried.next() else { return Err(Error::internal("there is no state to read")) };
+            match cloud.ask(request(*snapshot).create(&cloud.connector, Retry::Briefly))? {
+                Ok(session) => break (session.map_err(failed)?, *snapshot),
+                Err(refusal) if tried.peek().is_some() && is_about_snapshot(&refusal) => {}
+                Err(refusal) => return Ok(Err(refusal)),
             }
-            Err(refusal) => return Ok(Err(refusal)),
         };
-        let session = session.map_err(failed)?;
+        if matches!(selection.snapshot, Snapshot::Now) && snapshot.is_none() {
+            let what = "the state of the table cannot be pinned: a change between passes would be seen";
+            cloud.warn(&format!("`{table}`: {what}"));
+        }
         types::check(&session.schema).map_err(failed)?;
-        check_bytes(0, session.bytes, cloud.options.max_bytes).map_err(failed)?;
+        check_bytes(0, session.bytes, selection.max_bytes).map_err(failed)?;
         let schema = convert(&session.schema, logical_type);
         distinct(&schema).and_then(|()| bounds::check(&schema)).map_err(failed)?;
         let streams = session.streams.iter();
@@ -115,6 +120,7 @@ impl StorageSource {
             table,
             selection,
             billed: AtomicU64::new(0),
+            pass: AtomicU64::new(0),
             cloud,
         }))
     }
@@ -153,7 +159,7 @@ impl StorageSource {
             snapshot: self.snapshot,
             options: &self.cloud.options,
         };
-        let created = self.cloud.ask(request.create(&self.cloud.connector))?;
+        let created = self.cloud.ask(request.create(&self.cloud.connector, Retry::Patiently))?;
         created.map_err(|refusal| explain("no read session", refusal, &self.cloud.billing_project))?
     }
 }
@@ -175,9 +181,26 @@ impl Source for StorageSource {
         Some(self.bytes)
     }
 
+    fn pass_bytes(&self) -> Option<u64> {
+        Some(self.pass.load(Ordering::Relaxed))
+    }
+
+    /// Each pass has a session of its own, and each session its own streams.
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
+    fn snapshot(&self) -> Option<String> {
+        self.snapshot.map(String::from)
+    }
+
     fn origin(&self) -> Option<String> {
         let state = self.snapshot.map(|snapshot| format!(" as of {}", String::from(snapshot)));
         Some(format!("{SCHEME}{}{}", self.table, state.unwrap_or_default()))
+    }
+
+    fn billed_bytes(&self) -> Option<u64> {
+        Some(self.billed.load(Ordering::Relaxed))
     }
 
     fn price(&self) -> Option<Price> {
@@ -189,10 +212,15 @@ impl Source for StorageSource {
         // A session has a column at least.
         let asked = if columns.is_empty() { Vec::from_iter(self.cheapest()) } else { columns.to_vec() };
         let mut session = self.session(&asked).map_err(failed)?;
+        self.pass.store(session.bytes, Ordering::Relaxed);
         let earlier = self.billed.fetch_add(session.bytes, Ordering::Relaxed);
-        check_bytes(earlier, session.bytes, self.cloud.options.max_bytes).map_err(failed)?;
+        check_bytes(earlier, session.bytes, self.selection.max_bytes).map_err(failed)?;
         let wanted = usize::from(self.cloud.options.max_streams);
-        self.cloud.ask(session.split(&self.cloud.connector, wanted))?;
+        match self.cloud.ask(session.split(&self.cloud.connector, wanted)) {
+            Ok(streams) => session.streams = streams,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+            Err(_) => {}
+        }
         let sent = convert(&session.schema, logical_type);
         let schema = self.schema.project(columns).map_err(|error| Error::internal("no such column").because(error))?;
         let position = |field: &arrow_schema::FieldRef| match sent.index_of(field.name()) {
@@ -229,11 +257,13 @@ fn is_about_snapshot(refusal: &Refusal) -> bool {
 
 /// Refuses a pass which is larger than what is left.
 pub(super) fn check_bytes(earlier: u64, bytes: u64, most: Option<u64>) -> Result<()> {
-    use crate::memory::format_size;
     let Some(most) = most.filter(|most| earlier.saturating_add(bytes) > *most) else { return Ok(()) };
     let earlier = match earlier {
         0 => String::new(),
-        earlier => format!(" after the {} of earlier passes", format_size(earlier)),
+        _ => {
+            let sum = format_size(earlier.saturating_add(bytes));
+            format!(" after the {} of earlier passes, {sum} in all", format_size(earlier))
+        }
     };
     let message = format!("a pass would read {}{earlier}, and {} are allowed", format_size(bytes), format_size(most));
     Err(Error::source(message).hint("read fewer `columns`, or allow more with `max_bytes` or `--max-bytes`"))

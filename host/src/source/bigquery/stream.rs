@@ -1,9 +1,10 @@
 //! Reads one stream to its end, whatever happens on the way, each row once.
 
 use super::connector::Connector;
-use super::explain::{Refusal, asked_delay, explain};
+use super::end::End;
+use super::explain::{BROKEN, Refusal, asked_delay, explain};
 use super::read_ahead::{ReadAhead, Room};
-use super::session::{BROKEN, Session};
+use super::session::Session;
 use crate::ipc::{Cause, decode_foreign_batch, decode_schema};
 use crate::source::normalize::conform;
 use crate::{Error, Result};
@@ -26,6 +27,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// The silence that is borne doubles each time, up to this.
 const LONGEST_SILENCE: Duration = Duration::from_secs(900);
+
+/// What is left of patience may be nothing.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(100);
 
 /// Progress that is one, as a share of the stream.
 const STEP: f64 = 1e-4;
@@ -58,13 +62,15 @@ pub(super) struct Rows {
 /// What comes out of a stream, in the order of its rows. The last is no `Rows`.
 pub(super) enum Event {
     Rows(Rows),
-    /// So many rows came, and there are no more.
-    End(u64),
+    /// There are no more. What the server says of other offsets may have confirmed it.
+    End {
+        confirmed: bool,
+    },
     Failed(Error),
 }
 
 /// Why reading was interrupted.
-enum Trouble {
+pub(super) enum Trouble {
     Refused(Refusal),
     /// Nothing came for so long.
     Silent(Duration),
@@ -72,29 +78,18 @@ enum Trouble {
     Truncated,
 }
 
-/// What a look at the rows from some offset on found.
-#[derive(Debug, PartialEq, Eq)]
-enum Probe {
-    Rows,
-    End,
-    /// The stream has no such row.
-    Beyond,
-}
-
 /// A stream that is being read.
 pub(super) struct StreamReader {
     reading: Arc<Reading>,
     stream: usize,
     /// Rows that came.
-    row: u64,
+    pub(super) row: u64,
     /// How far the server says it has come: 1 at the end.
-    progress: f64,
-    /// How far it had come when that was last taken for a sign of life.
-    advanced: f64,
+    pub(super) progress: f64,
+    /// How far it had come, at the most, when that was last taken for an end of trouble.
+    furthest: f64,
     /// Of opening it, without a row in between.
     attempts: u32,
-    /// Whether the server told where the stream ends, by its refusal of what is beyond.
-    told: bool,
     /// When the first of them failed.
     troubled: Option<Instant>,
     backoff: ExponentialBackoff,
@@ -106,54 +101,13 @@ impl StreamReader {
             .with_initial_delay(Duration::from_millis(100))
             .with_maximum_delay(Duration::from_secs(30))
             .clamp();
-        Self {
-            reading,
-            stream,
-            row: 0,
-            progress: 0.0,
-            advanced: 0.0,
-            attempts: 0,
-            told: false,
-            troubled: None,
-            backoff,
-        }
-    }
-
-    /// One that has read all of its rows.
-    pub(super) fn at_end(reading: Arc<Reading>, stream: usize, rows: u64) -> Self {
-        Self { row: rows, ..Self::new(reading, stream) }
-    }
-
-    /// Makes sure that the stream has no more rows than those it gave, and no fewer.
-    ///
-    /// # Errors
-    /// Where it has.
-    pub(super) async fn confirm_end(mut self) -> Result<()> {
-        loop {
-            match self.check_end().await? {
-                None if self.told => return Ok(()),
-                None => {
-                    let message = "other rows came than were announced, and the server does not tell where streams end";
-                    return Err(self.place(Error::source(message).hint(BROKEN)));
-                }
-                Some(Trouble::Truncated) => {
-                    let message = "the stream ended before its last row, though it said that it was complete";
-                    return Err(
-                        self.place(Error::source(message).hint("run again; if it happens again, report it to Google"))
-                    );
-                }
-                Some(trouble) => {
-                    let recovered = self.recover(trouble).await;
-                    recovered.map_err(|error| self.place(error))?;
-                }
-            }
-        }
+        Self { reading, stream, row: 0, progress: 0.0, furthest: 0.0, attempts: 0, troubled: None, backoff }
     }
 
     /// Reads to the end, or until nobody takes what is read.
     pub(super) async fn run(mut self, events: Sender<Event>) {
         let last = match self.read(&events).await {
-            Ok(()) => Event::End(self.row),
+            Ok(confirmed) => Event::End { confirmed },
             Err(error) => Event::Failed(self.place(error)),
         };
         let _ = events.send(last);
@@ -163,19 +117,18 @@ impl StreamReader {
         &self.reading.session.streams[self.stream]
     }
 
-    fn place(&self, error: Error) -> Error {
+    pub(super) fn place(&self, error: Error) -> Error {
         error.rows([self.row]).fragment(self.stream).file(self.name())
     }
 
-    async fn read(&mut self, events: &Sender<Event>) -> Result<()> {
+    /// Reads all rows, and tells whether the server confirmed where they end.
+    async fn read(&mut self, events: &Sender<Event>) -> Result<bool> {
         loop {
             let trouble = match self.fetch(events).await? {
                 Some(trouble) => trouble,
-                // Its word is enough where the rows are counted in the end.
-                None if self.progress >= 1.0 && self.reading.whole => return Ok(()),
                 None => match self.check_end().await? {
-                    None => return Ok(()),
-                    Some(trouble) => trouble,
+                    Ok(end) => return Ok(end == End::Confirmed),
+                    Err(trouble) => trouble,
                 },
             };
             self.recover(trouble).await?;
@@ -184,14 +137,24 @@ impl StreamReader {
 
     /// Reads on, to a clean end or to some trouble.
     async fn fetch(&mut self, events: &Sender<Event>) -> Result<Option<Trouble>> {
+        // A call that is open while it waits for room could be cut off for that.
+        let mut room = Some(self.room().await);
         let mut messages = match self.open(self.row).await {
             Ok(messages) => messages,
             Err(trouble) => return Ok(Some(trouble)),
         };
         let mut silent = Duration::ZERO;
+        // A stream that is opened anew may begin to look for rows where it did before.
+        let mut advanced = None;
         loop {
-            let room = self.reading.read_ahead.room(self.stream).await;
+            let room = match room.take() {
+                Some(room) => room,
+                None => self.room().await,
+            };
             let (start, silence) = (Instant::now(), self.silence());
+            if silent >= silence {
+                return Ok(Some(Trouble::Silent(silence)));
+            }
             let response = match timeout(silence.saturating_sub(silent), messages.next()).await {
                 Err(_) => return Ok(Some(Trouble::Silent(silence))),
                 Ok(None) => return Ok(None),
@@ -199,15 +162,29 @@ impl StreamReader {
                 Ok(Some(Ok(response))) => response,
             };
             // Messages that bring nothing are no sign of life.
-            silent = if self.take(response, room, events)? { Duration::ZERO } else { silent + start.elapsed() };
+            silent = if self.take(response, room, events, &mut advanced)? {
+                Duration::ZERO
+            } else {
+                silent + start.elapsed()
+            };
             if silent > Duration::ZERO && SystemTime::now() >= self.reading.session.expires {
                 return Err(expired());
             }
         }
     }
 
+    /// Room for a message. Waiting for it is no trouble of the stream's.
+    async fn room(&mut self) -> Room {
+        let start = Instant::now();
+        let room = self.reading.read_ahead.room(self.stream).await;
+        if let Some(troubled) = &mut self.troubled {
+            *troubled += start.elapsed();
+        }
+        room
+    }
+
     /// Opens the stream at a row, over a new connection.
-    async fn open(&self, row: u64) -> Result<ResponseStream<ReadRowsResponse>, Trouble> {
+    pub(super) async fn open(&self, row: u64) -> Result<ResponseStream<ReadRowsResponse>, Trouble> {
         let offset = i64::try_from(row).unwrap_or(i64::MAX);
         let opening = async {
             let client = self.reading.connector.connect().await?;
@@ -220,20 +197,26 @@ impl StreamReader {
         }
     }
 
-    fn silence(&self) -> Duration {
-        self.reading.silence.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_SILENCE.max(self.reading.silence))
+    /// How long the stream may be silent now: longer each time, but not beyond patience.
+    pub(super) fn silence(&self) -> Duration {
+        let Reading { silence, patience, .. } = *self.reading;
+        let longer = silence.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_SILENCE.max(silence));
+        let left = self.troubled.map_or(patience, |troubled| patience.saturating_sub(troubled.elapsed()));
+        longer.min(left).max(SHORTEST_SILENCE)
     }
 
     /// Passes a message's rows on, and tells whether it brought anything.
-    fn take(&mut self, response: ReadRowsResponse, mut room: Room, events: &Sender<Event>) -> Result<bool> {
+    fn take(
+        &mut self,
+        response: ReadRowsResponse,
+        mut room: Room,
+        events: &Sender<Event>,
+        advanced: &mut Option<f64>,
+    ) -> Result<bool> {
         let progress = response.stats.as_ref().and_then(|stats| stats.progress.as_ref());
         let progress = progress.map_or(self.progress, |progress| progress.at_response_end);
         self.progress = progress;
-        // A filter that finds nothing for long is at work as long as it comes on.
-        let advanced = progress - self.advanced >= STEP;
-        if advanced {
-            self.advanced = progress;
-        }
+        let advanced = self.advances(progress, advanced);
         let broken = |cause: Cause| Error::source("a message cannot be decoded").because(cause).hint(BROKEN);
         if let Some(SentSchema::ArrowSchema(schema)) = &response.schema {
             self.check_schema(&schema.serialized_schema)?;
@@ -269,6 +252,21 @@ impl StreamReader {
         Ok(true)
     }
 
+    /// Whether progress is a sign of life: a filter that finds nothing for long is at work as long as it comes on.
+    fn advances(&mut self, progress: f64, since: &mut Option<f64>) -> bool {
+        let before = *since.get_or_insert(progress);
+        let advances = progress - before >= STEP;
+        if advances {
+            *since = Some(progress);
+        }
+        // What was looked through before ends no trouble: it could be looked through for ever.
+        if progress - self.furthest >= STEP {
+            self.furthest = progress;
+            (self.attempts, self.troubled) = (0, None);
+        }
+        advances
+    }
+
     fn check_schema(&self, serialized: &[u8]) -> Result<()> {
         let session = &self.reading.session;
         if serialized == session.serialized_schema {
@@ -280,55 +278,6 @@ impl StreamReader {
             Ok(_) => Err(changed(Error::source("the stream has another schema than its session"))),
             Err(cause) => Err(changed(Error::source("the stream's schema cannot be decoded").because(cause))),
         }
-    }
-
-    /// Makes sure that a stream which ended did so at its last row: BigQuery refuses offsets beyond that.
-    async fn check_end(&mut self) -> Result<Option<Trouble>> {
-        let mut found = Vec::new();
-        for beyond in 0..=2 {
-            match self.probe(self.row + beyond).await {
-                Ok(Probe::Rows) => return Ok(Some(Trouble::Truncated)),
-                Ok(probe) => found.push(probe),
-                Err(trouble) => return Ok(Some(trouble)),
-            }
-        }
-        self.told = found.contains(&Probe::Beyond);
-        match found.as_slice() {
-            [Probe::Beyond, ..] => Err(self.place(Error::source("the stream gave more rows than it has").hint(BROKEN))),
-            // It ends one row further on.
-            [Probe::End, Probe::End, Probe::Beyond] => Ok(Some(Trouble::Truncated)),
-            // Of a server that takes any offset only its own words are known.
-            [Probe::End, Probe::End, Probe::End] if self.progress > 0.0 && self.progress < 1.0 => {
-                Ok(Some(Trouble::Truncated))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn probe(&self, row: u64) -> Result<Probe, Trouble> {
-        let refused = |refusal: Refusal| match refusal.status().map(|status| status.code) {
-            Some(Code::FailedPrecondition | Code::OutOfRange | Code::InvalidArgument) if !is_expired(&refusal) => {
-                Ok(Probe::Beyond)
-            }
-            _ => Err(Trouble::Refused(refusal)),
-        };
-        let mut messages = match self.open(row).await {
-            Ok(messages) => messages,
-            Err(Trouble::Refused(refusal)) => return refused(refusal),
-            Err(trouble) => return Err(trouble),
-        };
-        let silence = self.silence();
-        let first = async {
-            loop {
-                match messages.next().await {
-                    None => return Ok(Probe::End),
-                    Some(Err(refusal)) => return refused(refusal),
-                    Some(Ok(response)) if response.row_count > 0 => return Ok(Probe::Rows),
-                    Some(Ok(_)) => {}
-                }
-            }
-        };
-        timeout(silence, first).await.unwrap_or(Err(Trouble::Silent(silence)))
     }
 
     /// Waits until it makes sense to open the stream again.
@@ -390,7 +339,7 @@ impl StreamReader {
     }
 }
 
-fn is_expired(refusal: &Refusal) -> bool {
+pub(super) fn is_expired(refusal: &Refusal) -> bool {
     refusal.status().is_some_and(|status| {
         status.code == Code::FailedPrecondition && status.message.to_ascii_lowercase().contains("expired")
     })

@@ -4,7 +4,9 @@
 //! once, none has to be kept for long.
 
 use super::cloud::{Cloud, TICK};
-use super::session::{BROKEN, Session};
+use super::explain::BROKEN;
+use super::read_ahead::Room;
+use super::session::Session;
 use super::stream::{Event, Reading, Rows, StreamReader};
 use crate::source::{Position, SourceBatch};
 use crate::{Error, Result, Stop};
@@ -19,8 +21,8 @@ use tokio::task::AbortHandle;
 /// Rows of a turn at most.
 const TURN_ROWS: u64 = 8_192;
 
-/// Bytes of a turn, as far as the session tells how long rows are.
-const TURN_BYTES: u64 = 2 << 20;
+/// Bytes of a turn, as far as the session tells how long rows are, and of messages that are joined.
+const TURN_BYTES: usize = 2 << 20;
 
 /// After which time a rate says something.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -54,6 +56,8 @@ struct Queue {
     /// Rows that were taken.
     rows: u64,
     ended: bool,
+    /// Whether the server said that there are no more.
+    confirmed: bool,
 }
 
 impl Turns {
@@ -64,7 +68,14 @@ impl Turns {
         for (stream, name) in reading.session.streams.iter().enumerate() {
             let (sender, events) = unbounded();
             tasks.push(cloud.handle.spawn(StreamReader::new(reading.clone(), stream).run(sender)).abort_handle());
-            streams.push(Queue { name: name.as_str().into(), events, rest: None, rows: 0, ended: false });
+            streams.push(Queue {
+                name: name.as_str().into(),
+                events,
+                rest: None,
+                rows: 0,
+                ended: false,
+                confirmed: false,
+            });
         }
         Self {
             cloud,
@@ -85,7 +96,8 @@ impl Turns {
             let most = self.batch_rows.min(self.turn_rows - self.taken);
             let stream = &mut self.streams[self.turn];
             let start = stream.rows;
-            let batch = stream.take(most, &self.reading.schema, &self.cloud.context.stop)?;
+            // Room is given back once it is known whose turn is next: until then another stream would be fetched in vain.
+            let (batch, _rooms) = stream.take(most, &self.reading.schema, &self.cloud.context.stop)?;
             if let Some(batch) = &batch {
                 self.taken += batch.num_rows();
             }
@@ -123,8 +135,8 @@ impl Turns {
         }
     }
 
-    /// Where the rows are not as many as the session told, each stream has to show that it ended where it should: what was told is an
-    /// estimate, but one that is exact for most tables.
+    /// What the session told is an estimate, but one that is exact for most tables: it is what is left to go by where a server does not
+    /// confirm where its streams end.
     fn check_rows(&self) -> Result<()> {
         let rows: u64 = self.streams.iter().map(|stream| stream.rows).sum();
         if !self.reading.whole || rows == self.reading.session.rows {
@@ -134,12 +146,16 @@ impl Turns {
             let message = format!("the session has no streams, and announces {} rows", self.reading.session.rows);
             return Err(Error::source(message).hint(BROKEN));
         }
-        for (stream, queue) in self.streams.iter().enumerate() {
-            let reader = StreamReader::at_end(self.reading.clone(), stream, queue.rows);
-            let checked = self.cloud.wait(reader.confirm_end())?;
-            checked?;
+        match self.streams.iter().find(|stream| !stream.confirmed) {
+            None => Ok(()),
+            Some(stream) => {
+                let announced = self.reading.session.rows;
+                let message = format!(
+                    "{rows} rows came and {announced} were announced, and the server does not tell where streams end"
+                );
+                Err(Error::source(message).file(&*stream.name).hint(BROKEN))
+            }
         }
-        Ok(())
     }
 }
 
@@ -163,12 +179,19 @@ impl Drop for Turns {
 }
 
 impl Queue {
-    /// The next rows, `most` at most; none at the end.
-    fn take(&mut self, most: usize, schema: &SchemaRef, stop: &Stop) -> Result<Option<RecordBatch>> {
+    /// The next rows, `most` at most, with the room of the messages that are used up; no rows at the end.
+    fn take(&mut self, most: usize, schema: &SchemaRef, stop: &Stop) -> Result<(Option<RecordBatch>, Vec<Room>)> {
         let mut pieces: Vec<RecordBatch> = Vec::new();
-        let mut rows = 0;
+        let mut rooms: Vec<Room> = Vec::new();
+        let (mut rows, mut bytes) = (0, 0);
         while !self.ended && rows < most.min(SMALL) {
             let Some(Rows { batch, room }) = self.next(stop)? else { break };
+            // Long rows are passed on as they came: to join them costs memory, and saves nothing.
+            if rows > 0 && room.bytes().saturating_add(bytes) > TURN_BYTES {
+                self.rest = Some(Rows { batch, room });
+                break;
+            }
+            bytes += room.bytes();
             let wanted = most - rows;
             if batch.num_rows() > wanted {
                 let rest = batch.slice(wanted, batch.num_rows() - wanted);
@@ -178,19 +201,18 @@ impl Queue {
             } else {
                 rows += batch.num_rows();
                 pieces.push(batch);
+                rooms.push(room);
             }
         }
         self.rows += rows as u64;
-        match pieces.len() {
-            0 => Ok(None),
-            1 => Ok(pieces.pop()),
+        let joined = match pieces.len() {
+            0 | 1 => pieces.pop(),
             _ => {
                 let joined = concat_batches(schema, &pieces);
-                joined
-                    .map(Some)
-                    .map_err(|error| Error::source("rows cannot be joined").because(error).file(&*self.name))
+                Some(joined.map_err(|error| Error::source("rows cannot be joined").because(error).file(&*self.name))?)
             }
-        }
+        };
+        Ok((joined, rooms))
     }
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Rows>> {
@@ -200,9 +222,8 @@ impl Queue {
         loop {
             match self.events.recv_timeout(TICK) {
                 Ok(Event::Rows(rows)) => return Ok(Some(rows)),
-                Ok(Event::End(rows)) => {
-                    self.ended = true;
-                    debug_assert!(rows >= self.rows);
+                Ok(Event::End { confirmed }) => {
+                    (self.ended, self.confirmed) = (true, confirmed);
                     return Ok(None);
                 }
                 Ok(Event::Failed(error)) => return Err(error),
@@ -218,6 +239,6 @@ impl Queue {
 /// Rows of a turn: a power of two, so that batches of a power of two fill it.
 fn turn_rows(session: &Session) -> usize {
     let row = (session.bytes / session.rows.max(1)).max(1);
-    let rows = (TURN_BYTES / row).clamp(64, TURN_ROWS);
+    let rows = (TURN_BYTES as u64 / row).clamp(1, TURN_ROWS);
     1 << rows.ilog2()
 }

@@ -1,6 +1,6 @@
 //! What columns of BigQuery can be: all that decoding relies on.
 
-use super::session::BROKEN;
+use super::explain::BROKEN;
 use crate::{Error, Result};
 use arrow_schema::{DataType, Field, IntervalUnit, Schema};
 
@@ -41,6 +41,18 @@ fn is_known(field: &Field) -> bool {
         DataType::List(item) => is_known(item),
         DataType::Struct(fields) => !fields.is_empty() && fields.iter().all(|field| is_known(field)),
         _ => false,
+    }
+}
+
+/// Whether two types hold the same values: names within them, marks, and whether there may be nulls, do not count.
+pub(super) fn are_alike(one: &DataType, other: &DataType) -> bool {
+    match (one, other) {
+        (DataType::List(one), DataType::List(other)) => are_alike(one.data_type(), other.data_type()),
+        (DataType::Struct(one), DataType::Struct(other)) => {
+            let mut pairs = one.iter().zip(other);
+            one.len() == other.len() && pairs.all(|(one, other)| are_alike(one.data_type(), other.data_type()))
+        }
+        _ => one == other,
     }
 }
 

@@ -1,9 +1,13 @@
 //! The queries whose results are known, and the tables that hold them.
 
-use crate::catalog::{Catalog, Entry, TableName};
+use crate::catalog::{self, Catalog, Entry, TableName};
 use anyhow::{Result, bail};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// The query that reads nothing, by which clients find out whether they may query.
+const CONSTANT: &str = "SELECT 1";
 
 /// What queries and views give.
 pub(crate) struct Queries {
@@ -28,6 +32,9 @@ impl Queries {
         let mut known: Vec<_> = known.map(|(name, _)| (everything(name), name.clone())).collect();
         known.extend(queries);
         let mut results = HashMap::new();
+        let constant = anonymous(project, CONSTANT);
+        catalog.insert(constant.clone(), Entry::Table(Arc::new(catalog::one()?)));
+        results.insert(CONSTANT.to_owned(), (constant.clone(), constant));
         for (text, read) in known {
             let table = views.get(&read).unwrap_or(&read);
             let Some(Entry::Table(found)) = catalog.get(table).cloned() else {

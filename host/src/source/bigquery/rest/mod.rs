@@ -6,9 +6,8 @@ mod values;
 pub(super) use schema::schema;
 
 use super::cloud::Cloud;
-use super::explain::explain;
+use super::explain::{BROKEN, explain};
 use super::jobs::{Jobs, Running};
-use super::session::BROKEN;
 use crate::ipc::Cause;
 use crate::source::{Position, SourceBatch};
 use crate::{Error, Result};

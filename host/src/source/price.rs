@@ -21,7 +21,7 @@ pub struct Price {
 impl Price {
     /// Of a pass over so many bytes.
     pub(super) fn of(bytes: u64) -> Self {
-        Self::new(bytes, DOLLARS_PER_TIB, "each pass over all columns")
+        Self::new(bytes, DOLLARS_PER_TIB, "each pass over these columns")
     }
 
     /// Of a query that reads so many bytes.
@@ -33,6 +33,11 @@ impl Price {
         const TIB: f64 = (1_u64 << 40) as f64;
         Self { dollars: bytes as f64 / TIB * per_tib, per_tib, what }
     }
+}
+
+/// What a query costs beside what it is there in place of.
+pub(super) fn instead() -> String {
+    format!("${DOLLARS_PER_TIB_OF_QUERY:.2} per TiB instead of ${DOLLARS_PER_TIB:.2}")
 }
 
 impl fmt::Display for Price {

@@ -1,0 +1,157 @@
+//! Segments: rows of the source whose files are complete and safe on disk, so that a run that is killed goes on behind them.
+//!
+//! Where a segment ends is a function of the rows and the layout options. At its end each part ends its file; the segment is then
+//! recorded in a log, by one line that is written at once.
+
+use super::FileSummary;
+use crate::digest::Checksum;
+use crate::durable;
+use crate::{Error, Result, plain_file};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// The log's file in the run's folder.
+pub const SEGMENTS: &str = "segments";
+
+/// Bytes of a log: some million files.
+const MOST: u64 = 1 << 30;
+
+/// Rows of the source whose files are complete.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Segment {
+    /// The first row, and the one behind the last, counted over the whole source.
+    pub(super) rows: (u64, u64),
+    /// The files that were written of each part.
+    pub(super) files: Vec<Vec<FileSummary>>,
+    /// Bytes that went through spill files.
+    pub(super) spilled_bytes: u64,
+}
+
+/// Where segments are recorded.
+pub(super) struct SegmentLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl SegmentLog {
+    /// Opens a log, with the segments that were recorded in it. What a killed run was about to write is cut off.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written, or is no log of one dataset's segments.
+    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Segment>)> {
+        let failed = |error: std::io::Error| cannot_record(path, error);
+        let text = match plain_file::read(path, MOST) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            text => text.map_err(failed)?,
+        };
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let segments = lines.map(serde_json::from_slice::<Segment>).collect::<Result<Vec<_>, _>>();
+        let segments = segments.map_err(|error| failed(error.into()))?;
+        let mut next = 0;
+        for segment in &segments {
+            if segment.rows.0 != next || segment.rows.1 < next {
+                return Err(failed(std::io::Error::new(
+                    ErrorKind::InvalidData,
+                    "its segments do not follow each other",
+                )));
+            }
+            next = segment.rows.1;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        file.set_len(whole as u64).and_then(|()| file.sync_all()).map_err(failed)?;
+        if let Some(folder) = path.parent() {
+            durable::sync_folder(folder).map_err(failed)?;
+        }
+        Ok((Self { path: path.to_owned(), file }, segments))
+    }
+
+    /// Records a segment whose files are safe on disk.
+    pub(super) fn append(&mut self, segment: &Segment) -> Result<()> {
+        let failed = |error: std::io::Error| cannot_record(&self.path, error);
+        let mut line = serde_json::to_vec(segment).map_err(|error| failed(error.into()))?;
+        line.push(b'\n');
+        self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(failed)
+    }
+}
+
+/// Checks that the files of recorded segments are what was recorded, and removes all others of the parts.
+///
+/// # Errors
+/// Where a file has changed, or another one cannot be removed.
+pub(super) fn restore(dataset: &Path, parts: &[String], segments: &[Segment]) -> Result<()> {
+    let recorded = || segments.iter().flat_map(|segment| segment.files.iter().flatten());
+    for file in recorded() {
+        let path = dataset.join(&file.path);
+        let found =
+            File::open(&path).and_then(|file| Checksum::of(&file)).map_err(|error| changed(&path).because(error))?;
+        if found != file.checksum {
+            return Err(changed(&path));
+        }
+    }
+    let known: HashSet<PathBuf> = recorded().map(|file| dataset.join(&file.path)).collect();
+    for folder in parts.iter().map(|part| dataset.join(part)) {
+        let failed = |error: std::io::Error| cannot_record(&folder, error);
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if !known.contains(&path) {
+                std::fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn cannot_record(path: &Path, error: std::io::Error) -> Error {
+    Error::output("the progress of the dataset cannot be recorded").file(path).because(error).hint(
+        "see that the disk has room and that you may write there; `wafermill resume` goes on from what was recorded",
+    )
+}
+
+fn changed(path: &Path) -> Error {
+    Error::output("a file that an earlier run wrote is not what it was")
+        .file(path)
+        .hint("remove what the earlier run left with `wafermill clean`, and run again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(rows: (u64, u64)) -> Segment {
+        Segment { rows, files: vec![Vec::new()], spilled_bytes: 0 }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_forgotten_and_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segments");
+        let (mut log, segments) = SegmentLog::open(&path).unwrap();
+        assert_eq!(segments, []);
+        log.append(&segment((0, 10))).unwrap();
+        log.append(&segment((10, 30))).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 1..20 {
+            std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+            let (mut log, segments) = SegmentLog::open(&path).unwrap();
+            assert_eq!(segments, [segment((0, 10))], "{cut}");
+            log.append(&segment((10, 30))).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn segments_that_do_not_follow_each_other_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segments");
+        SegmentLog::open(&path).unwrap().0.append(&segment((5, 10))).unwrap();
+        assert!(SegmentLog::open(&path).is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! `clean`: what an interrupted run left is removed.
+
+use super::arguments::CleanArguments;
+use super::print::print;
+use wafermill::{Result, RunDirectory};
+
+/// Removes the folder of an interrupted run; a finished dataset is not touched.
+pub(super) fn clean(arguments: &CleanArguments) -> Result<()> {
+    let mut directory = RunDirectory::reopen(&arguments.destination)?;
+    let path = directory.path().display().to_string();
+    directory.discard();
+    drop(directory);
+    print(&format!("removed {path}\n"))
+}

@@ -1,0 +1,182 @@
+//! The work of `run`, `fit` and `resume`, once everything is open.
+
+use super::arguments::Resources;
+use super::prepare::MODEL;
+use super::progress::Bar;
+use super::summary::{REPORT, Shown, print_report, write_report};
+use std::path::PathBuf;
+use std::time::Instant;
+use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Summary};
+use wafermill::memory::{default_budget, parse_size};
+use wafermill::model::{Manifest, ModelStore};
+use wafermill::pipeline::{AggregateKind, Document, OutputSection, Plan, SpoolMode};
+use wafermill::run::{BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
+use wafermill::source::Source;
+use wafermill::spool::{INDEX, Spool, SpoolOptions};
+use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
+
+/// The part of a table without a split.
+pub(super) const ALL: &str = "all";
+
+/// What is to be done.
+pub(super) struct Execution<'a> {
+    pub(super) document: &'a Document,
+    pub(super) source: Box<dyn Source>,
+    pub(super) plan: Plan,
+    pub(super) stop: Stop,
+    pub(super) goal: Goal,
+    /// How far an earlier run has come.
+    pub(super) earlier: Option<Fit>,
+    pub(super) resources: &'a Resources,
+}
+
+/// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
+pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> Result<()> {
+    let Execution { document, goal, resources, .. } = execution;
+    directory.discard();
+    let report = match execution.work(&directory) {
+        Ok(report) => report,
+        Err(error) => {
+            let passes = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Output | ErrorKind::Source);
+            if passes && directory.can_be_resumed() {
+                directory.keep();
+                let name = directory.destination().display();
+                eprintln!(
+                    "note: `wafermill resume {name}` goes on from here, `wafermill clean {name}` removes what is there"
+                );
+            }
+            return Err(error);
+        }
+    };
+    let destination = directory.destination().to_owned();
+    directory.publish()?;
+    let (model, to_stderr) = match goal {
+        Goal::Run => (MODEL, is_list(document)),
+        Goal::Fit => ("", false),
+    };
+    print_report(&report, &Shown { destination: &destination, model: Some(model), json: resources.json, to_stderr })
+}
+
+impl Execution<'_> {
+    fn work(self, directory: &RunDirectory) -> Result<Report> {
+        let Self { document, source, mut plan, stop, goal, earlier, resources } = self;
+        let start = Instant::now();
+        let source = spooled(document, source, &plan, goal, directory)?;
+        let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
+        let store = ModelStore::new(make(model)?);
+        let options = options(resources, document.pipeline.folds, directory, stop);
+        let timing = Timing::new(plan.definitions().len());
+        let source = source.as_ref();
+        let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
+        let fit = run.fit(&mut plan, earlier, |fit| {
+            directory.sync()?;
+            fit.save(directory.path())
+        })?;
+        Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
+        let applied = match goal {
+            Goal::Run => Some(apply(&run, document, &plan, directory)?),
+            Goal::Fit => None,
+        };
+        let report = Report::of(source, &plan, &timing, Some(fit), applied, start.elapsed());
+        if goal == Goal::Run {
+            write_report(directory, &report)?;
+        }
+        Ok(report)
+    }
+}
+
+/// The source, or its rows on disk.
+fn spooled(
+    document: &Document,
+    source: Box<dyn Source>,
+    plan: &Plan,
+    goal: Goal,
+    directory: &RunDirectory,
+) -> Result<Box<dyn Source>> {
+    let section = &document.pipeline.source;
+    let folder = directory.spool();
+    let learns =
+        plan.steps().iter().any(|step| step.plan.passes.any()) || plan.steps().len() < plan.definitions().len();
+    let wanted = match section.spool {
+        SpoolMode::Auto => learns && source.price().is_some(),
+        SpoolMode::Always => true,
+        SpoolMode::Never => false,
+    };
+    if !wanted && !folder.join(INDEX).exists() {
+        return Ok(source);
+    }
+    let options = SpoolOptions { folder, compression: section.spool_compression.into() };
+    Ok(Box::new(Spool::open(source, columns_of_run(plan, goal), options)?))
+}
+
+fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirectory) -> Result<(u64, Summary)> {
+    let output = &document.pipeline.output;
+    let (schema, parts) = (plan.layout().schema(), part_names(plan)?);
+    if is_list(document) {
+        let split = plan.steps().first().is_some_and(|step| step.is_split());
+        return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?);
+    }
+    let log = directory.path().join(SEGMENTS);
+    if !run.source.keeps_order() {
+        // What was written of rows in another order is of no use.
+        let removed = std::fs::remove_file(&log);
+        removed
+            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            .map_err(|error| {
+                Error::output("the progress of the dataset cannot be forgotten").file(&log).because(error)
+            })?;
+    }
+    let mut concat = concat_options(run.options, output)?;
+    concat.log = Some(log);
+    run.apply(plan, Concat::create(&directory.data(), &schema, &parts, &concat)?)
+}
+
+fn is_list(document: &Document) -> bool {
+    document.pipeline.output.aggregate == AggregateKind::List
+}
+
+pub(super) fn options(resources: &Resources, folds: u8, directory: &RunDirectory, stop: Stop) -> RunOptions {
+    RunOptions {
+        workers: resources.workers.map_or_else(cores, usize::from),
+        batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
+        memory: resources.memory.unwrap_or_else(default_budget),
+        scratch: directory.path().to_owned(),
+        folds,
+        stop,
+    }
+}
+
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+pub(super) fn concat_options(options: &RunOptions, output: &OutputSection) -> Result<ConcatOptions> {
+    let mut concat = ConcatOptions::new(&options.scratch);
+    concat.format = output.aggregate_format();
+    concat.file_rows = output.file_rows;
+    concat.file_bytes = parse_size(&output.file_bytes).map_err(|error| error.at("/output/file_bytes"))? as u64;
+    concat.memory = options.memory / 2;
+    concat.stop = options.stop.clone();
+    Ok(concat)
+}
+
+/// The names of a plan's parts, in the order of their ids.
+pub(super) fn part_names(plan: &Plan) -> Result<Vec<String>> {
+    let Some(split) = plan.steps().first().filter(|step| step.is_split()) else { return Ok(vec![ALL.to_owned()]) };
+    let names = wafermill::contract::parts(&split.plan.writes[0].field)?;
+    match names.iter().find(|name| [MODEL, REPORT].contains(&name.as_str())) {
+        None => Ok(names),
+        Some(name) => {
+            let error = Error::usage(format!("no part can have the name `{name}`")).step(&split.name);
+            Err(error
+                .at("/split/params/parts")
+                .hint("it is wafermill's own in the folder of a dataset; choose another name"))
+        }
+    }
+}
+
+fn make(folder: PathBuf) -> Result<PathBuf> {
+    let made = std::fs::create_dir_all(&folder);
+    made.map_err(|error| Error::output("a folder cannot be made").file(&folder).because(error))?;
+    Ok(folder)
+}

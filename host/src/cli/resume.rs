@@ -1,0 +1,46 @@
+//! `resume`: a run goes on where it was interrupted.
+
+use super::arguments::ResumeArguments;
+use super::execute::{Execution, execute};
+use super::interrupt;
+use super::prepare::{Ready, open_document_source, prepare};
+use super::print::print;
+use wafermill::pipeline::Document;
+use wafermill::run::{Fit, Record};
+use wafermill::source::Source;
+use wafermill::spool::{INDEX, Recorded};
+use wafermill::{Result, RunDirectory};
+
+/// Goes on with an interrupted run.
+pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
+    let mut directory = RunDirectory::reopen(&arguments.destination)?;
+    let (record, schema) = Record::read(directory.path())?;
+    if directory.is_published() {
+        directory.discard();
+        return print(&format!("{} was complete already\n", directory.destination().display()));
+    }
+    directory.allow(&record.marker, record.overwrite);
+    let document = Document::parse(record.pipeline.clone(), &record.path)?;
+    let spooled = directory.spool().join(INDEX).exists();
+    let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+        if spooled {
+            let origin = record.origin.clone();
+            return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
+        }
+        if let Some(snapshot) = &record.snapshot {
+            (context.warn)(&format!(
+                "its rows were not all on disk yet: they are read again, as they were at {snapshot}"
+            ));
+        }
+        let source = open_document_source(&document, &record.overrides, record.snapshot.as_deref(), context)?;
+        record.check_source(source.as_ref(), &schema)?;
+        Ok(source)
+    })?;
+    let Ready { source, plan, stop } = ready;
+    let (goal, resources) = (record.command, &arguments.resources);
+    let resumed = record.check_plugins(&plan).and_then(|()| {
+        let earlier = Fit::read(directory.path())?;
+        execute(directory, Execution { document: &document, source, plan, stop, goal, earlier, resources })
+    });
+    resumed.map_err(|error| document.locate(error))
+}

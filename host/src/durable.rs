@@ -1,0 +1,26 @@
+//! Files that are there whole or not at all, whatever happens to the machine.
+
+use std::fs::File;
+use std::io::{Result, Write};
+use std::path::Path;
+
+/// Writes a file in one step: a reader, and a machine that comes up again, sees the old content or the new one.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".write-").tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Makes names in a folder safe on disk.
+///
+/// # Errors
+/// Where the file system cannot.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,176 @@
+//! What a run was begun with, so that it can go on where it was killed.
+
+use crate::ipc::{TableWriter, open_table};
+use crate::pipeline::{Document, Plan};
+use crate::source::{InputFile, Source};
+use crate::{Error, Result, durable, plain_file};
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The record's file in the run's folder.
+pub const RECORD: &str = "run.json";
+
+/// The columns of the source, as a table without rows.
+const SOURCE: &str = "source.arrow";
+
+/// The layout of a run's folder that this host writes and reads.
+const FORMAT: u32 = 1;
+
+/// Bytes of a record: a pipeline file, and a million input files.
+const MOST: u64 = 1 << 30;
+
+/// What a run was begun with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    format: u32,
+    /// The host.
+    wafermill: String,
+    /// What it is to do.
+    pub command: Goal,
+    /// The pipeline file's path.
+    pub path: PathBuf,
+    /// Its text, whatever became of it since.
+    pub pipeline: String,
+    /// What the command line said in its place.
+    pub overrides: Overrides,
+    /// By which file of the destination wafermill knows what it wrote itself.
+    pub marker: String,
+    /// Whether that may be replaced.
+    pub overwrite: bool,
+    /// The digests of the steps' plugins.
+    plugins: BTreeMap<String, String>,
+    /// What was read, and in which state.
+    pub origin: Option<String>,
+    /// The time of that state.
+    pub snapshot: Option<String>,
+    /// The files that were read.
+    files: Vec<InputFile>,
+}
+
+/// What a run is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    /// Write a model and a dataset.
+    Run,
+    /// Write a model.
+    Fit,
+}
+
+/// What goes before the pipeline file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Overrides {
+    /// Bytes that BigQuery may bill for.
+    pub max_bytes: Option<String>,
+    /// Whether BigQuery is read over REST.
+    pub no_storage_api: bool,
+    /// How many rows of the source are read.
+    pub limit: Option<u64>,
+}
+
+impl Record {
+    /// Of a run that is about to begin.
+    pub fn new(
+        command: Goal,
+        document: &Document,
+        plan: &Plan,
+        source: &dyn Source,
+        overrides: &Overrides,
+        marker: &str,
+        overwrite: bool,
+    ) -> Result<Self> {
+        let path = std::path::absolute(document.path());
+        Ok(Self {
+            format: FORMAT,
+            wafermill: env!("CARGO_PKG_VERSION").to_owned(),
+            command,
+            path: path.map_err(|error| Error::usage("the pipeline file has no path").because(error))?,
+            pipeline: document.text().to_owned(),
+            overrides: overrides.clone(),
+            marker: marker.to_owned(),
+            overwrite,
+            plugins: digests(plan),
+            origin: source.origin(),
+            snapshot: source.snapshot(),
+            files: source.files().into_iter().cloned().collect(),
+        })
+    }
+
+    /// Writes it to the run's folder, with the columns of the source.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, folder: &Path, schema: &SchemaRef) -> Result<()> {
+        TableWriter::create(&folder.join(SOURCE), schema)?.finish()?;
+        let path = folder.join(RECORD);
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::output("the run cannot be recorded").file(&path).because(error)
+        };
+        let json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        durable::write(&path, &json).map_err(|error| failed(error.into()))
+    }
+
+    /// Reads the record of an earlier run, and the columns of its source.
+    ///
+    /// # Errors
+    /// Where there is none, or another version of the host wrote it.
+    pub fn read(folder: &Path) -> Result<(Self, SchemaRef)> {
+        let path = folder.join(RECORD);
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::usage("the earlier run cannot be resumed").file(&path).because(error).hint(ANEW)
+        };
+        let text = plain_file::read_to_string(&path, MOST).map_err(|error| failed(error.into()))?;
+        let record: Self = serde_json::from_str(&text).map_err(|error| failed(error.into()))?;
+        if record.format != FORMAT || record.wafermill != env!("CARGO_PKG_VERSION") {
+            let message = format!("it was begun by wafermill {}", record.wafermill);
+            return Err(failed(message.into()));
+        }
+        let schema = open_table(&folder.join(SOURCE))?.schema().clone();
+        Ok((record, schema))
+    }
+
+    /// Checks that a run can go on with these plugins.
+    ///
+    /// # Errors
+    /// Where one is another than before.
+    pub fn check_plugins(&self, plan: &Plan) -> Result<()> {
+        let now = digests(plan);
+        match now.iter().find(|(step, digest)| self.plugins.get(*step) != Some(digest)) {
+            None => Ok(()),
+            Some((step, _)) => {
+                let error = Error::usage("the step's plugin is another one than when the run began").step(step);
+                Err(error.hint(format!("put the earlier one back, or {ANEW}")))
+            }
+        }
+    }
+
+    /// Checks that a source is what it was.
+    ///
+    /// # Errors
+    /// Where its columns or its files are others.
+    pub fn check_source(&self, source: &dyn Source, schema: &SchemaRef) -> Result<()> {
+        let changed = |error: Error| error.hint(format!("put the earlier state back, or {ANEW}"));
+        if source.schema().fields() != schema.fields() {
+            return Err(changed(Error::source("the source has other columns than when the run began")));
+        }
+        let files = source.files();
+        if let Some(file) = files.iter().find(|file| !self.files.contains(file)) {
+            return Err(changed(Error::source("a file has changed since the run began").file(&file.path)));
+        }
+        if files.len() != self.files.len() {
+            return Err(changed(Error::source("the source has fewer files than when the run began")));
+        }
+        Ok(())
+    }
+}
+
+const ANEW: &str = "remove what the earlier run left with `wafermill clean`, and run again";
+
+/// By step, as far as they are known without reading: plugins do not depend on what is read.
+fn digests(plan: &Plan) -> BTreeMap<String, String> {
+    let digest =
+        |definition: &crate::pipeline::StepDefinition| (definition.name.clone(), definition.plugin.digest().to_owned());
+    plan.definitions().iter().map(digest).collect()
+}

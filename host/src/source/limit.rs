@@ -1,0 +1,92 @@
+//! The first rows of a table, for a try.
+
+use super::{BatchReader, Fragment, InputFile, Price, Source, SourceBatch};
+use crate::Result;
+use arrow_schema::SchemaRef;
+
+/// A table of which only the first rows are read.
+pub struct Limit {
+    source: Box<dyn Source>,
+    rows: u64,
+}
+
+impl Limit {
+    /// The first `rows` rows of a source, in its order.
+    pub fn new(source: Box<dyn Source>, rows: u64) -> Self {
+        Self { source, rows }
+    }
+}
+
+impl Source for Limit {
+    fn schema(&self) -> &SchemaRef {
+        self.source.schema()
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        self.source.fragments()
+    }
+
+    fn estimated_rows(&self) -> Option<u64> {
+        self.source.estimated_rows().map(|rows| rows.min(self.rows))
+    }
+
+    fn estimated_bytes(&self) -> Option<u64> {
+        self.source.estimated_bytes()
+    }
+
+    fn pass_bytes(&self) -> Option<u64> {
+        self.source.pass_bytes()
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.source.origin()
+    }
+
+    fn snapshot(&self) -> Option<String> {
+        self.source.snapshot()
+    }
+
+    fn keeps_order(&self) -> bool {
+        self.source.keeps_order()
+    }
+
+    fn price(&self) -> Option<Price> {
+        self.source.price()
+    }
+
+    fn billed_bytes(&self) -> Option<u64> {
+        self.source.billed_bytes()
+    }
+
+    fn files(&self) -> Vec<&InputFile> {
+        self.source.files()
+    }
+
+    fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
+        let reader = self.source.read(columns, batch_rows)?;
+        Ok(Box::new(First { reader, left: self.rows }))
+    }
+}
+
+/// The first rows of what a reader gives.
+struct First<'a> {
+    reader: BatchReader<'a>,
+    left: u64,
+}
+
+impl Iterator for First<'_> {
+    type Item = Result<SourceBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut next = self.reader.next()?;
+        if let Ok(read) = &mut next {
+            let rows = read.batch.num_rows().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+            read.batch = read.batch.slice(0, rows);
+            self.left -= rows as u64;
+        }
+        Some(next)
+    }
+}

@@ -1,0 +1,40 @@
+//! A source of which only what is known of it is left: its rows are in a spool.
+
+use crate::source::{BatchReader, Fragment, Source};
+use crate::{Error, Result};
+use arrow_schema::SchemaRef;
+
+/// What is known of a source.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// What was read, and in which state.
+    pub origin: Option<String>,
+}
+
+impl Source for Recorded {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn fragments(&self) -> &[Fragment] {
+        &[]
+    }
+
+    fn estimated_rows(&self) -> Option<u64> {
+        None
+    }
+
+    fn estimated_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.origin.clone()
+    }
+
+    fn read(&self, _: &[usize], _: usize) -> Result<BatchReader<'_>> {
+        Err(Error::internal("a source of which only a record is left was read"))
+    }
+}

@@ -1,0 +1,74 @@
+"""Kills runs at random moments, and goes on with them as a user would, until they are done."""
+
+import random
+import signal
+import subprocess
+import time
+
+import mill as mills
+
+STEPS = [
+    mills.step("impute", ["x", "y"], strategy="median") | {"name": "fill"},
+    mills.step("scale", ["x", "y"], method="standard") | {"name": "scale"},
+    mills.step("encode", ["s"], method="onehot", unseen="ignore") | {"name": "codes"},
+]
+OUTPUT = {"row_group_rows": 5_000, "file_rows": 20_000}
+
+
+class Killer:
+    """Runs a pipeline; what `random` says is killed after some time, and started again."""
+
+    def __init__(self, mill, pipeline, out, chance, duration):
+        self.mill, self.pipeline, self.out = mill, pipeline, out
+        self.chance, self.duration = chance, duration
+        self.killed = self.resumed = 0
+
+    def finish(self, kills):
+        """Kills the run so often, and lets it end then."""
+        command = "run"
+        while True:
+            patience = self.chance.uniform(0, self.duration) if self.killed < kills else None
+            status, said = self.start(command, patience)
+            if status == 0:
+                return
+            if status == -signal.SIGKILL:
+                self.killed += 1
+                command = "run"
+            elif "was interrupted" in said:
+                assert "wafermill resume" in said
+                command = "resume"
+                self.resumed += 1
+            else:
+                raise AssertionError(f"{command} ended with {status}\n{said}")
+
+    def start(self, command, patience):
+        arguments = [self.pipeline, "--out", self.out] if command == "run" else [self.out]
+        arguments = [self.mill.binary, command, *map(str, arguments), "--plugins", self.mill.plugins, "--workers", str(self.chance.randint(1, 4))]
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if patience is not None:
+            time.sleep(patience)
+            process.send_signal(signal.SIGKILL)
+        _, said = process.communicate()
+        return process.returncode, said
+
+
+def survives(mill, folder, source, seeds, kills=2):
+    """Kills runs of a pipeline of three passes, and compares what they come to with an undisturbed run. Gives how many were resumed."""
+    pipeline = folder / "pipeline.toml"
+    pipeline.write_text(mills.pipeline_file(source, STEPS, mills.KEY_SPLIT, OUTPUT), encoding="utf-8")
+    began = time.monotonic()
+    expected = mill.call("run", pipeline, "--out", folder / "expected", out=folder / "expected")
+    duration = time.monotonic() - began
+    assert expected.status == 0, expected.stderr
+    expected = mills.digests(folder / "expected")
+    resumed = 0
+    for seed in seeds:
+        out = folder / f"out-{seed}"
+        killer = Killer(mill, pipeline, out, random.Random(seed), duration)
+        killer.finish(kills)
+        found = mills.digests(out)
+        differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        assert not differing, f"seed {seed}, killed {killer.killed} times: {differing}"
+        assert not (out.parent / f".{out.name}.run").exists()
+        resumed += killer.resumed
+    return resumed
