@@ -38,6 +38,10 @@ class Killer:
                 assert "wafermill resume" in said
                 command = "resume"
                 self.resumed += 1
+            elif "the destination is not empty" in said and command == "run":
+                # It was killed between its last two breaths.
+                assert "was complete already" in self.mill.call("resume", self.out).stdout.decode()
+                return
             else:
                 raise AssertionError(f"{command} ended with {status}\n{said}")
 
@@ -56,10 +60,12 @@ def survives(mill, folder, source, seeds, kills=2):
     """Kills runs of a pipeline of three passes, and compares what they come to with an undisturbed run. Gives how many were resumed."""
     pipeline = folder / "pipeline.toml"
     pipeline.write_text(mills.pipeline_file(source, STEPS, mills.KEY_SPLIT, OUTPUT), encoding="utf-8")
-    began = time.monotonic()
-    expected = mill.call("run", pipeline, "--out", folder / "expected", out=folder / "expected")
-    duration = time.monotonic() - began
-    assert expected.status == 0, expected.stderr
+    # The first run compiles the plugins, unless an earlier one did.
+    for name in ("first", "expected"):
+        began = time.monotonic()
+        ran = mill.call("run", pipeline, "--out", folder / name)
+        duration = time.monotonic() - began
+        assert ran.status == 0, ran.stderr
     expected = mills.digests(folder / "expected")
     resumed = 0
     for seed in seeds:

@@ -51,12 +51,28 @@ class Mill:
 
     def start(self, command, source, steps, *, split=None, output=None, arguments=()):
         """Writes a pipeline file for a table (or for the path of one, or what `[source]` is to say) and runs a command on it."""
+        pipeline, out = self.prepare(source, steps, split, output)
+        return self.call(command, pipeline, "--out", out, *arguments, out=out)
+
+    def measured(self, command, source, steps, *, split=None, output=None, arguments=()):
+        """As `start`; also gives the most memory that the program had, in bytes."""
+        pipeline, out = self.prepare(source, steps, split, output)
+        call = [self.binary, command, pipeline, "--out", out, *arguments, "--plugins", self.plugins]
+        with open(out.parent / "stdout", "w+b") as stdout, open(out.parent / "stderr", "w+b") as stderr:
+            process = subprocess.Popen([str(argument) for argument in call], stdout=stdout, stderr=stderr)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        read = {name: (out.parent / name).read_bytes() for name in ("stdout", "stderr")}
+        return Ran(process.returncode, read["stdout"], read["stderr"].decode(), out), usage.ru_maxrss << 10
+
+    def prepare(self, source, steps, split, output):
+        """Writes a pipeline file, and gives its path and where its dataset is to be."""
         folder = self.folder()
         if isinstance(source, pa.Table):
             source = write(source, folder / "table.parquet")
         pipeline = folder / "pipeline.toml"
         pipeline.write_text(pipeline_file(source, steps, split, output), encoding="utf-8")
-        return self.call(command, pipeline, "--out", folder / "out", *arguments, out=folder / "out")
+        return pipeline, folder / "out"
 
     def apply(self, model, source):
         """Runs a model over another table."""

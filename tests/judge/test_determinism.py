@@ -47,7 +47,7 @@ def source(mill, table):
 def digests(mill, source, arguments=(), **options):
     dataset = mill.run(source, STEPS, split=KEY_SPLIT, output=SMALL_FILES, arguments=arguments, **options)
     found = dataset.digests()
-    assert len(dataset.files("train")) == 2
+    assert len(dataset.files("train")) == 3
     return found
 
 

@@ -61,7 +61,7 @@ def test_the_parts_together_are_the_rows_of_the_source(mill, table, output):
     names = [path.name for path in dataset.files("train")]
     assert names == [f"part-{number:05}{ending}" for number in range(len(names))]
     if "file_rows" in output:
-        assert len(names) == -(-len(parts[0]) // 1_000)
+        assert len(names) == -(-len(table) // 1_000)
 
 
 def test_parquet_files_have_the_row_groups_and_the_compression_that_were_asked_for(mill, table):
@@ -70,7 +70,9 @@ def test_parquet_files_have_the_row_groups_and_the_compression_that_were_asked_f
     first, *_ = dataset.files("train")
     metadata = pq.ParquetFile(first).metadata
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    assert [group.num_rows for group in groups] == [300, 300, 300, 100]
+    # A file has what a thousand rows of the table have of its part.
+    *whole, last = [group.num_rows for group in groups]
+    assert set(whole) == {300} and 0 < last <= 300 and 700 < 300 * len(whole) + last < 900
     assert groups[0].column(0).compression == "ZSTD"
 
 

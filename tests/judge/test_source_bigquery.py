@@ -124,7 +124,7 @@ def test_a_view_is_read_by_a_query_and_it_is_said(mill, folder, table):
     with served.serve(folder, {"t": table}, "--view", "data.set.view=data.set.t") as address:
         found, said = copied(mill, served.source(address, "view"))
     assert_same(found, table)
-    assert "warning: `data.set.view` is a view: it is read by a query, which is billed as one" in said
+    assert "warning: `data.set.view` is a view: it is read by a query, which is billed at $6.25 per TiB instead of $1.10" in said
 
 
 def refused(mill, source, *arguments):
@@ -148,7 +148,7 @@ def test_queries_that_fail_are_told(mill, folder, table):
         assert "write them into the query" in said
 
 
-PASSING = ["500*2", "502", "503*2", "429", "reset", "close", "data:page-short*2", "queries:page-short"]
+PASSING = ["500*2", "502", "503*2", "429", "rate-limit*2", "reset", "jobs:reset", "close", "queries:page-short*2"]
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -158,11 +158,21 @@ def test_what_passes_over_rest_costs_no_row(mill, folder, table, fault):
     assert_same(found, table)
 
 
-@pytest.mark.parametrize("fault", ["403*99", "401*99", "garbage*99", "html*99", "queries:truncated*99", "500*99"])
+LASTING = {
+    "403*99": "PERMISSION_DENIED",
+    "401*99": "the credentials are not accepted",
+    "garbage*99": "the query is refused",
+    "html*99": "the query is refused",
+    "queries:truncated*99": "the result ends after",
+    "500*99": "no answer from BigQuery within 2 s",
+}
+
+
+@pytest.mark.parametrize("fault", LASTING)
 def test_what_lasts_over_rest_is_an_error(mill, folder, table, fault):
     with served.serve(folder, {"t": table}, "--rest-fault", fault) as address:
         said = refused(mill, served.source(address, "t", storage_api=False, silence_seconds=2, patience_seconds=2))
-    assert "hint: " in said
+    assert LASTING[fault] in said and "hint: " in said
 
 
 def test_larger_reads_than_allowed_are_refused_before_the_first_byte(mill, folder, table):
@@ -171,10 +181,12 @@ def test_larger_reads_than_allowed_are_refused_before_the_first_byte(mill, folde
         assert "are allowed" in refused(mill, source, "--max-bytes", "1KiB")
         assert "are allowed" in refused(mill, source | {"bigquery": source["bigquery"] | {"max_bytes": "1KiB"}})
         assert "are allowed" in refused(mill, {"query": QUERY, "bigquery": source["bigquery"] | {"max_bytes": "1KiB"}})
-        # Each pass counts.
-        [allowed] = [inspected(mill, address, "data.set.t")["bytes"]]
-        ran = mill.start("run", source, [step("impute", ["f", "i"], strategy="median")], arguments=["--max-bytes", allowed])
-        assert ran.status == 1 and "after the" in ran.stderr and "of earlier passes" in ran.stderr
+        # Each pass counts; with a spool there is one.
+        allowed = inspected(mill, address, "data.set.t")["bytes"]
+        median = [step("impute", ["f", "i"], strategy="median")]
+        ran = mill.start("run", source | {"spool": "never"}, median, arguments=["--max-bytes", allowed])
+        assert ran.status == 1 and "after the" in ran.stderr and "of earlier passes" in ran.stderr and "in all" in ran.stderr
+        assert mill.start("run", source, median, arguments=["--max-bytes", allowed]).status == 0
 
 
 def inspected(mill, address, name, *arguments):
@@ -198,9 +210,11 @@ def test_inspect_tells_columns_rows_streams_and_the_price(mill, folder, table):
         assert found["dollars"] == pytest.approx(found["bytes"] / 2**40 * 6.25)
 
 
-def test_some_columns_are_read_in_the_order_of_the_table(mill, folder, table):
-    with served.serve(folder, {"t": table}) as address:
-        found, _ = copied(mill, served.source(address, "t", columns=["s", "id"]))
+@pytest.mark.parametrize("way", [{}, {"storage_api": False}], ids=["storage", "rest"])
+def test_some_columns_are_read_in_the_order_of_the_table(mill, folder, table, way):
+    query = ["--query", "SELECT `id`, `s` FROM `data.set.t`=data.set.few"]
+    with served.serve(folder, {"t": table, "few": table.select(["id", "s"])}, *query) as address:
+        found, _ = copied(mill, served.source(address, "t", columns=["s", "id"], **way))
     assert found.sort_by("id").equals(table.select(["id", "s"]).cast(found.schema))
 
 
@@ -210,18 +224,25 @@ def test_a_table_without_rows_is_read(mill, folder, table):
             assert mill.start("run", served.source(address, "t", storage_api=way), []).status == 0
 
 
-def doctor(mill, address, *arguments, credentials="anonymous"):
+def doctor(mill, address, *arguments, credentials="anonymous", table="data.set.t"):
     access = ["--storage-endpoint", address, "--rest-endpoint", address, "--credentials", credentials]
-    ran = mill.call("doctor", "data.set.t", *access, "--json", *arguments)
-    return ran.status, {finding["check"]: finding for finding in json.loads(ran.stdout)["findings"]}
+    ran = mill.call("doctor", *([table] if table else []), *access, "--json", *arguments)
+    findings = json.loads(ran.stdout)["findings"]
+    assert len({finding["check"] for finding in findings}) == len(findings) == 7
+    return ran.status, {finding["check"]: finding for finding in findings}
 
 
 def test_doctor_finds_what_is_missing_and_says_what_to_do(mill, folder, table):
     billing = ["--billing-project", served.BILLING]
-    query = ["--query", "SELECT 1=data.set.t"]
-    with served.serve(folder, {"t": table}, *query) as address:
+    view = ["--view", "data.set.view=data.set.t"]
+    with served.serve(folder, {"t": table}, *view) as address:
         status, findings = doctor(mill, address, *billing)
         assert status == 0 and all(finding["state"] == "ok" for finding in findings.values()), findings
+        status, findings = doctor(mill, address, *billing, table="data.set.view")
+        assert status == 0 and findings["table readable"]["state"] == "warning" and "by a query" in findings["table readable"]["detail"]
+        status, findings = doctor(mill, address, table=None)
+        assert status == 1 and findings["billing project"]["state"] == "failed"
+        assert "--billing-project" in findings["billing project"]["fix"]
         status, findings = doctor(mill, address, "--billing-project", "foreign")
         assert status == 1
         assert "roles/bigquery.readSessionUser" in findings["read sessions permitted"]["fix"]
@@ -230,10 +251,10 @@ def test_doctor_finds_what_is_missing_and_says_what_to_do(mill, folder, table):
         status, findings = doctor(mill, address, *billing)
         assert status == 1 and findings["table readable"]["state"] == "failed"
         assert findings["Storage API reached"]["state"] == "ok"
-    with served.serve(folder, {"t": table}, "--no-storage-api", *query) as address:
+    with served.serve(folder, {"t": table}, "--no-storage-api") as address:
         status, findings = doctor(mill, address, *billing)
         assert status == 0 and findings["read sessions permitted"]["state"] == "warning"
-    with served.serve(folder, {"t": table}, "--storage-api-disabled", *query) as address:
+    with served.serve(folder, {"t": table}, "--storage-api-disabled") as address:
         status, findings = doctor(mill, address, *billing)
         assert status == 0 and "gcloud services enable" in findings["Storage API enabled"]["fix"]
     status, findings = doctor(mill, "http://127.0.0.1:1", *billing)

@@ -131,7 +131,23 @@ def test_rows_that_come_twice_are_found_out(mill, folder):
     assert "more rows than it has" in said and "/streams/1" in said
 
 
-def test_corrupt_messages_are_refused(mill, folder):
+def test_rows_that_come_twice_are_found_out_though_others_are_missing(mill, folder):
+    said = run(mill, folder, "0:200:repeat", "1:400:end-lying**", expect=1, patience_seconds=1)
+    assert "more rows than it has" in said or "before its last row" in said
+
+
+@pytest.mark.parametrize("message_rows", [20, 37, 50, 64, 90, 100, 200, 350])
+def test_a_message_with_flipped_bits_is_refused_or_has_as_many_rows(mill, folder, message_rows):
+    """Bits of values say nothing; what they are flipped in depends on the message."""
+    with served.serve(folder, {"t": table()}, "--message-rows", message_rows, "--fault", "1:0:corrupt**") as address:
+        start = mill.start("run", served.source(address, "t", max_streams=STREAMS), [])
+    if start.status == 0:
+        assert len(rows(start)) == len(table())
+    else:
+        assert start.status == 1 and "/streams/1" in start.stderr and not start.out.exists()
+
+
+def test_a_message_whose_bits_are_flipped_in_its_frame_is_refused(mill, folder):
     said = run(mill, folder, "1:200:corrupt**", expect=1)
     assert "a message cannot be decoded" in said and "row 200" in said
 
@@ -140,6 +156,19 @@ def test_corrupt_messages_are_refused(mill, folder):
 def test_random_schedules_of_what_passes_give_the_rows_of_the_table(mill, folder, seed):
     options = ("--fault-seed", seed, *(["--fault-stall-free"] if seed >= 3 else []))
     assert rows(run(mill, folder, options=options)) == table().to_pylist()
+
+
+def test_long_rows_are_read_within_little_memory(mill, folder):
+    # 400 MB, in rows of a megabyte; messages are joined by their bytes, and few are under way.
+    long = pa.table({"id": pa.array(range(40), pa.int64()), "s": pa.array([f"{row:04}" * 250_000 for row in range(40)])})
+    options = ["--message-rows", 3, "--repeat", "data.set.long=10"]
+    with served.serve(folder, {"long": long}, *options) as address:
+        source = served.source(address, "long", max_streams=STREAMS, read_ahead="16MiB")
+        start, peak = mill.measured("run", source, [], output={"compression": "zstd"})
+    assert start.status == 0, start.stderr
+    ids = pa.parquet.read_table(start.out / "all", columns=["id"]).column("id").to_pylist()
+    assert sorted(ids) == sorted([*range(40)] * 10)
+    assert peak < 700 << 20
 
 
 @pytest.mark.parametrize("rows_of_message", [1, 7, 5_000])
