@@ -24,6 +24,32 @@ pub fn default_budget() -> usize {
     ((total as f64 * DEFAULT_SHARE) as usize).max(LEAST_DEFAULT)
 }
 
+/// How the memory of a run is divided among those that keep within a share of it. What is left is for instances of plugins, for readers of
+/// files, and for what encoders hold of open row groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Of rows that are fetched before they are asked for.
+    pub read_ahead: usize,
+    /// Of batches that were handed to workers, and whose results were not taken yet.
+    pub under_way: usize,
+    /// Of partial results while fitting, and of the parts of a dataset while applying.
+    pub results: usize,
+    /// Of the memory of all instances that learn.
+    pub fitters: usize,
+}
+
+impl Shares {
+    /// Of so many bytes.
+    pub fn of(memory: usize) -> Self {
+        Self {
+            read_ahead: (memory / 8).min(256 << 20),
+            under_way: memory / 8,
+            results: memory / 2,
+            fitters: memory / 4,
+        }
+    }
+}
+
 /// Bytes of the rows of a batch as they lie in memory; a dictionary counts whole. Nothing for a column whose layout tells no size.
 pub(crate) fn batch_size(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()

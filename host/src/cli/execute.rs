@@ -7,7 +7,7 @@ use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
 use std::time::Instant;
 use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Summary};
-use wafermill::memory::{default_budget, parse_size};
+use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, OutputSection, Plan, SpoolMode};
 use wafermill::run::{BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
@@ -139,11 +139,16 @@ pub(super) fn options(resources: &Resources, folds: u8, directory: &RunDirectory
     RunOptions {
         workers: resources.workers.map_or_else(cores, usize::from),
         batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
-        memory: resources.memory.unwrap_or_else(default_budget),
+        memory: memory(resources),
         scratch: directory.path().to_owned(),
         folds,
         stop,
     }
+}
+
+/// Bytes that a run may use.
+pub(super) fn memory(resources: &Resources) -> usize {
+    resources.memory.unwrap_or_else(default_budget)
 }
 
 pub(super) fn cores() -> usize {
@@ -155,7 +160,7 @@ pub(super) fn concat_options(options: &RunOptions, output: &OutputSection) -> Re
     concat.format = output.aggregate_format();
     concat.file_rows = output.file_rows;
     concat.file_bytes = parse_size(&output.file_bytes).map_err(|error| error.at("/output/file_bytes"))? as u64;
-    concat.memory = options.memory / 2;
+    concat.memory = Shares::of(options.memory).results;
     concat.stop = options.stop.clone();
     Ok(concat)
 }

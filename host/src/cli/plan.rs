@@ -7,6 +7,7 @@ use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
 use wafermill::contract::Read;
+use wafermill::memory::default_budget;
 use wafermill::pipeline::{Entry, Plan, Step, load};
 use wafermill::run::Overrides;
 
@@ -14,7 +15,7 @@ use wafermill::run::Overrides;
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
     let document = load(&arguments.pipeline)?;
     let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
-        open_document_source(&document, &Overrides::default(), None, context)
+        open_document_source(&document, &Overrides::default(), None, default_budget(), context)
     })?;
     check_output(&document, &plan)?;
     if arguments.json {

@@ -5,7 +5,7 @@ use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-use wafermill::memory::parse_size;
+use wafermill::memory::{Shares, parse_size};
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{
     AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
@@ -44,10 +44,12 @@ pub(super) fn prepare(
 }
 
 /// Opens the source that a pipeline states, but for what goes before it; a table of BigQuery in the state of a time, where one is given.
+/// Of `memory` bytes of a run it takes its share.
 pub(super) fn open_document_source(
     document: &Document,
     overrides: &Overrides,
     snapshot: Option<&str>,
+    memory: usize,
     context: Context,
 ) -> Result<Box<dyn Source>> {
     let mut section = document.pipeline.source.clone();
@@ -60,6 +62,7 @@ pub(super) fn open_document_source(
     if let Some(snapshot) = snapshot {
         section.bigquery.snapshot = Some(snapshot.to_owned());
     }
+    section.bigquery.read_ahead.get_or_insert_with(|| Shares::of(memory).read_ahead.to_string());
     let source = open_source(&section, document.folder(), context)?;
     Ok(match overrides.limit {
         None => source,

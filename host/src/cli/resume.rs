@@ -1,7 +1,7 @@
 //! `resume`: a run goes on where it was interrupted.
 
 use super::arguments::ResumeArguments;
-use super::execute::{Execution, execute};
+use super::execute::{Execution, execute, memory};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
@@ -32,7 +32,8 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
                 "its rows were not all on disk yet: they are read again, as they were at {snapshot}"
             ));
         }
-        let source = open_document_source(&document, &record.overrides, record.snapshot.as_deref(), context)?;
+        let (snapshot, memory) = (record.snapshot.as_deref(), memory(&arguments.resources));
+        let source = open_document_source(&document, &record.overrides, snapshot, memory, context)?;
         record.check_source(source.as_ref(), &schema)?;
         Ok(source)
     })?;

@@ -1,7 +1,7 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::RunArguments;
-use super::execute::{Execution, execute, part_names};
+use super::execute::{Execution, execute, memory, part_names};
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::summary::REPORT;
@@ -31,7 +31,7 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
     };
     let document = load(&arguments.pipeline)?;
     let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
-        open_document_source(&document, &overrides, None, context)
+        open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;
     let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker);
     begun.map_err(|error| document.locate(error))

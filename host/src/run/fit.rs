@@ -5,6 +5,7 @@ use super::scan::Work;
 use super::steps::{StepRunner, outputs, task};
 use super::table::Table;
 use super::{Run, RunOptions, Timing, source_columns};
+use crate::memory::Shares;
 use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
@@ -70,8 +71,8 @@ impl Fit {
 /// Bytes of the progress: what plugins carry from pass to pass is bounded far below.
 const MOST: u64 = 4 << 30;
 
-/// A share of the memory for partials, the rest is for what holds them while they are merged, guests and batches.
-const PARTIALS_SHARE: usize = 2;
+/// Memory below which an instance that learns is not drained: each one begins with some, and draining all the time would learn nothing.
+const LEAST_DRAIN: usize = 16 << 20;
 
 impl Run<'_> {
     /// Fits all steps of a plan on the source's training rows, and completes the plan with what they write. Goes on from where an earlier
@@ -130,6 +131,7 @@ impl Run<'_> {
         let columns = source_columns(plan, involved);
         let combiners = self.combiners(plan, active)?;
         let trained = AtomicU64::new(0);
+        let (fitters, instances) = (Shares::of(self.options.memory).fitters, self.options.workers * active.len());
         let work = || FitWork {
             plan,
             active,
@@ -138,6 +140,7 @@ impl Run<'_> {
             folds: self.options.folds,
             timing: self.timing,
             trained: &trained,
+            drain: (fitters / instances).max(LEAST_DRAIN),
             runner: StepRunner::new(plan, self.store, self.timing),
             fitters: BTreeMap::new(),
         };
@@ -151,9 +154,9 @@ impl Run<'_> {
     }
 
     fn combiners(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<BTreeMap<usize, Vec<Combiner>>> {
-        let RunOptions { memory, scratch, stop, .. } = self.options;
+        let RunOptions { memory, scratch, stop, .. } = &self.options;
         let tables: usize = active.keys().map(|index| plan.steps()[*index].plan.partials.len()).sum();
-        let share = memory / PARTIALS_SHARE / tables.max(1);
+        let share = Shares::of(*memory).results / tables.max(1);
         let of_step = |index: &usize| {
             let partials = plan.steps()[*index].plan.partials.iter();
             let combiners = partials.map(|table| Combiner::new(table.clone(), share, scratch, stop.clone()));
@@ -270,6 +273,8 @@ struct FitWork<'a> {
     timing: &'a Timing,
     /// Rows that were learned from.
     trained: &'a AtomicU64,
+    /// Bytes of an instance from which on it is drained.
+    drain: usize,
     runner: StepRunner<'a>,
     fitters: BTreeMap<usize, Fitter>,
 }
@@ -335,7 +340,7 @@ impl FitWork<'_> {
             }
         };
         fitter.update(&input).map_err(placed)?;
-        if fitter.is_full() {
+        if fitter.is_full(self.drain) {
             // Linear memory never shrinks, so a full instance is replaced by a fresh one.
             return self.drain(index, &mut fitter).map_err(placed);
         }

@@ -17,6 +17,7 @@ pub use report::{PassReport, Report, StepReport};
 pub use timing::Timing;
 
 use crate::Stop;
+use crate::memory::Shares;
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::source::Source;
@@ -45,7 +46,7 @@ pub struct RunOptions {
     pub workers: usize,
     /// Rows of a batch.
     pub batch_rows: usize,
-    /// Bytes of memory for what can spill.
+    /// Bytes of memory, of which those that can keep within a share get theirs.
     pub memory: usize,
     /// A private folder for what spills.
     pub scratch: PathBuf,
@@ -67,6 +68,7 @@ impl Run<'_> {
             columns: columns.into_iter().collect(),
             batch_rows: self.options.batch_rows,
             workers: self.options.workers,
+            under_way: Shares::of(self.options.memory).under_way,
             stop: &self.options.stop,
         }
     }

@@ -1,10 +1,11 @@
 //! A parallel map over the batches of a source whose results come in the order of its rows.
 
+use crate::memory::batch_size;
 use crate::source::{BatchReader, Source, SourceBatch};
 use crate::{Error, Result, Stop};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Batches that may be under way for each worker: enough that none waits, few enough that memory stays small.
 const AHEAD: usize = 4;
@@ -21,6 +22,8 @@ pub(super) struct Scan<'a> {
     pub(super) batch_rows: usize,
     /// Threads.
     pub(super) workers: usize,
+    /// Bytes of batches that are under way at once: as soon as there are so many, no more are read.
+    pub(super) under_way: usize,
     /// Set where the user asks to stop.
     pub(super) stop: &'a Stop,
 }
@@ -39,9 +42,48 @@ pub(super) trait Work {
     }
 }
 
+/// The bytes of the batches that were handed out, and whose results were not taken.
+struct UnderWay {
+    most: usize,
+    /// Nothing once nobody takes results any more.
+    bytes: Mutex<Option<usize>>,
+    freed: Condvar,
+}
+
+impl UnderWay {
+    fn new(most: usize) -> Self {
+        Self { most, bytes: Mutex::new(Some(0)), freed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<usize>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room. One batch is under way at any rate, however large.
+    fn wait(&self) {
+        let full = |bytes: &mut Option<usize>| bytes.is_some_and(|bytes| bytes > 0 && bytes >= self.most);
+        drop(self.freed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn add(&self, bytes: usize) {
+        self.lock().iter_mut().for_each(|sum| *sum += bytes);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.lock().iter_mut().for_each(|sum| *sum -= bytes);
+        self.freed.notify_all();
+    }
+
+    fn close(&self) {
+        *self.lock() = None;
+        self.freed.notify_all();
+    }
+}
+
 /// Hands out batches one after the other.
 struct Feed<'a> {
     reader: BatchReader<'a>,
+    under_way: &'a UnderWay,
     stop: &'a Stop,
     sequence: usize,
     ended: bool,
@@ -54,6 +96,7 @@ impl Feed<'_> {
         if self.ended {
             return None;
         }
+        self.under_way.wait();
         let sequence = self.sequence;
         self.sequence += 1;
         match self.stop.check().and_then(|()| self.reader.next().transpose()) {
@@ -86,7 +129,9 @@ impl Scan<'_> {
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
         let reader = self.source.read_from(self.start, &self.columns, self.batch_rows)?;
-        let feed = Mutex::new(Feed { reader, stop: self.stop, sequence: 0, ended: false, given_up: false });
+        let under_way = &UnderWay::new(self.under_way);
+        let feed = Feed { reader, under_way, stop: self.stop, sequence: 0, ended: false, given_up: false };
+        let feed = Mutex::new(feed);
         // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
         for _ in 0..self.workers * AHEAD {
@@ -101,8 +146,9 @@ impl Scan<'_> {
                 })
                 .collect();
             drop(results);
-            let mut outcome = in_order(&incoming, &tickets, &mut take);
+            let mut outcome = in_order(&incoming, &tickets, under_way, &mut take);
             if outcome.is_err() {
+                under_way.close();
                 if let Ok(mut feed) = feed.lock() {
                     feed.give_up();
                 }
@@ -118,7 +164,8 @@ impl Scan<'_> {
     }
 }
 
-type Message<T> = (usize, Result<T>);
+/// A batch's number, its bytes, and what became of it.
+type Message<T> = (usize, usize, Result<T>);
 
 /// The number of a result that is due at once: its worker panicked, so that others may never become due.
 const AT_ONCE: usize = usize::MAX;
@@ -135,7 +182,7 @@ fn guarded<W: Work>(
 ) -> Result<()> {
     let driven = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drive(work, feed, tickets, results)));
     driven.unwrap_or_else(|_| {
-        let _ = results.send((AT_ONCE, Err(panicked())));
+        let _ = results.send((AT_ONCE, 0, Err(panicked())));
         Ok(())
     })
 }
@@ -153,10 +200,12 @@ fn drive<W: Work>(
         let Some((sequence, batch)) = source.next() else {
             return if source.given_up { Ok(()) } else { work.end() };
         };
+        let bytes = batch.as_ref().map_or(0, |read| batch_size(&read.batch));
+        source.under_way.add(bytes);
         drop(source);
         let result = batch.and_then(|batch| work.process(batch));
         let failed = result.is_err();
-        if results.send((sequence, result)).is_err() || failed {
+        if results.send((sequence, bytes, result)).is_err() || failed {
             return Ok(());
         }
     }
@@ -167,19 +216,21 @@ fn drive<W: Work>(
 fn in_order<T>(
     incoming: &Receiver<Message<T>>,
     tickets: &Sender<()>,
+    under_way: &UnderWay,
     take: &mut impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    for (sequence, result) in incoming {
+    for (sequence, bytes, result) in incoming {
         if sequence == AT_ONCE {
             result?;
             continue;
         }
-        early.insert(sequence, result);
-        while let Some(result) = early.remove(&next) {
+        early.insert(sequence, (bytes, result));
+        while let Some((bytes, result)) = early.remove(&next) {
             next += 1;
             take(result?)?;
+            under_way.remove(bytes);
             let _ = tickets.try_send(());
         }
     }
@@ -248,8 +299,12 @@ mod tests {
     }
 
     fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
+        scan_within(1 << 20, workers, check)
+    }
+
+    fn scan_within(under_way: usize, workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
         let (source, stop) = (Numbers::new(60), Stop::default());
-        let scan = Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers, stop: &stop };
+        let scan = Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers, under_way, stop: &stop };
         let mut all = Vec::new();
         scan.run(
             || Check(check),
@@ -265,6 +320,15 @@ mod tests {
     fn results_come_in_the_order_of_the_rows_from_any_number_of_workers() {
         for workers in [1, 2, 7] {
             assert_eq!(scan(workers, |_| Ok(())).unwrap(), (0..60 * 59 / 2).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn little_memory_lets_one_batch_through_at_a_time_and_ends_with_an_error_too() {
+        for workers in [1, 2, 7] {
+            assert_eq!(scan_within(1, workers, |_| Ok(())).unwrap(), (0..60 * 59 / 2).collect::<Vec<_>>());
+            let failing = scan_within(1, workers, |n| if n >= 100 { Err(Error::plugin("enough")) } else { Ok(()) });
+            assert_eq!(failing.unwrap_err().message(), "enough");
         }
     }
 
@@ -292,7 +356,15 @@ mod tests {
     fn a_scan_that_is_stopped_says_so() {
         let (source, stop) = (Numbers::new(3), Stop::default());
         stop.set();
-        let scan = Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers: 2, stop: &stop };
+        let scan = Scan {
+            source: &source,
+            start: 0,
+            columns: vec![0],
+            batch_rows: 7,
+            workers: 2,
+            under_way: 1 << 20,
+            stop: &stop,
+        };
         let error = scan.run(|| Check(|_| Ok(())), |_| Ok(())).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Interrupted);
     }

@@ -158,9 +158,9 @@ impl Fitter {
         Ok(())
     }
 
-    /// Whether its memory has grown so far that it is to be drained and replaced.
-    pub fn is_full(&self) -> bool {
-        self.instance.memory() > self.instance.limits().drain
+    /// Whether its memory has grown so far, or beyond so many bytes, that it is to be drained and replaced.
+    pub fn is_full(&self, bytes: usize) -> bool {
+        self.instance.memory() > self.instance.limits().drain.min(bytes)
     }
 
     /// Hands all that was learned to `take`.
