@@ -312,9 +312,12 @@ impl StepPlan {
                 ensure(!self.reads.contains(&Read::Context(Context::Part)), || "a split asks for the part".to_owned())?;
                 parts(field).map(drop)
             }
-            Role::Filter => ensure(single.is_some_and(|field| *field.data_type() == DataType::Boolean), || {
-                "a filter writes one Boolean column".to_owned()
-            }),
+            Role::Filter => {
+                let boolean = single.is_some_and(|field| *field.data_type() == DataType::Boolean);
+                ensure(boolean, || "a filter writes one Boolean column".to_owned())?;
+                let alone = self.drops.is_empty() && self.writes.iter().all(|write| write.place.is_none());
+                ensure(alone, || "a filter neither drops nor replaces columns".to_owned())
+            }
             Role::Aggregate => ensure(self.writes.is_empty(), || "an aggregate writes no columns".to_owned()),
         }
     }
