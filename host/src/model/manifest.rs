@@ -4,8 +4,8 @@ use super::ModelStore;
 use crate::contract::{ColumnRole, is_name};
 use crate::ipc::{Cause, SavedTable};
 use crate::pipeline::{
-    Columns, CsvSection, FilterParts, OF_STEPS, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition,
-    first_violation, is_step_name,
+    Columns, CsvSection, OF_STEPS, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation,
+    is_step_name,
 };
 use crate::sandbox::Plugin;
 use crate::{Error, Result, plain_file};
@@ -346,7 +346,7 @@ fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
         plugin: description.name.clone(),
         version: description.version.clone(),
         digest: step.plugin.digest().to_owned(),
-        parts: step.parts.as_ref().map(FilterParts::names).map(<[_]>::to_vec),
+        parts: step.parts.as_ref().map(|parts| parts.names().to_vec()),
         params: serde_json::from_str(&step.params).unwrap_or(Value::Null),
         columns: fields.map(|(field, role)| column(field, Some(*role))).collect(),
         passes: fitted.passes,

@@ -19,8 +19,8 @@ pub use file::{
 };
 pub use filter_parts::FilterParts;
 pub use layout::{Column, Entry, Layout};
-pub use plan::{Plan, Step, StepDefinition, TRAINING};
 pub(crate) use plan::{OF_STEPS, is_step_name};
+pub use plan::{Plan, Step, StepDefinition, TRAINING};
 pub use plugins::Plugins;
 pub use select::{Columns, Selector, TypeClass};
 pub(crate) use violation::first_violation;

@@ -176,7 +176,8 @@ fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
 /// Plans one step; nothing where some of its columns are not known by name yet.
 fn plan_step(definition: &StepDefinition, layout: &Layout, split: Option<&Step>) -> Result<Option<Step>> {
     let parts = definition.parts.as_ref();
-    let parts = parts.map(|names| FilterParts::of(names, split, &format!("{}/parts", definition.pointer))).transpose()?;
+    let parts =
+        parts.map(|names| FilterParts::of(names, split, &format!("{}/parts", definition.pointer))).transpose()?;
     let columns: Vec<_> = layout.columns().collect();
     let mut fields = Vec::new();
     let mut roles = Vec::new();

@@ -1,6 +1,7 @@
 //! Running a plan: passes over the source that fit steps, and the last one that applies them all.
 
 mod apply;
+mod filters;
 mod fit;
 mod progress;
 mod report;
