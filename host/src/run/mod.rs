@@ -10,6 +10,7 @@ mod steps;
 mod table;
 mod timing;
 
+pub use apply::Applied;
 pub use fit::{Fit, restore};
 pub use progress::Progress;
 pub use report::{PassReport, Report, StepReport};
