@@ -50,6 +50,11 @@ fn split_keeps_every_law() {
 }
 
 #[test]
+fn filter_keeps_every_law() {
+    passes("filter", &["describe", "plan", "contract", "outputs", "repeat", "cut", "dictionary"]);
+}
+
+#[test]
 fn impute_keeps_every_law() {
     passes("impute", &["partition", "outputs", "repeat", "cut", "dictionary"]);
 }

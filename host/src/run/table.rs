@@ -205,7 +205,6 @@ pub(super) fn internal(error: arrow_schema::ArrowError) -> Error {
 mod tests {
     use super::*;
     use arrow_array::Int32Array;
-    use arrow_array::types::Int32Type;
 
     #[test]
     fn rows_that_are_left_know_where_they_stood() {
