@@ -32,7 +32,7 @@ def table():
             "flag": tables.nullable(rng, rng.random(ROWS) < 0.3),
             "day": tables.nullable(rng, days, type=pa.date32()),
             "at": tables.nullable(rng, instants, type=pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-            "money": tables.nullable(rng, rng.integers(0, 100, ROWS)).cast(pa.decimal128(20, 2)),
+            "money": tables.nullable(rng, rng.integers(0, 100, ROWS)).cast(pa.decimal128(25, 2)),
             "target": tables.nullable(rng, rng.normal(0, 1, ROWS), 0.2),
         }
     )
@@ -246,8 +246,8 @@ def test_bytes_do_not_depend_on_workers_or_batches(mill, table):
     runs = [(), ("--workers", "1", "--batch-rows", "100"), ("--workers", "7", "--batch-rows", "33"), ("--memory", "16MiB")]
     first, *others = [mill.run(source, steps, split=KEY_SPLIT, arguments=it).digests() for it in runs]
     assert all(it == first for it in others)
-    in_dictionaries = write(table, mill.folder() / "table.arrow", max_chunksize=999)
-    assert mill.run(in_dictionaries, steps, split=KEY_SPLIT).digests() == first
+    as_arrow = write(table, mill.folder() / "table.arrow", max_chunksize=999)
+    assert mill.run(as_arrow, steps, split=KEY_SPLIT).digests() == first
 
 
 def test_the_hashes_of_rows_are_those_of_the_source(mill, table):
