@@ -36,7 +36,7 @@ struct Sets<T> {
 
 impl<T: Ord> Sets<T> {
     fn new(params: &Params, field: &Field, member: impl Fn(&Value) -> Option<T>) -> Result<Self> {
-        let set = |name: &str, values: &[Value]| {
+        let set = |name: &str, values: &[Value]| -> Result<Vec<T>> {
             let member = |value: &Value| member(value).ok_or_else(|| unfit(name, value, field));
             let mut members = values.iter().map(member).collect::<Result<Vec<T>>>()?;
             members.sort_unstable();
