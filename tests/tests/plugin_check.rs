@@ -55,6 +55,12 @@ fn filter_keeps_every_law() {
 }
 
 #[test]
+fn a_filter_that_learns_keeps_every_law() {
+    let checked = check(&guest("below-largest"), &[]);
+    assert!(checked.success, "{}\n{:#}", checked.errors, checked.report["report"]["findings"]);
+}
+
+#[test]
 fn impute_keeps_every_law() {
     passes("impute", &["partition", "outputs", "repeat", "cut", "dictionary"]);
 }
