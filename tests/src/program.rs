@@ -15,7 +15,7 @@ pub struct Program {
     pub wafermill: PathBuf,
     /// The folder of the plugins.
     pub plugins: PathBuf,
-    /// The folder of the broken plugins of the tests.
+    /// The folder of the plugins of the tests, most of which are broken.
     pub guests: PathBuf,
 }
 
