@@ -63,7 +63,7 @@ mod tests {
             plan(&[], &[]),
             plan(&[], &[(None, DataType::UInt8)]),
             plan(&[], &[keep.clone(), keep.clone()]),
-            plan(&["x"], &[keep.clone()]),
+            plan(&["x"], std::slice::from_ref(&keep)),
             plan(&[], &[(Some("x"), DataType::Boolean)]),
         ] {
             assert!(check(bad.clone()).is_err(), "{bad:?}");
