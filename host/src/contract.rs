@@ -1,5 +1,7 @@
 //! The contract of `wit/plugin.wit` as the host sees it, checked.
 
+mod roles;
+
 use crate::partials::PartialTable;
 use crate::{Error, Result};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -295,28 +297,6 @@ impl StepPlan {
             }
         }
         Ok(())
-    }
-
-    fn check_role(&self, role: Role) -> Result<()> {
-        let single = match self.writes.as_slice() {
-            [write] if write.family.is_none() => Some(&write.field),
-            _ => None,
-        };
-        match role {
-            Role::Transform => Ok(()),
-            Role::Split => {
-                let field = single.filter(|field| *field.data_type() == DataType::UInt8 && !field.is_nullable());
-                let field = field.ok_or_else(|| broken("a split writes one UInt8 column without nulls".to_owned()))?;
-                let alone = self.drops.is_empty() && self.writes.iter().all(|write| write.place.is_none());
-                ensure(alone, || "a split neither drops nor replaces columns".to_owned())?;
-                ensure(!self.reads.contains(&Read::Context(Context::Part)), || "a split asks for the part".to_owned())?;
-                parts(field).map(drop)
-            }
-            Role::Filter => ensure(single.is_some_and(|field| *field.data_type() == DataType::Boolean), || {
-                "a filter writes one Boolean column".to_owned()
-            }),
-            Role::Aggregate => ensure(self.writes.is_empty(), || "an aggregate writes no columns".to_owned()),
-        }
     }
 }
 

@@ -8,6 +8,7 @@ import time
 import mill as mills
 
 STEPS = [
+    mills.step("filter", ["y"], drop_nulls=True) | {"name": "known"},
     mills.step("impute", ["x", "y"], strategy="median") | {"name": "fill"},
     mills.step("scale", ["x", "y"], method="standard") | {"name": "scale"},
     mills.step("encode", ["s"], method="onehot", unseen="ignore") | {"name": "codes"},

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The plugins that come with wafermill.
-const BUNDLED: [&str; 4] = ["encode", "impute", "scale", "split"];
+const BUNDLED: [&str; 5] = ["encode", "filter", "impute", "scale", "split"];
 
 /// The `wafermill` that was built, and the plugins it is to use.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Program {
     pub wafermill: PathBuf,
     /// The folder of the plugins.
     pub plugins: PathBuf,
-    /// The folder of the broken plugins of the tests.
+    /// The folder of the plugins of the tests, most of which are broken.
     pub guests: PathBuf,
 }
 

@@ -50,6 +50,17 @@ fn split_keeps_every_law() {
 }
 
 #[test]
+fn filter_keeps_every_law() {
+    passes("filter", &["describe", "plan", "contract", "outputs", "repeat", "cut", "dictionary"]);
+}
+
+#[test]
+fn a_filter_that_learns_keeps_every_law() {
+    let checked = check(&guest("below-largest"), &[]);
+    assert!(checked.success, "{}\n{:#}", checked.errors, checked.report["report"]["findings"]);
+}
+
+#[test]
 fn impute_keeps_every_law() {
     passes("impute", &["partition", "outputs", "repeat", "cut", "dictionary"]);
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct ConcatOptions {
     /// The files and their layout.
     pub format: Format,
-    /// Rows of all parts together after which each part begins a new file.
+    /// Rows of the source after which each part begins a new file.
     pub file_rows: u64,
     /// Bytes of their values after which each part begins a new file.
     pub file_bytes: u64,
@@ -81,10 +81,11 @@ pub struct Concat {
 /// The open segment.
 #[derive(Default)]
 struct Open {
-    /// Its first row.
+    /// Its first row, of the source.
     start: u64,
+    /// Rows of the source.
     rows: u64,
-    /// Of their values.
+    /// Of the values that are left.
     bytes: u64,
     /// The files that each part had before it.
     files: Vec<usize>,
@@ -129,15 +130,15 @@ impl Concat {
         self.open = Open { start, files, ..Open::default() };
     }
 
-    /// How many of the next rows the open segment takes.
-    fn room(&self, routed: &Routed) -> usize {
-        let rows = usize::try_from(self.options.file_rows - self.open.rows).unwrap_or(usize::MAX).min(routed.rows);
+    /// How many of the next rows of the source the open segment takes.
+    fn room(&self, routed: &Routed) -> u64 {
+        let rows = (self.options.file_rows - self.open.rows).min(routed.of);
         let bytes = self.options.file_bytes.saturating_sub(self.open.bytes);
         if routed.bytes < bytes { rows } else { rows.min(routed.rows_of(bytes)) }
     }
 
     fn write(&mut self, routed: Routed) -> Result<()> {
-        self.open.rows += routed.rows as u64;
+        self.open.rows += routed.of;
         self.open.bytes += routed.bytes;
         for (part, batch) in routed.parts {
             self.parts[part].push(batch, &mut self.encoders)?;
@@ -205,9 +206,9 @@ impl Aggregate for Concat {
     }
 
     fn push(&mut self, mut routed: Routed) -> Result<()> {
-        while routed.rows > 0 {
+        while routed.of > 0 {
             let rest = match self.room(&routed) {
-                room if room < routed.rows => routed.split_off(room),
+                room if room < routed.of => routed.split_off(room),
                 _ => return self.write(routed),
             };
             self.write(routed)?;

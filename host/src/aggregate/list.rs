@@ -2,7 +2,7 @@
 
 use super::chunk::{CHUNK_ROWS, Pending};
 use super::route::{check_columns, count_parts};
-use super::{Aggregate, PartSummary, Prepare, Summary};
+use super::{Aggregate, PartSummary, Prepare, Rows, Summary};
 use crate::{Error, Result, Stop};
 use arrow_array::types::UInt8Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt8Array};
@@ -96,10 +96,10 @@ impl<W: Write + Send> Aggregate for List<W> {
 impl Prepare for Tagger {
     type Item = Tagged;
 
-    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Tagged> {
+    fn prepare(&self, Rows { batch, parts, .. }: Rows) -> Result<Tagged> {
         check_columns(&self.schema, &batch)?;
-        let rows = count_parts(&batch, parts, self.parts)?;
-        let batch = match (&self.names, parts) {
+        let rows = count_parts(&batch, parts.as_ref(), self.parts)?;
+        let batch = match (&self.names, &parts) {
             (Some(names), Some(ids)) => tag(&batch, ids, names)?,
             (Some(_), None) => return Err(Error::internal("rows came without the ids of their parts")),
             (None, _) => batch,

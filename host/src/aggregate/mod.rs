@@ -32,16 +32,31 @@ use crate::{Result, Stop};
 use arrow_array::{RecordBatch, UInt8Array};
 use serde::{Deserialize, Serialize};
 
+/// The rows that are left of one batch of the source, once all steps are applied.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// What comes out.
+    pub batch: RecordBatch,
+    /// The part of each row; nothing where there is no split, and so only one part.
+    pub parts: Option<UInt8Array>,
+    /// The source's columns that they were made of.
+    pub source: RecordBatch,
+    /// How many rows the source's batch had.
+    pub of: u64,
+    /// Where the rows stood in it; nothing where none was dropped.
+    pub origin: Option<Vec<u64>>,
+}
+
 /// The half of an aggregator that the workers share: it readies batches in parallel.
 pub trait Prepare: Clone + Send + Sync {
     /// A batch made ready.
     type Item: Send;
 
-    /// Readies `batch`, whose rows belong to `parts`, or all to the only part.
+    /// Readies the rows of a batch.
     ///
     /// # Errors
-    /// Where the batch does not have the schema announced, or a row belongs to no known part.
-    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Self::Item>;
+    /// Where they do not have the schema announced, or one belongs to no known part.
+    fn prepare(&self, rows: Rows) -> Result<Self::Item>;
 }
 
 /// The half of an aggregator that one thread drives, in the order of the input manifest.

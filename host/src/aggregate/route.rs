@@ -1,7 +1,7 @@
 //! Routes rows to parts; done by the workers.
 
-use super::Prepare;
 use super::value_bytes::{running_bytes, value_bytes};
+use super::{Prepare, Rows};
 use crate::{Error, Result};
 use arrow_array::{Array, BooleanArray, RecordBatch, UInt8Array};
 use arrow_buffer::BooleanBuffer;
@@ -19,17 +19,25 @@ pub struct Router {
 pub struct Routed {
     /// For each part that has some.
     pub(super) parts: Vec<(usize, RecordBatch)>,
-    /// All rows.
-    pub(super) rows: usize,
-    /// Bytes of their values.
+    /// Rows of the source, those that filters dropped among them.
+    pub(super) of: u64,
+    /// Bytes of the values of those that are left.
     pub(super) bytes: u64,
+    /// How many are left.
+    rows: usize,
     /// Each row's part, where there may be several.
     ids: Option<UInt8Array>,
+    /// Where each row stood among those of the source, where some were dropped.
+    origin: Option<Vec<u64>>,
 }
 
 impl Routed {
-    /// Keeps the first `rows` rows and gives the others.
-    pub(super) fn split_off(&mut self, rows: usize) -> Self {
+    /// Keeps the first `of` rows of the source and gives the others.
+    pub(super) fn split_off(&mut self, of: u64) -> Self {
+        let rows = match &self.origin {
+            Some(origin) => origin.partition_point(|row| *row < of),
+            None => usize::try_from(of).map_or(self.rows, |of| of.min(self.rows)),
+        };
         let ids = self.ids.as_ref();
         let before = |part: usize, all: usize| match ids {
             Some(ids) => ids.values()[..rows].iter().filter(|id| usize::from(**id) == part).count(),
@@ -41,16 +49,22 @@ impl Routed {
             rest.push((*part, batch.slice(kept, all - kept)));
             *batch = batch.slice(0, kept);
         }
-        let others = self.ids.as_ref().map(|ids| ids.slice(rows, self.rows - rows));
+        let rest = Self {
+            bytes: weigh(&rest),
+            parts: rest,
+            of: self.of - of,
+            rows: self.rows - rows,
+            ids: ids.map(|ids| ids.slice(rows, self.rows - rows)),
+            origin: self.origin.as_mut().map(|origin| origin.split_off(rows).into_iter().map(|row| row - of).collect()),
+        };
         self.ids = self.ids.take().map(|ids| ids.slice(0, rows));
-        let rest = Self { bytes: weigh(&rest), parts: rest, rows: self.rows - rows, ids: others };
-        self.rows = rows;
-        self.bytes = weigh(&self.parts);
+        (self.of, self.rows, self.bytes) = (of, rows, weigh(&self.parts));
         rest
     }
 
-    /// With how many rows the values have so many bytes, or all rows where they have not.
-    pub(super) fn rows_of(&self, bytes: u64) -> usize {
+    /// With how many rows of the source the values have so many bytes, or all rows where they have not.
+    pub(super) fn rows_of(&self, bytes: u64) -> u64 {
+        let last = |row: usize| self.origin.as_ref().map_or(row as u64, |origin| origin[row]);
         let mut running: Vec<_> =
             self.parts.iter().map(|(part, batch)| (*part, running_bytes(batch).into_iter())).collect();
         let mut sums = vec![0; running.len()];
@@ -61,10 +75,10 @@ impl Routed {
                 *sum = bytes_so_far.next().unwrap_or(*sum);
             }
             if sums.iter().sum::<u64>() >= bytes {
-                return row + 1;
+                return last(row) + 1;
             }
         }
-        self.rows
+        self.of
     }
 }
 
@@ -82,16 +96,16 @@ impl Router {
 impl Prepare for Router {
     type Item = Routed;
 
-    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Routed> {
+    fn prepare(&self, Rows { batch, parts: ids, of, origin, .. }: Rows) -> Result<Routed> {
         check_columns(&self.schema, &batch)?;
-        let counts = count_parts(&batch, parts, self.parts)?;
+        let counts = count_parts(&batch, ids.as_ref(), self.parts)?;
         let filled = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        let routed = filled.map(|(part, &count)| match parts {
+        let routed = filled.map(|(part, &count)| match &ids {
             Some(ids) if count < batch.num_rows() => Ok((part, rows_of(&batch, ids, part)?)),
             _ => Ok((part, batch.clone())),
         });
-        let routed = routed.collect::<Result<Vec<_>>>()?;
-        Ok(Routed { rows: batch.num_rows(), bytes: weigh(&routed), ids: parts.cloned(), parts: routed })
+        let parts = routed.collect::<Result<Vec<_>>>()?;
+        Ok(Routed { bytes: weigh(&parts), parts, of, rows: batch.num_rows(), ids, origin })
     }
 }
 
@@ -152,19 +166,36 @@ mod tests {
         RecordBatch::try_from_iter([("x", column)]).unwrap()
     }
 
+    fn rows(parts: Option<UInt8Array>) -> Rows {
+        Rows { batch: batch(), parts, source: batch(), of: 3, origin: None }
+    }
+
+    #[test]
+    fn rows_are_cut_where_they_stood_in_the_source() {
+        let router = Router::new(batch().schema(), 2);
+        let left = Rows { of: 9, origin: Some(vec![1, 4, 5]), ..rows(Some(vec![0, 1, 0].into())) };
+        let mut head = router.prepare(left).unwrap();
+        assert_eq!((head.rows_of(1), head.rows_of(5), head.rows_of(12), head.rows_of(13)), (2, 5, 6, 9));
+        let mut tail = head.split_off(3);
+        assert_eq!((head.of, head.rows, tail.of, tail.rows), (3, 1, 6, 2));
+        assert_eq!((tail.rows_of(1), tail.rows_of(5)), (2, 3));
+        let last = tail.split_off(3);
+        assert_eq!((tail.rows, tail.bytes, last.of, last.rows, last.bytes), (2, 8, 3, 0, 0));
+    }
+
     #[test]
     fn a_row_without_a_known_part_is_refused() {
         let router = Router::new(batch().schema(), 2);
         for ids in [vec![0, 1, 2].into(), vec![0, 1].into(), UInt8Array::from(vec![Some(0), None, Some(1)])] {
-            assert!(router.prepare(batch(), Some(&ids)).is_err());
+            assert!(router.prepare(rows(Some(ids))).is_err());
         }
-        assert!(router.prepare(batch(), None).is_err());
+        assert!(router.prepare(rows(None)).is_err());
     }
 
     #[test]
     fn rows_keep_their_order_in_each_part() {
         let router = Router::new(batch().schema(), 3);
-        let Routed { parts, .. } = router.prepare(batch(), Some(&vec![2, 0, 2].into())).unwrap();
+        let Routed { parts, .. } = router.prepare(rows(Some(vec![2, 0, 2].into()))).unwrap();
         let routed: Vec<_> = parts.iter().map(|(part, rows)| (*part, rows.column(0).to_data())).collect();
         assert_eq!(routed, [(0, Int32Array::from(vec![11]).into()), (2, Int32Array::from(vec![10, 12]).into())]);
     }

@@ -92,14 +92,19 @@ fn physical(batch: &RecordBatch, strings: Strings, turn: usize) -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
-/// The first `rows` rows, pushed in batches of `size`.
-fn push_all<A: Aggregate>(mut sink: A, rows: usize, size: usize, strings: Strings) -> Result<Summary> {
+/// Rows none of which was dropped.
+fn rows(batch: RecordBatch, parts: UInt8Array) -> Rows {
+    Rows { source: batch.clone(), of: batch.num_rows() as u64, origin: None, parts: Some(parts), batch }
+}
+
+/// The first `number` rows, pushed in batches of `size`.
+fn push_all<A: Aggregate>(mut sink: A, number: usize, size: usize, strings: Strings) -> Result<Summary> {
     let (table, parts) = (table(), parts());
     let preparation = sink.preparation();
-    for (turn, start) in (0..rows).step_by(size).enumerate() {
-        let count = size.min(rows - start);
+    for (turn, start) in (0..number).step_by(size).enumerate() {
+        let count = size.min(number - start);
         let batch = physical(&table.slice(start, count), strings, turn);
-        sink.push(preparation.prepare(batch, Some(&parts.slice(start, count)))?)?;
+        sink.push(preparation.prepare(rows(batch, parts.slice(start, count)))?)?;
     }
     sink.finish(&Stop::default())
 }
@@ -208,8 +213,8 @@ fn push_and_die(dataset: &Path, options: &ConcatOptions, size: usize, until: usi
     let first = usize::try_from(sink.start()).unwrap();
     for start in (first..until).step_by(size) {
         let count = size.min(until - start);
-        let rows = preparation.prepare(table.slice(start, count), Some(&parts.slice(start, count))).unwrap();
-        sink.push(rows).unwrap();
+        let batch = rows(table.slice(start, count), parts.slice(start, count));
+        sink.push(preparation.prepare(batch).unwrap()).unwrap();
     }
 }
 
@@ -236,8 +241,8 @@ fn a_dataset_whose_run_was_killed_goes_on_to_the_same_bytes() {
         let first = usize::try_from(sink.start()).unwrap();
         assert!((30_000..51_000).contains(&first), "{first}");
         let (table, parts, preparation) = (table(), parts(), sink.preparation());
-        let rest = preparation.prepare(table.slice(first, ROWS - first), Some(&parts.slice(first, ROWS - first)));
-        sink.push(rest.unwrap()).unwrap();
+        let rest = rows(table.slice(first, ROWS - first), parts.slice(first, ROWS - first));
+        sink.push(preparation.prepare(rest).unwrap()).unwrap();
         let summary = sink.finish(&Stop::default()).unwrap();
         assert_same(&expected, &Run { files: files(&dataset), summary }, "resumed");
     }

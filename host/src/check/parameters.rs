@@ -87,6 +87,10 @@ fn samples(schema: &Value, property: &Value) -> Vec<Value> {
         None => vec![json!(1), json!("a"), json!(true)],
         Some(_) if is_of(property, "number") => vec![json!(1)],
         Some(_) if is_of(property, "string") => vec![json!("a")],
+        Some(_) if is_of(property, "array") => {
+            let items = samples(schema, property.get("items").unwrap_or(&Value::Null));
+            items.into_iter().map(|item| json!([item])).collect()
+        }
         Some(_) => Vec::new(),
     }
 }
@@ -112,6 +116,7 @@ mod tests {
                 "method": { "$ref": "#/$defs/Method" },
                 "most": { "type": ["integer", "null"], "minimum": 5 },
                 "value": {},
+                "words": { "type": "array", "items": { "type": "string" } },
             },
             "$defs": { "Method": { "oneOf": [{ "const": "a" }, { "enum": ["b", null] }] } },
         });
@@ -124,8 +129,13 @@ mod tests {
         assert_eq!(derive(&schema), sets);
         let completions = completions(&schema, &json!({ "name": "a", "method": "a", "most": 5 }));
         assert_eq!(
-            completions.iter().map(|set| set["value"].clone()).collect::<Vec<_>>(),
-            [json!(1), json!("a"), json!(true)]
+            completions.iter().map(|set| (set["value"].clone(), set["words"].clone())).collect::<Vec<_>>(),
+            [
+                (json!(1), Value::Null),
+                (json!("a"), Value::Null),
+                (json!(true), Value::Null),
+                (Value::Null, json!(["a"]))
+            ]
         );
     }
 

@@ -6,11 +6,11 @@ use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
 use std::time::Instant;
-use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Summary};
+use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS};
 use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, OutputSection, Plan, SpoolMode};
-use wafermill::run::{BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
+use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
 use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
@@ -109,7 +109,7 @@ fn spooled(
     Ok(Box::new(Spool::open(source, columns_of_run(plan, goal), options)?))
 }
 
-fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirectory) -> Result<(u64, Summary)> {
+fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirectory) -> Result<Applied> {
     let output = &document.pipeline.output;
     let (schema, parts) = (plan.layout().schema(), part_names(plan)?);
     if is_list(document) {

@@ -58,9 +58,11 @@ fn waves(plan: &Plan) -> Vec<Option<usize>> {
     let mut waves = Vec::new();
     // The split comes first: nothing is fitted before it is known which rows are of the training part.
     let split_first = plan.steps().first().is_some_and(Step::is_split);
-    for step in plan.steps() {
+    for (index, step) in plan.steps().iter().enumerate() {
         let split = behind.first().copied().filter(|_| split_first);
-        let before = step.writers.iter().flatten().map(|writer| behind[*writer]).chain(split).max().unwrap_or(0);
+        let writers = step.writers.iter().flatten().copied();
+        let filters = (0..index).filter(|before| plan.steps()[*before].filters_training_rows());
+        let before = writers.chain(filters).map(|before| behind[before]).chain(split).max().unwrap_or(0);
         let learns = step.plan.passes.any();
         waves.push(learns.then_some(before + 1));
         behind.push(before + usize::from(learns));
@@ -77,6 +79,10 @@ fn reads(step: &Step) -> Vec<String> {
 }
 
 fn writes(step: &Step) -> Vec<String> {
+    if step.is_filter() {
+        let parts = step.parts.as_ref().map(|parts| format!(" of {}", parts.names().join(", ")));
+        return vec![format!("drops rows{}", parts.unwrap_or_default())];
+    }
     let write = |write: &wafermill::contract::Write| {
         let family = if write.family.is_some() { "*" } else { "" };
         format!("{}{family}: {}", write.field.name(), write.field.data_type())
@@ -106,10 +112,12 @@ fn to_json(plan: &Plan) -> Value {
             "name": step.name,
             "plugin": step.plugin.description().name,
             "digest": step.plugin.digest(),
+            "role": step.plugin.description().role,
+            "parts": step.parts.as_ref().map(wafermill::pipeline::FilterParts::names),
             "wave": wave,
             "passes": passes,
             "reads": reads(step),
-            "writes": writes(step),
+            "writes": if step.is_filter() { Vec::new() } else { writes(step) },
             "drops": step.plan.drops,
         })
     });

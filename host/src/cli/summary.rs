@@ -63,15 +63,18 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         text.push('\n');
     }
     let fitted = report.steps.iter().any(|step| step.passes.is_some());
-    let heads: &[&str] =
-        if fitted { &["step", "plugin", "passes", "fit", "apply"] } else { &["step", "plugin", "apply"] };
-    let mut rows = vec![heads.iter().map(|head| (*head).to_owned()).collect()];
+    let filtered = report.steps.iter().any(|step| step.dropped.is_some());
+    let mut heads =
+        if fitted { vec!["step", "plugin", "passes", "fit", "apply"] } else { vec!["step", "plugin", "apply"] };
+    heads.extend(filtered.then_some("dropped"));
+    let mut rows = vec![heads.into_iter().map(str::to_owned).collect()];
     for step in &report.steps {
         let mut row = vec![step.name.clone(), step.plugin.clone()];
         if let Some(passes) = step.passes {
             row.extend([passes.to_string(), format!("{:.3} s", step.fit_seconds)]);
         }
         row.push(format!("{:.3} s", step.apply_seconds));
+        row.extend(step.dropped.map(|dropped| counted(dropped, "row")));
         rows.push(row);
     }
     if !report.steps.is_empty() {

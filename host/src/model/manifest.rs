@@ -1,10 +1,11 @@
 //! What stands beside the tables of a model: for people, and for applying it again.
 
 use super::ModelStore;
-use crate::contract::{ColumnRole, Role, is_name};
+use crate::contract::{ColumnRole, is_name};
 use crate::ipc::{Cause, SavedTable};
 use crate::pipeline::{
-    Columns, CsvSection, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation, is_step_name,
+    Columns, CsvSection, OF_STEPS, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation,
+    is_step_name,
 };
 use crate::sandbox::Plugin;
 use crate::{Error, Result, plain_file};
@@ -75,6 +76,9 @@ pub struct StepEntry {
     pub version: String,
     /// `sha256:` and the digest of its plugin's component.
     pub digest: String,
+    /// Of a filter: the parts whose rows it looks at, where those are not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Vec<String>>,
     /// Its parameters.
     pub params: Value,
     /// The columns that it was given.
@@ -210,7 +214,7 @@ impl Manifest {
     /// # Errors
     /// Where one is missing or has another type.
     pub fn check_source(&self, schema: &Schema) -> Result<()> {
-        let steps = self.steps.iter().filter(|step| step.ordinal > 0);
+        let steps = self.steps.iter().filter(|step| step.is_applied());
         let used: HashSet<_> = steps.flat_map(|step| &step.columns).map(|column| &column.name).collect();
         for known in self.source.iter().filter(|column| used.contains(&column.name)) {
             let (name, data_type) = (&known.name, &known.data_type);
@@ -228,16 +232,14 @@ impl Manifest {
         Ok(())
     }
 
-    /// The steps again, with the plugins that they were fitted with. The split is left out: a table to apply a model to is one part.
+    /// The steps again, with the plugins that they were fitted with. The split and filters of some of its parts are left out: a table
+    /// to apply a model to is one part, which is none of them.
     ///
     /// # Errors
     /// Where a plugin is missing or is not the one that the model was fitted with.
     pub fn definitions(&self, plugins: &Plugins) -> Result<Vec<StepDefinition>> {
         let mut definitions = Vec::new();
-        for step in &self.steps {
-            if step.ordinal == 0 {
-                continue;
-            }
+        for step in self.steps.iter().filter(|step| step.is_applied()) {
             let plugin = pinned(step, plugins).map_err(|error| error.step(&step.name).in_plugin(&step.plugin))?;
             definitions.push(definition(step, plugin));
         }
@@ -265,6 +267,13 @@ impl Manifest {
     }
 }
 
+impl StepEntry {
+    /// Whether it is part of applying the model to another table.
+    fn is_applied(&self) -> bool {
+        self.ordinal > 0 && self.parts.is_none()
+    }
+}
+
 /// The plugin of a step, which must take the step's parameters.
 fn pinned(step: &StepEntry, plugins: &Plugins) -> Result<Arc<Plugin>> {
     let plugin = plugins.get_pinned(&step.plugin, &step.digest)?;
@@ -274,8 +283,8 @@ fn pinned(step: &StepEntry, plugins: &Plugins) -> Result<Arc<Plugin>> {
             format!("the manifest is damaged: the plugin with the digest of this step is `{}`", description.name);
         return Err(Error::model(message).hint(RESTORE));
     }
-    if description.role != Role::Transform {
-        return Err(Error::model(format!("the plugin is a {}, not a transform", description.role.name())));
+    if !OF_STEPS.contains(&description.role) {
+        return Err(Error::model(format!("the plugin is a {}, which is no step", description.role.name())));
     }
     match first_violation(&description.params_schema, &step.params)? {
         None => Ok(plugin),
@@ -303,6 +312,7 @@ fn definition(step: &StepEntry, plugin: Arc<Plugin>) -> StepDefinition {
         ordinal: step.ordinal,
         plugin,
         columns,
+        parts: None,
         params: step.params.clone(),
         pointer: String::new(),
     }
@@ -336,6 +346,7 @@ fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
         plugin: description.name.clone(),
         version: description.version.clone(),
         digest: step.plugin.digest().to_owned(),
+        parts: step.parts.as_ref().map(|parts| parts.names().to_vec()),
         params: serde_json::from_str(&step.params).unwrap_or(Value::Null),
         columns: fields.map(|(field, role)| column(field, Some(*role))).collect(),
         passes: fitted.passes,

@@ -225,6 +225,9 @@ pub struct StepSection {
     /// How much rows count.
     #[serde(default)]
     pub weight: Columns,
+    /// Of a filter: the parts whose rows it looks at; without it, all of them.
+    #[schemars(length(min = 1))]
+    pub parts: Option<Vec<String>>,
     /// The plugin's parameters.
     #[serde(default)]
     pub params: serde_json::Map<String, serde_json::Value>,

@@ -3,6 +3,7 @@
 mod bigquery;
 mod document;
 mod file;
+mod filter_parts;
 mod layout;
 mod plan;
 mod plugins;
@@ -16,9 +17,10 @@ pub use file::{
     AggregateKind, CsvSection, LimitsSection, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
     SpoolCompressionName, SpoolMode, StepSection,
 };
+pub use filter_parts::FilterParts;
 pub use layout::{Column, Entry, Layout};
-pub(crate) use plan::is_step_name;
-pub use plan::{Plan, Step, StepDefinition};
+pub(crate) use plan::{OF_STEPS, is_step_name};
+pub use plan::{Plan, Step, StepDefinition, TRAINING};
 pub use plugins::Plugins;
 pub use select::{Columns, Selector, TypeClass};
 pub(crate) use violation::first_violation;

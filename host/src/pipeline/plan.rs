@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::file::SPLIT;
+use super::filter_parts::{self, FilterParts};
 use super::layout::Layout;
 use super::plugins::Plugins;
 use super::select::{Columns, Selected};
@@ -24,6 +25,8 @@ pub struct StepDefinition {
     pub plugin: Arc<Plugin>,
     /// Columns by the role that they have for the step.
     pub columns: Vec<(ColumnRole, Columns)>,
+    /// Of a filter: the names of the parts whose rows it looks at; without them, all.
+    pub parts: Option<Vec<String>>,
     /// The parameters.
     pub params: Value,
     /// Where it stands in the pipeline file, as a JSON pointer.
@@ -45,6 +48,8 @@ pub struct Step {
     pub selection: Selection,
     /// What it does with them.
     pub plan: Arc<StepPlan>,
+    /// Of a filter: the parts whose rows it looks at; without them, all.
+    pub parts: Option<FilterParts>,
     /// For each column that it was given, the step that wrote it; the source where there is none.
     pub writers: Vec<Option<usize>>,
     /// What it writes, families spelt out; known once it was fitted.
@@ -71,7 +76,20 @@ impl Step {
     pub fn is_split(&self) -> bool {
         self.plugin.description().role == Role::Split
     }
+
+    /// Whether it is a filter: it drops rows and writes no columns.
+    pub fn is_filter(&self) -> bool {
+        self.plugin.description().role == Role::Filter
+    }
+
+    /// Whether it drops training rows, so that the steps behind it are fitted on what it keeps.
+    pub fn filters_training_rows(&self) -> bool {
+        self.is_filter() && self.parts.as_ref().is_none_or(|parts| parts.contain(TRAINING))
+    }
 }
+
+/// The number of the part that steps are fitted on.
+pub const TRAINING: u8 = 0;
 
 /// The steps of a pipeline, planned as far as possible; a split is the first of them.
 #[derive(Clone)]
@@ -135,7 +153,8 @@ impl Plan {
     /// Plans steps until one waits for columns whose names are not known yet.
     fn extend(&mut self) -> Result<()> {
         while let Some(definition) = self.definitions.get(self.steps.len()) {
-            let planned = plan_step(definition, &self.layout).map_err(|error| error.step(&definition.name))?;
+            let split = self.steps.first().filter(|step| step.is_split());
+            let planned = plan_step(definition, &self.layout, split).map_err(|error| error.step(&definition.name))?;
             let Some(step) = planned else { return Ok(()) };
             self.layout = after(&self.layout, self.steps.len(), &step)?;
             self.steps.push(step);
@@ -145,7 +164,8 @@ impl Plan {
 }
 
 fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
-    if step.is_split() {
+    // What a split or a filter writes is the host's.
+    if step.is_split() || step.is_filter() {
         return Ok(layout.clone());
     }
     let outputs = step.outputs.as_ref();
@@ -154,7 +174,10 @@ fn after(layout: &Layout, index: usize, step: &Step) -> Result<Layout> {
 }
 
 /// Plans one step; nothing where some of its columns are not known by name yet.
-fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step>> {
+fn plan_step(definition: &StepDefinition, layout: &Layout, split: Option<&Step>) -> Result<Option<Step>> {
+    let parts = definition.parts.as_ref();
+    let parts =
+        parts.map(|names| FilterParts::of(names, split, &format!("{}/parts", definition.pointer))).transpose()?;
     let columns: Vec<_> = layout.columns().collect();
     let mut fields = Vec::new();
     let mut roles = Vec::new();
@@ -204,6 +227,7 @@ fn plan_step(definition: &StepDefinition, layout: &Layout) -> Result<Option<Step
         params,
         selection,
         plan: Arc::new(plan),
+        parts,
         writers,
         outputs: None,
     }))
@@ -230,9 +254,9 @@ impl StepDefinition {
         if let Some(split) = &pipeline.split {
             let columns = vec![(ColumnRole::Key, split.key.clone()), (ColumnRole::Feature, split.columns.clone())];
             let params = Value::Object(split.params.clone());
-            let plugin = find(document, plugins, SPLIT, &split.plugin, Role::Split, &params, "/split")?;
+            let plugin = find(document, plugins, SPLIT, &split.plugin, &[Role::Split], &params, "/split")?;
             let (name, pointer) = (SPLIT.to_owned(), "/split".to_owned());
-            definitions.push(Self { name, ordinal: 0, plugin, columns, params, pointer });
+            definitions.push(Self { name, ordinal: 0, plugin, columns, parts: None, params, pointer });
         }
         let mut names = HashSet::from([SPLIT.to_owned()]);
         for (index, step) in pipeline.steps.iter().enumerate() {
@@ -247,7 +271,10 @@ impl StepDefinition {
                 return refused(format!("`{name}` cannot name a step"), hint);
             }
             let params = Value::Object(step.params.clone());
-            let plugin = find(document, plugins, &name, &step.plugin, Role::Transform, &params, &pointer)?;
+            let plugin = find(document, plugins, &name, &step.plugin, &OF_STEPS, &params, &pointer)?;
+            if step.parts.is_some() {
+                filter_parts::check(document, &name, &plugin, &pointer)?;
+            }
             if !names.insert(name.clone()) {
                 let hint = "give one of them another `name`; `split` is that of the split";
                 return refused(format!("two steps have the name `{name}`"), hint);
@@ -258,33 +285,39 @@ impl StepDefinition {
                 (ColumnRole::Key, step.key.clone()),
                 (ColumnRole::Weight, step.weight.clone()),
             ];
-            definitions.push(Self { name, ordinal: index + 1, plugin, columns, params, pointer });
+            let parts = step.parts.clone();
+            definitions.push(Self { name, ordinal: index + 1, plugin, columns, parts, params, pointer });
         }
         Ok(definitions)
     }
 }
 
-/// A step's plugin, which must have this role and take these parameters.
+/// The roles of plugins that can stand among the steps.
+pub(crate) const OF_STEPS: [Role; 2] = [Role::Transform, Role::Filter];
+
+/// A step's plugin, which must have one of these roles and take these parameters.
 fn find(
     document: &Document,
     plugins: &Plugins,
     step: &str,
     plugin: &str,
-    role: Role,
+    roles: &[Role],
     params: &Value,
     pointer: &str,
 ) -> Result<Arc<Plugin>> {
     let locate = |error: Error| document.locate(error.step(step).at(format!("{pointer}/plugin")));
     let plugin = plugins.get(plugin, document.folder()).map_err(locate)?;
     let description = plugin.description();
-    if description.role != role {
-        let message =
-            format!("the plugin `{}` is a {}, not a {}", description.name, description.role.name(), role.name());
+    if !roles.contains(&description.role) {
+        let wanted: Vec<_> = roles.iter().map(|role| role.name()).collect();
+        let (name, role) = (&description.name, description.role.name());
+        let message = format!("the plugin `{name}` is a {role}, not a {}", wanted.join(" or a "));
         let error = Error::usage(message);
         return Err(locate(match description.role {
             Role::Split => error.hint("a split stands in the section `[split]`"),
             Role::Transform => error.hint("a transform stands in a section `[[steps]]`"),
-            Role::Filter | Role::Aggregate => error,
+            Role::Filter => error.hint("a filter stands in a section `[[steps]]`"),
+            Role::Aggregate => error,
         }));
     }
     document.check_params(&description.params_schema, params, &format!("{pointer}/params")).map_err(|error| {

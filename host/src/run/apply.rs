@@ -10,12 +10,23 @@ use crate::pipeline::Plan;
 use crate::source::SourceBatch;
 use arrow_schema::SchemaRef;
 
+/// What applying all steps came to.
+#[derive(Debug)]
+pub struct Applied {
+    /// How many rows the source has.
+    pub rows: u64,
+    /// For each step how many rows it dropped; none but filters drop any. Nothing is known of it where an earlier run has dropped some.
+    pub dropped: Option<Vec<u64>>,
+    /// What the aggregator wrote.
+    pub output: Summary,
+}
+
 impl Run<'_> {
-    /// Applies all steps of a complete plan to all rows, and gives them to an aggregator. Also tells how many rows there were.
+    /// Applies all steps of a complete plan to all rows, and gives them to an aggregator.
     ///
     /// # Errors
     /// Where the source cannot be read, a plugin fails, or a result cannot be written.
-    pub fn apply<A: Aggregate>(&self, plan: &Plan, mut aggregate: A) -> Result<(u64, Summary)> {
+    pub fn apply<A: Aggregate>(&self, plan: &Plan, mut aggregate: A) -> Result<Applied> {
         let schema = plan.layout().schema();
         let mut columns = source_columns(plan, plan.steps().iter());
         columns.extend(passed_on(plan));
@@ -29,16 +40,19 @@ impl Run<'_> {
         };
         let start = aggregate.start();
         let mut total = start;
+        let mut dropped = vec![0; plan.steps().len()];
         self.progress.begin("apply", self.source.estimated_rows());
         self.progress.advance(start);
-        let scanned = self.scan(start, columns).run(work, |(rows, item)| {
-            total += rows;
-            self.progress.advance(rows);
-            aggregate.push(item)
+        let scanned = self.scan(start, columns).run(work, |batch| {
+            total += batch.rows;
+            dropped.iter_mut().zip(batch.dropped).for_each(|(all, rows)| *all += rows);
+            self.progress.advance(batch.rows);
+            aggregate.push(batch.item)
         });
         self.progress.end();
         scanned?;
-        Ok((total, aggregate.finish(&self.options.stop)?))
+        let dropped = (start == 0).then_some(dropped);
+        Ok(Applied { rows: total, dropped, output: aggregate.finish(&self.options.stop)? })
     }
 }
 
@@ -50,16 +64,29 @@ struct ApplyWork<'a, P> {
     runner: StepRunner<'a>,
 }
 
+/// What became of a batch.
+struct Prepared<T> {
+    /// Its rows before any were dropped.
+    rows: u64,
+    /// For each step how many it dropped.
+    dropped: Vec<u64>,
+    item: T,
+}
+
 impl<P: Prepare> Work for ApplyWork<'_, P> {
-    type Output = (u64, P::Item);
+    type Output = Prepared<P::Item>;
 
     fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
         let mut table = Table::new(input.batch, self.folds);
         let rows = table.rows() as u64;
+        let mut dropped = Vec::with_capacity(self.plan.steps().len());
         for index in 0..self.plan.steps().len() {
-            self.runner.apply(index, &mut table).map_err(|error| input.position.place(error))?;
+            let before = table.rows();
+            let result = self.runner.apply(index, &mut table);
+            result.map_err(|error| input.position.place(table.place(error)))?;
+            dropped.push((before - table.rows()) as u64);
         }
-        let (batch, parts) = table.into_batch(&self.schema)?;
-        Ok((rows, self.prepare.prepare(batch, parts.as_ref())?))
+        let item = self.prepare.prepare(table.into_rows(&self.schema, rows)?)?;
+        Ok(Prepared { rows, dropped, item })
     }
 }

@@ -1,5 +1,6 @@
 //! Fitting: in each pass over the source, all steps whose columns no unfitted step writes see the training rows.
 
+use super::filters::{filters_before, settled};
 use super::report::{PassReport, seconds};
 use super::scan::Work;
 use super::steps::{StepRunner, outputs, task};
@@ -130,7 +131,7 @@ impl Run<'_> {
         let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
         let columns = source_columns(plan, involved);
         let combiners = self.combiners(plan, active)?;
-        let trained = AtomicU64::new(0);
+        let trained = Trained::of(active.keys());
         let (fitters, instances) = (Shares::of(self.options.memory).fitters, self.options.workers * active.len());
         let work = || FitWork {
             plan,
@@ -150,7 +151,8 @@ impl Run<'_> {
             self.progress.advance(rows);
             Ok(())
         })?;
-        if trained.into_inner() == 0 { Err(no_rows(plan)) } else { Ok((total, combiners)) }
+        trained.check(plan)?;
+        Ok((total, combiners))
     }
 
     fn combiners(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<BTreeMap<usize, Vec<Combiner>>> {
@@ -228,29 +230,65 @@ fn resolve_ready(plan: &mut Plan, fit: &Fit, store: &ModelStore) -> Result<()> {
     Ok(())
 }
 
-/// The steps that this pass fits: unfitted ones all of whose columns come from fitted ones. Nothing but a split is fitted before the
-/// split is.
+/// The steps that this pass fits: unfitted ones all of whose columns come from fitted ones, as do the rows that filters leave them.
+/// Nothing but a split is fitted before the split is.
 fn active_steps(plan: &Plan, again: &mut BTreeMap<usize, Pass>) -> BTreeMap<usize, Pass> {
     let steps = plan.steps();
-    let fitted = |index: usize| steps[index].outputs.is_some();
-    // A writer is fitted only once all that it reads is, so that looking at direct writers suffices.
-    let ready = |step: &Step| step.writers.iter().flatten().all(|writer| fitted(*writer));
+    let settled = settled(steps);
+    let ready = |index: usize| {
+        let mut behind = steps[index].writers.iter().flatten().copied().chain(filters_before(steps, index));
+        behind.all(|before| settled[before])
+    };
     let split_first = steps.first().is_some_and(|step| step.is_split() && step.outputs.is_none());
     let candidates = steps.iter().enumerate().take(if split_first { 1 } else { steps.len() });
-    let unfitted = candidates.filter(|(index, step)| !fitted(*index) && ready(step));
+    let unfitted = candidates.filter(|(index, step)| step.outputs.is_none() && ready(*index));
     unfitted.map(|(index, _)| (index, again.remove(&index).unwrap_or_default())).collect()
 }
 
-/// The steps that must be applied so that some others can see their columns; the split always is.
+/// The steps that must be applied so that some others see their columns and rows; the split always is.
 fn needed_steps(plan: &Plan, wanted: impl Iterator<Item = usize>) -> BTreeSet<usize> {
     let steps = plan.steps();
     let mut needed = BTreeSet::new();
     let mut open: Vec<usize> = wanted.collect();
     while let Some(index) = open.pop() {
-        open.extend(steps[index].writers.iter().flatten().filter(|writer| needed.insert(**writer)));
+        let before = steps[index].writers.iter().flatten().copied().chain(filters_before(steps, index));
+        open.extend(before.filter(|before| needed.insert(*before)));
     }
     needed.extend(steps.first().is_some_and(|step| step.is_split() && step.outputs.is_some()).then_some(0));
     needed
+}
+
+/// How many rows there were to learn from.
+struct Trained {
+    /// Of the training part.
+    part: AtomicU64,
+    /// By the step that saw them: filters may leave it fewer.
+    steps: BTreeMap<usize, AtomicU64>,
+}
+
+impl Trained {
+    fn of<'i>(active: impl Iterator<Item = &'i usize>) -> Self {
+        Self { part: AtomicU64::new(0), steps: active.map(|index| (*index, AtomicU64::new(0))).collect() }
+    }
+
+    /// Each step needs a row.
+    fn check(&self, plan: &Plan) -> Result<()> {
+        if self.part.load(Ordering::Relaxed) == 0 {
+            return Err(no_rows(plan));
+        }
+        match self.steps.iter().find(|(_, rows)| rows.load(Ordering::Relaxed) == 0) {
+            Some((index, _)) => Err(none_left(plan, *index)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Of a step behind filters that drop all training rows.
+fn none_left(plan: &Plan, index: usize) -> Error {
+    let steps = plan.steps();
+    let filters: Vec<_> = filters_before(steps, index).map(|filter| format!("`{}`", steps[filter].name)).collect();
+    let hint = format!("the filters before it drop all training rows: check {}", filters.join(", "));
+    steps[index].place(Error::source("there are no rows to fit on").hint(hint))
 }
 
 fn no_rows(plan: &Plan) -> Error {
@@ -271,8 +309,7 @@ struct FitWork<'a> {
     combiners: &'a BTreeMap<usize, Vec<Combiner>>,
     folds: u8,
     timing: &'a Timing,
-    /// Rows that were learned from.
-    trained: &'a AtomicU64,
+    trained: &'a Trained,
     /// Bytes of an instance from which on it is drained.
     drain: usize,
     runner: StepRunner<'a>,
@@ -285,7 +322,7 @@ impl Work for FitWork<'_> {
     fn process(&mut self, input: SourceBatch) -> Result<u64> {
         let rows = input.batch.num_rows() as u64;
         let mut table = Table::new(input.batch, self.folds);
-        let mut kept = None;
+        let mut training = table.rows();
         for (index, step) in self.plan.steps().iter().enumerate() {
             let result = if self.active.contains_key(&index) {
                 self.update(index, &table)
@@ -294,12 +331,13 @@ impl Work for FitWork<'_> {
             } else {
                 Ok(())
             };
-            result.map_err(|error| input.position.place(unfiltered(error, kept.as_deref())))?;
+            result.map_err(|error| input.position.place(table.place(error)))?;
             if step.is_split() && self.needed.contains(&index) {
-                kept = table.keep_training_rows()?;
+                table.keep_training_rows()?;
+                training = table.rows();
             }
         }
-        self.trained.fetch_add(table.rows() as u64, Ordering::Relaxed);
+        self.trained.part.fetch_add(training as u64, Ordering::Relaxed);
         Ok(rows)
     }
 
@@ -308,16 +346,6 @@ impl Work for FitWork<'_> {
             self.drain(index, &mut fitter).map_err(|error| self.plan.steps()[index].place(error))?;
         }
         Ok(())
-    }
-}
-
-/// Rows of the filtered batch as rows of the whole one.
-fn unfiltered(error: Error, kept: Option<&[u64]>) -> Error {
-    match kept {
-        Some(kept) => {
-            error.map_rows(|row| usize::try_from(row).ok().and_then(|row| kept.get(row)).copied().unwrap_or(row))
-        }
-        None => error,
     }
 }
 
@@ -330,6 +358,7 @@ impl FitWork<'_> {
         if input.num_rows() == 0 {
             return Ok(());
         }
+        self.trained.steps[&index].fetch_add(input.num_rows() as u64, Ordering::Relaxed);
         let mut fitter = match self.fitters.remove(&index) {
             Some(fitter) if fitter.input() == input.schema_ref() => fitter,
             other => {

@@ -1,6 +1,7 @@
 //! Running a plan: passes over the source that fit steps, and the last one that applies them all.
 
 mod apply;
+mod filters;
 mod fit;
 mod progress;
 mod record;
@@ -10,6 +11,7 @@ mod steps;
 mod table;
 mod timing;
 
+pub use apply::Applied;
 pub use fit::{Fit, PROGRESS, restore};
 pub use progress::Progress;
 pub use record::{Goal, Overrides, RECORD, Record};

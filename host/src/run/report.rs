@@ -1,6 +1,6 @@
 //! What a run came to, for people and machines.
 
-use super::{Fit, Timing};
+use super::{Applied, Fit, Timing};
 use crate::aggregate::Summary;
 use crate::pipeline::Plan;
 use crate::source::Source;
@@ -52,6 +52,9 @@ pub struct StepReport {
     pub plugin: String,
     /// How often it saw the training rows, where it was fitted.
     pub passes: Option<u32>,
+    /// How many rows it dropped in the pass that applied all steps, where it is a filter and there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u64>,
     /// Seconds in which it learned, over all workers.
     pub fit_seconds: f64,
     /// Seconds in which it was applied, over all workers.
@@ -65,13 +68,13 @@ impl Report {
         plan: &Plan,
         timing: &Timing,
         fit: Option<Fit>,
-        applied: Option<(u64, Summary)>,
+        applied: Option<Applied>,
         elapsed: Duration,
     ) -> Self {
-        let steps = StepReport::of(plan, timing, fit.as_ref());
+        let steps = StepReport::of(plan, timing, fit.as_ref(), applied.as_ref());
         let fitted_rows = fit.as_ref().and_then(|fit| fit.rows);
         let spilled_partials = fit.as_ref().map_or(0, |fit| fit.spilled);
-        let (rows, output) = applied.unzip();
+        let (rows, output) = applied.map(|applied| (applied.rows, applied.output)).unzip();
         Self {
             source: source.origin(),
             rows: rows.or(fitted_rows),
@@ -88,13 +91,16 @@ impl Report {
 }
 
 impl StepReport {
-    fn of(plan: &Plan, timing: &Timing, fit: Option<&Fit>) -> Vec<Self> {
+    fn of(plan: &Plan, timing: &Timing, fit: Option<&Fit>, applied: Option<&Applied>) -> Vec<Self> {
         let report = |(index, step): (usize, &crate::pipeline::Step)| {
             let (fit_time, apply_time) = timing.of(index);
             Self {
                 name: step.name.clone(),
                 plugin: step.plugin.description().name.clone(),
                 passes: fit.and_then(|fit| fit.steps.get(index)).map(|fitted| fitted.passes),
+                dropped: applied
+                    .filter(|_| step.is_filter())
+                    .and_then(|applied| Some(applied.dropped.as_ref()?[index])),
                 fit_seconds: seconds(fit_time),
                 apply_seconds: seconds(apply_time),
             }

@@ -1,12 +1,14 @@
 //! A worker's instances of the steps' transformers.
 
 use super::Timing;
+use super::filters::drop_rows;
 use super::table::{Table, internal};
 use crate::contract::Outputs;
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Task, Transformer};
 use crate::{Error, Result};
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
 use arrow_schema::SchemaRef;
@@ -40,16 +42,10 @@ impl<'a> StepRunner<'a> {
     fn apply_unplaced(&mut self, index: usize, step: &Step, table: &mut Table) -> Result<()> {
         let _clock = self.timing.apply(index);
         let input = table.input(step)?;
-        let open = match &mut self.open[index] {
-            // A source may stop or begin to pass a column behind a dictionary.
-            Some(open) if open.input == input.schema() => open,
-            slot => slot.insert(open(step, input.schema(), self.store)?),
-        };
-        let pieces = open.transformer.apply(&input)?;
-        let written = match pieces.as_slice() {
-            [whole] => whole.clone(),
-            _ => concat_batches(&open.outputs.schema, &pieces).map_err(internal)?,
-        };
+        if step.is_filter() {
+            return drop_rows(step, table, input, |rows| self.write(index, step, rows));
+        }
+        let written = self.write(index, step, &input)?;
         if step.is_split() {
             let parts = written.column(0).as_primitive::<UInt8Type>();
             let known = crate::contract::parts(&step.plan.writes[0].field)?.len();
@@ -62,6 +58,20 @@ impl<'a> StepRunner<'a> {
             table.take(step, &written);
         }
         Ok(())
+    }
+
+    /// What a step's transformer writes for a batch.
+    fn write(&mut self, index: usize, step: &Step, input: &RecordBatch) -> Result<RecordBatch> {
+        let open = match &mut self.open[index] {
+            // A source may stop or begin to pass a column behind a dictionary.
+            Some(open) if open.input == input.schema() => open,
+            slot => slot.insert(open(step, input.schema(), self.store)?),
+        };
+        let pieces = open.transformer.apply(input)?;
+        match pieces.as_slice() {
+            [whole] => Ok(whole.clone()),
+            _ => concat_batches(&open.outputs.schema, &pieces).map_err(internal),
+        }
     }
 }
 

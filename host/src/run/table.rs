@@ -1,13 +1,15 @@
 //! The columns of one batch on their way through the steps.
 
+use crate::aggregate::Rows;
 use crate::contract::{ColumnRole, Context, Read};
 use crate::dictionary::compact;
 use crate::hash;
-use crate::pipeline::Step;
+use crate::pipeline::{FilterParts, Step, TRAINING};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt8Array, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt8Array, UInt64Array};
+use arrow_buffer::BooleanBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
@@ -18,8 +20,10 @@ use std::sync::Arc;
 pub(super) struct Table {
     rows: usize,
     columns: HashMap<String, ArrayRef>,
-    /// All of the source's columns, where a step asks for the row hash.
+    /// The source's columns of these rows: all of them, where a step asks for the row hash.
     source: RecordBatch,
+    /// Where the rows stood in the source's batch; nothing while none was dropped.
+    origin: Option<Vec<u64>>,
     parts: Option<UInt8Array>,
     folds: u8,
 }
@@ -28,7 +32,7 @@ impl Table {
     pub(super) fn new(batch: RecordBatch, folds: u8) -> Self {
         let fields = batch.schema_ref().fields().iter().map(|field| field.name().clone());
         let columns = fields.zip(batch.columns().iter().cloned()).collect();
-        Self { rows: batch.num_rows(), columns, source: batch, parts: None, folds }
+        Self { rows: batch.num_rows(), columns, source: batch, origin: None, parts: None, folds }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -39,19 +43,50 @@ impl Table {
         self.parts = Some(parts);
     }
 
-    /// Keeps the rows of the first part, and tells where they were.
-    pub(super) fn keep_training_rows(&mut self) -> Result<Option<Vec<u64>>> {
-        let Some(parts) = self.parts.take() else { return Ok(None) };
-        let training: arrow_array::BooleanArray = parts.values().iter().map(|part| Some(*part == 0)).collect();
-        let predicate = FilterBuilder::new(&training).optimize().build();
+    /// Keeps the rows of the training part.
+    pub(super) fn keep_training_rows(&mut self) -> Result<()> {
+        let Some(parts) = &self.parts else { return Ok(()) };
+        let training = BooleanBuffer::collect_bool(self.rows, |row| parts.value(row) == TRAINING);
+        self.keep(training)
+    }
+
+    /// Keeps the rows whose bits are set, and remembers where they stood in the source's batch.
+    pub(super) fn keep(&mut self, rows: BooleanBuffer) -> Result<()> {
+        if rows.count_set_bits() == self.rows {
+            return Ok(());
+        }
+        let rows = BooleanArray::from(rows);
+        let predicate = FilterBuilder::new(&rows).optimize().build();
         let keep = |array: &ArrayRef, predicate: &FilterPredicate| predicate.filter(array).map_err(internal);
         for column in self.columns.values_mut() {
             *column = keep(column, &predicate)?;
         }
         self.source = predicate.filter_record_batch(&self.source).map_err(internal)?;
-        self.parts = Some(keep(&(Arc::new(parts) as ArrayRef), &predicate)?.as_primitive().clone());
+        if let Some(parts) = self.parts.take() {
+            self.parts = Some(keep(&(Arc::new(parts) as ArrayRef), &predicate)?.as_primitive().clone());
+        }
         self.rows = predicate.count();
-        Ok(Some(training.values().set_indices().map(|row| row as u64).collect()))
+        let kept = rows.values().set_indices();
+        self.origin = Some(match &self.origin {
+            Some(origin) => kept.map(|row| origin[row]).collect(),
+            None => kept.map(|row| row as u64).collect(),
+        });
+        Ok(())
+    }
+
+    /// Which rows are of some parts; nothing where all are.
+    pub(super) fn rows_of(&self, parts: &FilterParts) -> Option<BooleanBuffer> {
+        let numbers = self.parts.as_ref()?;
+        let rows = BooleanBuffer::collect_bool(self.rows, |row| parts.contain(numbers.value(row)));
+        (rows.count_set_bits() < self.rows).then_some(rows)
+    }
+
+    /// Of an error that names rows of this table: they become those of the source's batch.
+    pub(super) fn place(&self, error: Error) -> Error {
+        match &self.origin {
+            Some(origin) => renumbered(error, origin),
+            None => error,
+        }
     }
 
     fn column(&self, name: &str) -> Result<&ArrayRef> {
@@ -88,8 +123,8 @@ impl Table {
         }
     }
 
-    /// The columns of a schema, as they are.
-    pub(super) fn into_batch(self, schema: &SchemaRef) -> Result<(RecordBatch, Option<UInt8Array>)> {
+    /// The columns of a schema, as they are; the source's batch had `of` rows.
+    pub(super) fn into_rows(self, schema: &SchemaRef, of: u64) -> Result<Rows> {
         let columns =
             schema.fields().iter().map(|field| self.column(field.name()).cloned()).collect::<Result<Vec<_>>>()?;
         let physical = schema
@@ -100,7 +135,7 @@ impl Table {
         let physical = Arc::new(Schema::new(physical.collect::<Vec<_>>()));
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(physical, columns, &options).map_err(internal)?;
-        Ok((batch, self.parts))
+        Ok(Rows { batch, parts: self.parts, source: self.source, of, origin: self.origin })
     }
 
     fn context(&self, context: Context, step: &Step) -> Result<ArrayRef> {
@@ -157,6 +192,12 @@ fn passable(column: &ArrayRef, dictionary: bool) -> Result<ArrayRef> {
     }
 }
 
+/// Of an error that names rows of a selection of rows: they become those that were selected from.
+pub(super) fn renumbered(error: Error, origin: &[u64]) -> Error {
+    let place = |row| usize::try_from(row).ok().and_then(|row: usize| origin.get(row)).copied();
+    error.map_rows(|row| place(row).unwrap_or(row))
+}
+
 pub(super) fn internal(error: arrow_schema::ArrowError) -> Error {
     Error::internal("a batch cannot be put together").because(error)
 }
@@ -164,6 +205,21 @@ pub(super) fn internal(error: arrow_schema::ArrowError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow_array::Int32Array;
+
+    #[test]
+    fn rows_that_are_left_know_where_they_stood() {
+        let column: ArrayRef = Arc::new(Int32Array::from_iter_values(0..8));
+        let mut table = Table::new(RecordBatch::try_from_iter([("x", column)]).unwrap(), 5);
+        table.set_parts(UInt8Array::from(vec![0, 0, 1, 0, 0, 1, 0, 0]));
+        table.keep_training_rows().unwrap();
+        table.keep(BooleanBuffer::from(vec![false, true, true, true, false, true])).unwrap();
+        table.keep(BooleanBuffer::from(vec![true, false, true, true])).unwrap();
+        let values = |column: &ArrayRef| column.as_primitive::<Int32Type>().values().to_vec();
+        assert_eq!(values(table.column("x").unwrap()), [1, 4, 7]);
+        assert_eq!(values(table.source.column(0)), [1, 4, 7]);
+        assert_eq!(table.place(Error::plugin("x").rows([0, 2])).place().rows, [1, 7]);
+    }
 
     #[test]
     fn folds_are_of_equal_size() {

@@ -160,11 +160,59 @@
 //! assert_eq!(center.apply(&batch)?.column(0).to_f64().unwrap()[2], 1.5);
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! A *filter* is a plugin with the role [`PluginRole::Filter`]: its plan [`keeps_rows`](Plan::keeps_rows), and `apply` writes one
+//! Boolean for each row. The host drops the rows where it is false or null. A filter may learn, as any plugin.
+//!
+//! ```
+//! use wafermill_sdk::{Batch, Error, Output, Plan, PluginRole, Result, Selection, Task, Transform, export};
+//!
+//! /// Keeps the rows whose strings are all this long.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Params {
+//!     at_least: usize,
+//! }
+//!
+//! struct LongEnough(Params);
+//!
+//! export!(LongEnough);
+//!
+//! impl Transform for LongEnough {
+//!     const NAME: &'static str = "long-enough";
+//!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+//!     const SUMMARY: &'static str = "drops rows with short strings";
+//!     const ROLE: PluginRole = PluginRole::Filter;
+//!     type Params = Params;
+//!
+//!     fn plan(_: &Params, selection: &Selection) -> Result<Plan> {
+//!         let features = selection.features()?.into_iter();
+//!         Ok(features.fold(Plan::default(), |plan, field| plan.read(field, false)).keeps_rows())
+//!     }
+//!
+//!     fn open(task: Task<Params>) -> Result<Self> {
+//!         Ok(Self(task.params))
+//!     }
+//!
+//!     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {
+//!         let columns: Option<Vec<_>> = batch.columns().iter().map(|column| column.bytes()).collect();
+//!         let columns = columns.ok_or_else(|| Error::unsupported_type("no strings"))?;
+//!         output.booleans(None, |row| columns.iter().all(|strings| strings.get(row).len() >= self.0.at_least))
+//!     }
+//! }
+//!
+//! use wafermill_sdk::{DataType, Field, harness::Harness};
+//!
+//! let filter = Harness::<LongEnough>::new(r#"{"at_least": 2}"#, [Field::new("word", DataType::Utf8, true)])?;
+//! let batch = filter.batch(3, |output| output.strings([Some("ox"), Some("a"), None]))?;
+//! assert_eq!(filter.kept(&batch)?, [true, false, false]);
+//! # Ok::<(), Error>(())
+//! ```
 
 mod allocator;
 mod batch;
 #[doc(hidden)]
 pub mod bindings;
+mod calendar;
 mod column;
 mod error;
 mod exact;
@@ -189,6 +237,7 @@ pub use allocator::AlignedAllocator;
 pub use arrow_buffer::{BooleanBuffer, NullBuffer};
 pub use arrow_schema::{DataType, Field, Schema, TimeUnit};
 pub use batch::{Batch, Input};
+pub use calendar::instant;
 pub use column::{Bytes, Column, Dictionary, Values};
 pub use error::{Error, ErrorCode, Result};
 pub use exact::ExactSum;

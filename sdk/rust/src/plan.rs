@@ -140,6 +140,12 @@ impl Plan {
         self.write(Some(place.name()), wit::Extent::Family(most), Field::new(prefix, data_type, false))
     }
 
+    /// Writes the one column of a filter: true for each row that is kept. Rows with false or null are dropped.
+    #[must_use]
+    pub fn keeps_rows(self) -> Self {
+        self.add(None, Field::new("keep", DataType::Boolean, true))
+    }
+
     /// Removes a selected column from the table.
     #[must_use]
     pub fn drop(mut self, field: &Field) -> Self {

@@ -6,7 +6,7 @@ use crate::bindings::exports::wafermill::plugin::guest::{GuestFinisher, GuestFit
 use crate::bindings::wafermill::plugin::types;
 use crate::export::{FinisherResource, FitterResource, TransformerResource};
 use crate::message::encode_schema;
-use crate::{Batch, ColumnRole, ContextColumn, Error, Fit, Input, Output, Plan, Result, Selection};
+use crate::{Batch, ColumnRole, ContextColumn, Error, Fit, Input, Output, Plan, Result, Selection, Values};
 use arrow_schema::{DataType, Field, Schema};
 use std::marker::PhantomData;
 
@@ -147,6 +147,21 @@ impl<P: Fit> Harness<P> {
         let outputs = Input::decode(&transformer.outputs()?.schema)?;
         outputs.batch(transformer.apply(batch.to_vec())?)
     }
+
+    /// Which rows of a batch a filter keeps.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply), or where the plugin is no filter.
+    pub fn kept(&self, batch: &[u8]) -> Result<Vec<bool>> {
+        let applied = self.apply(batch)?;
+        let [column] = applied.columns() else { return Err(no_filter()) };
+        let Values::Boolean(verdict) = column.values() else { return Err(no_filter()) };
+        Ok((0..column.len()).map(|row| !column.is_null(row) && verdict.value(row)).collect())
+    }
+}
+
+fn no_filter() -> Error {
+    Error::internal("a filter writes one Boolean column")
 }
 
 /// The fields that a plan reads.
