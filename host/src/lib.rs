@@ -18,6 +18,7 @@ pub mod run;
 pub mod sandbox;
 pub mod source;
 mod stop;
+mod tournament;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use stop::Stop;

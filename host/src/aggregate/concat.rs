@@ -4,9 +4,10 @@ use super::encode::Encoders;
 use super::part::{Format, Part};
 use super::route::{Routed, Router};
 use super::spill::next_to_spill;
-use super::{Aggregate, Summary};
+use super::{Aggregate, PartSummary, Summary};
 use crate::contract::check_part_names;
 use crate::{Error, Result, Stop};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub struct Concat {
     encoders: Encoders,
     memory: usize,
     scratch: PathBuf,
+    /// What was written of parts that have ended.
+    written: Vec<Option<PartSummary>>,
+    spilled_bytes: u64,
     peak_memory: usize,
 }
 
@@ -77,8 +81,35 @@ impl Concat {
             encoders: Encoders::start(threads)?,
             memory: options.memory,
             scratch: options.scratch.clone(),
+            written: vec![None; parts.len()],
+            spilled_bytes: 0,
             peak_memory: 0,
         })
+    }
+
+    /// The logical schema of the rows.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        self.router.schema()
+    }
+
+    /// How many parts there are.
+    pub(super) fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Takes the next rows of a part, where the parts come one after the other: none has to wait on disk for another.
+    pub(super) fn append(&mut self, part: usize, batch: RecordBatch) -> Result<()> {
+        self.parts[part].push(batch, &mut self.encoders)
+    }
+
+    /// Writes what is left of a part and frees its memory.
+    pub(super) fn end(&mut self, part: usize, stop: &Stop) -> Result<()> {
+        if self.written[part].is_none() {
+            let (written, spilled) = self.parts[part].finish(&mut self.encoders, stop)?;
+            self.written[part] = Some(written);
+            self.spilled_bytes += spilled;
+        }
+        Ok(())
     }
 
     /// Sees to it that the parts stay near the budget.
@@ -95,7 +126,8 @@ impl Concat {
         }
     }
 
-    fn measure(&mut self) -> usize {
+    /// Bytes in memory.
+    pub(super) fn measure(&mut self) -> usize {
         let memory = self.parts.iter().map(Part::memory).sum();
         self.peak_memory = self.peak_memory.max(memory);
         memory
@@ -125,16 +157,10 @@ impl Aggregate for Concat {
         // parts that did not spill first: their memory is free when the others come back
         let mut order: Vec<usize> = (0..self.parts.len()).collect();
         order.sort_by_key(|&part| self.parts[part].spills());
-        let mut summary = Summary::default();
-        let mut parts = Vec::new();
         for part in order {
-            let (written, spilled) = self.parts[part].finish(&mut self.encoders, stop)?;
-            parts.push((part, written));
-            summary.spilled_bytes += spilled;
+            self.end(part, stop)?;
         }
-        parts.sort_by_key(|(part, _)| *part);
-        summary.parts = parts.into_iter().map(|(_, written)| written).collect();
-        summary.peak_memory = self.peak_memory;
-        Ok(summary)
+        let parts = self.written.into_iter().flatten().collect();
+        Ok(Summary { parts, spilled_bytes: self.spilled_bytes, peak_memory: self.peak_memory })
     }
 }

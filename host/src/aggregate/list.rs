@@ -96,7 +96,7 @@ impl<W: Write + Send> Aggregate for List<W> {
 impl Prepare for Tagger {
     type Item = Tagged;
 
-    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Tagged> {
+    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>, _: &RecordBatch) -> Result<Tagged> {
         check_columns(&self.schema, &batch)?;
         let rows = count_parts(&batch, parts, self.parts)?;
         let batch = match (&self.names, parts) {

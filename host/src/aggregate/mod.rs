@@ -14,6 +14,7 @@ mod list;
 mod parquet_file;
 mod part;
 mod route;
+mod shuffle;
 mod spill;
 mod staging;
 mod storable;
@@ -26,6 +27,7 @@ pub use list::{List, Tagged, Tagger};
 pub use parquet_file::{Compression, ParquetOptions};
 pub use part::Format;
 pub use route::{Routed, Router};
+pub use shuffle::{Keyed, Keyer, Shuffle, ShuffleOptions};
 pub use staging::Staging;
 
 use crate::{Result, Stop};
@@ -37,11 +39,11 @@ pub trait Prepare: Clone + Send + Sync {
     /// A batch made ready.
     type Item: Send;
 
-    /// Readies `batch`, whose rows belong to `parts`, or all to the only part.
+    /// Readies `batch`, whose rows belong to `parts`, or all to the only part, and were made of those of `source`.
     ///
     /// # Errors
     /// Where the batch does not have the schema announced, or a row belongs to no known part.
-    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Self::Item>;
+    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>, source: &RecordBatch) -> Result<Self::Item>;
 }
 
 /// The half of an aggregator that one thread drives, in the order of the input manifest.

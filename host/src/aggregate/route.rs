@@ -22,12 +22,17 @@ impl Router {
     pub(super) fn new(schema: SchemaRef, parts: usize) -> Self {
         Self { schema, parts }
     }
+
+    /// The schema.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
 }
 
 impl Prepare for Router {
     type Item = Routed;
 
-    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>) -> Result<Routed> {
+    fn prepare(&self, batch: RecordBatch, parts: Option<&UInt8Array>, _: &RecordBatch) -> Result<Routed> {
         check_columns(&self.schema, &batch)?;
         let counts = count_parts(&batch, parts, self.parts)?;
         let filled = counts.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -100,15 +105,15 @@ mod tests {
     fn a_row_without_a_known_part_is_refused() {
         let router = Router::new(batch().schema(), 2);
         for ids in [vec![0, 1, 2].into(), vec![0, 1].into(), UInt8Array::from(vec![Some(0), None, Some(1)])] {
-            assert!(router.prepare(batch(), Some(&ids)).is_err());
+            assert!(router.prepare(batch(), Some(&ids), &batch()).is_err());
         }
-        assert!(router.prepare(batch(), None).is_err());
+        assert!(router.prepare(batch(), None, &batch()).is_err());
     }
 
     #[test]
     fn rows_keep_their_order_in_each_part() {
         let router = Router::new(batch().schema(), 3);
-        let Routed(routed) = router.prepare(batch(), Some(&vec![2, 0, 2].into())).unwrap();
+        let Routed(routed) = router.prepare(batch(), Some(&vec![2, 0, 2].into()), &batch()).unwrap();
         let routed: Vec<_> = routed.iter().map(|(part, rows)| (*part, rows.column(0).to_data())).collect();
         assert_eq!(routed, [(0, Int32Array::from(vec![11]).into()), (2, Int32Array::from(vec![10, 12]).into())]);
     }

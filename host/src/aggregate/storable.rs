@@ -88,7 +88,7 @@ mod tests {
     fn write(folder: &Path, batch: RecordBatch) -> Result<PathBuf> {
         let dataset = folder.join("data");
         let mut concat = Concat::create(&dataset, &batch.schema(), &["all".to_owned()], &ConcatOptions::new(folder))?;
-        let item = concat.preparation().prepare(batch, None)?;
+        let item = concat.preparation().prepare(batch.clone(), None, &batch)?;
         concat.push(item)?;
         let summary = concat.finish(&Stop::default())?;
         Ok(dataset.join(&summary.parts[0].files[0].path))

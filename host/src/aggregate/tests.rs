@@ -1,5 +1,7 @@
 //! The promise of `concat` and `list`: the bytes depend on the rows only.
 
+mod shuffle;
+
 use super::*;
 use crate::Error;
 use arrow_array::builder::{Int64Builder, ListBuilder};
@@ -99,7 +101,7 @@ fn push_all<A: Aggregate>(mut sink: A, rows: usize, size: usize, strings: String
     for (turn, start) in (0..rows).step_by(size).enumerate() {
         let count = size.min(rows - start);
         let batch = physical(&table.slice(start, count), strings, turn);
-        sink.push(preparation.prepare(batch, Some(&parts.slice(start, count)))?)?;
+        sink.push(preparation.prepare(batch.clone(), Some(&parts.slice(start, count)), &batch)?)?;
     }
     sink.finish(&Stop::default())
 }

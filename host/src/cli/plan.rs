@@ -11,7 +11,7 @@ use wafermill::pipeline::{Entry, Plan, Step};
 /// Prints the plan of a pipeline.
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
     let Ready { document, source, plan, .. } = prepare(&arguments.pipeline, &arguments.plugins, None)?;
-    check_output(&document, &plan)?;
+    check_output(&document, &plan).map_err(|error| document.locate(error))?;
     if arguments.json {
         return print_json(&to_json(&plan));
     }

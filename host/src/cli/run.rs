@@ -6,10 +6,10 @@ use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use wafermill::aggregate::{Concat, ConcatOptions, Format, List, Staging};
+use wafermill::aggregate::{Concat, ConcatOptions, Format, List, Shuffle, ShuffleOptions, Staging};
 use wafermill::memory::default_budget;
 use wafermill::model::{MANIFEST, Manifest, ModelStore};
-use wafermill::pipeline::{AggregateKind, Document, Plan};
+use wafermill::pipeline::{AggregateKind, Document, Order, Plan};
 use wafermill::run::{BATCH_ROWS, Report, Run, RunOptions, Timing};
 use wafermill::source::Source;
 use wafermill::{Error, Result, Stop};
@@ -70,7 +70,12 @@ fn run_prepared(
     } else {
         let mut concat = concat_options(&options, output.aggregate_format());
         concat.file_rows = output.file_rows;
-        run.apply(&plan, Concat::create(&staging.path(), &schema, &parts, &concat)?)?
+        let shuffle = ShuffleOptions::within(concat.memory, schema.fields().len(), &options.scratch);
+        let concat = Concat::create(&staging.path(), &schema, &parts, &concat)?;
+        match output.order {
+            Order::Stream => run.apply(&plan, concat)?,
+            Order::Hash => run.apply(&plan, Shuffle::new(concat, shuffle, options.stop.clone()))?,
+        }
     };
     let report = Report::of(source, &plan, &timing, Some(fit), Some(applied), start.elapsed());
     write_report(&staging, &report)?;

@@ -13,8 +13,8 @@ mod violation;
 pub use bigquery::{BigQuerySection, BufferCompressionName};
 pub use document::{Document, load};
 pub use file::{
-    AggregateKind, CsvSection, LimitsSection, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
-    StepSection,
+    AggregateKind, CsvSection, LimitsSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection,
+    SplitSection, StepSection,
 };
 pub use layout::{Column, Entry, Layout};
 pub(crate) use plan::is_step_name;

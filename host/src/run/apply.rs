@@ -53,12 +53,13 @@ impl<P: Prepare> Work for ApplyWork<'_, P> {
     type Output = (u64, P::Item);
 
     fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
+        let source = input.batch.clone();
         let mut table = Table::new(input.batch, self.folds);
         let rows = table.rows() as u64;
         for index in 0..self.plan.steps().len() {
             self.runner.apply(index, &mut table).map_err(|error| input.position.place(error))?;
         }
         let (batch, parts) = table.into_batch(&self.schema)?;
-        Ok((rows, self.prepare.prepare(batch, parts.as_ref())?))
+        Ok((rows, self.prepare.prepare(batch, parts.as_ref(), &source)?))
     }
 }
