@@ -21,6 +21,7 @@ pub mod sandbox;
 pub mod source;
 pub mod spool;
 mod stop;
+mod tournament;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use run_directory::RunDirectory;

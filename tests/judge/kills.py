@@ -57,10 +57,10 @@ class Killer:
         return process.returncode, said
 
 
-def survives(mill, folder, source, seeds, kills=2):
+def survives(mill, folder, source, seeds, kills=2, output=OUTPUT):
     """Kills runs of a pipeline of three passes, and compares what they come to with an undisturbed run. Gives how many were resumed."""
     pipeline = folder / "pipeline.toml"
-    pipeline.write_text(mills.pipeline_file(source, STEPS, mills.KEY_SPLIT, OUTPUT), encoding="utf-8")
+    pipeline.write_text(mills.pipeline_file(source, STEPS, mills.KEY_SPLIT, output), encoding="utf-8")
     # The first run compiles the plugins, unless an earlier one did.
     for name in ("first", "expected"):
         began = time.monotonic()

@@ -46,6 +46,12 @@ def test_a_killed_run_over_bigquery_is_resumed_to_the_same_bytes(mill, rows):
         assert kills.survives(mill, folder, served.source(address, "t", max_streams=1), range(6)) > 2
 
 
+def test_a_killed_run_that_shuffles_is_resumed_to_the_same_bytes(mill, rows):
+    folder = mill.folder()
+    source = mills.write(rows, folder / "table.parquet", row_group_size=7_000)
+    assert kills.survives(mill, folder, source, range(3), output=kills.OUTPUT | {"order": "hash"}) > 1
+
+
 def pipeline(folder, source, steps=kills.STEPS, output=None):
     path = folder / "pipeline.toml"
     path.write_text(pipeline_file(source, steps, KEY_SPLIT, output), encoding="utf-8")

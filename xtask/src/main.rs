@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
-  soak                 fits on 20 million distinct keys, and reads BigQuery under 500 schedules of faults (15 minutes)
+  soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 100 runs (20 minutes)
   drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)";
 
 fn main() -> ExitCode {

@@ -7,12 +7,12 @@ use anyhow::Result;
 use crate::workspace::Workspace;
 use crate::{judge, plugins, process};
 
-/// Many distinct keys, and many schedules of faults.
+/// Many distinct keys, many schedules of faults, and many kills.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let plugins = plugins::build(workspace)?;
     let wafermill = workspace.build_program("wafermill")?;
     let bigquery = workspace.build_program("test-bigquery")?;
-    for script in ["distinct_keys.py", "fault_schedules.py"] {
+    for script in ["distinct_keys.py", "fault_schedules.py", "kill_runs.py"] {
         process::run(
             Command::new(judge::interpreter(workspace)?)
                 .arg(workspace.root.join("tests/soak").join(script))

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// Rows of a chunk at most, and so of a mini-batch of Parquet's writer and of a batch in Arrow files and streams.
 pub(super) const CHUNK_ROWS: usize = 8192;
 
-/// Bytes of values at which a chunk ends early, so that what is joined stays far from the 2 GiB that Arrow's offsets can count.
-const CHUNK_BYTES: u64 = 64 << 20;
+/// Bytes of values at which a chunk ends early: each part has one under way, joined and encoded, and Arrow's offsets count to 2 GiB.
+const CHUNK_BYTES: u64 = 16 << 20;
 
 /// Rows that wait until there are enough of them.
 #[derive(Default)]

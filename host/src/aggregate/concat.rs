@@ -8,6 +8,7 @@ use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
 use crate::contract::check_part_names;
 use crate::{Error, Result, Stop};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,9 +104,7 @@ impl Concat {
         check_part_names(parts)?;
         let (log, segments) = options.log.as_deref().map(SegmentLog::open).transpose()?.unzip();
         let segments: Vec<Segment> = segments.unwrap_or_default();
-        if log.is_some() {
-            restore(dataset, parts, &segments)?;
-        }
+        restore(dataset, parts, &segments)?;
         let create = |(id, name): (usize, &String)| {
             let written = segments.iter().filter_map(|segment| segment.files.get(id)).flatten().cloned().collect();
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, written, log.is_some())
@@ -151,7 +150,10 @@ impl Concat {
     }
 
     /// Completes the files of the open segment, records it, and begins the next one.
-    fn end_segment(&mut self, stop: &Stop) -> Result<()> {
+    pub(super) fn end_segment(&mut self, stop: &Stop) -> Result<()> {
+        if self.open.rows == 0 {
+            return Ok(());
+        }
         // parts that did not spill first: their memory is free when the others come back
         let mut order: Vec<usize> = (0..self.parts.len()).collect();
         order.sort_by_key(|&part| self.parts[part].spills());
@@ -169,6 +171,24 @@ impl Concat {
         Ok(())
     }
 
+    /// The logical schema of the rows.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        self.router.schema()
+    }
+
+    /// How many parts there are.
+    pub(super) fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Takes the next rows of a part, where the parts come one after the other: none has to wait on disk for another.
+    pub(super) fn append(&mut self, part: usize, batch: RecordBatch) -> Result<()> {
+        let memory = std::mem::replace(&mut self.options.memory, usize::MAX);
+        let pushed = self.push(Routed::of_part(part, batch));
+        self.options.memory = memory;
+        pushed
+    }
+
     /// Sees to it that the parts stay near the budget.
     fn govern(&mut self) -> Result<()> {
         if self.measure() <= self.options.memory || self.next_to_spill().is_none() {
@@ -183,7 +203,8 @@ impl Concat {
         }
     }
 
-    fn measure(&mut self) -> usize {
+    /// Bytes in memory.
+    pub(super) fn measure(&mut self) -> usize {
         let memory = self.parts.iter().map(Part::memory).sum();
         self.peak_memory = self.peak_memory.max(memory);
         memory
@@ -218,9 +239,7 @@ impl Aggregate for Concat {
     }
 
     fn finish(mut self, stop: &Stop) -> Result<Summary> {
-        if self.open.rows > 0 {
-            self.end_segment(stop)?;
-        }
+        self.end_segment(stop)?;
         let (spilled_bytes, peak_memory) = (self.spilled_bytes, self.peak_memory);
         let parts = self.parts.into_iter().map(|part| part.finish(&mut self.encoders)).collect::<Result<_>>()?;
         Ok(Summary { parts, spilled_bytes, peak_memory })

@@ -15,6 +15,7 @@ mod parquet_file;
 mod part;
 mod route;
 mod segment;
+mod shuffle;
 mod spill;
 mod storable;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use parquet_file::{Compression, ParquetOptions};
 pub use part::Format;
 pub use route::{Routed, Router};
 pub use segment::SEGMENTS;
+pub use shuffle::{Keyed, Keyer, Shuffle, ShuffleOptions};
 
 use crate::{Result, Stop};
 use arrow_array::{RecordBatch, UInt8Array};

@@ -32,6 +32,12 @@ pub struct Routed {
 }
 
 impl Routed {
+    /// The rows of a batch that are all of one part.
+    pub(super) fn of_part(part: usize, batch: RecordBatch) -> Self {
+        let (rows, parts) = (batch.num_rows(), vec![(part, batch)]);
+        Self { of: rows as u64, bytes: weigh(&parts), parts, rows, ids: None, origin: None }
+    }
+
     /// Keeps the first `of` rows of the source and gives the others.
     pub(super) fn split_off(&mut self, of: u64) -> Self {
         let rows = match &self.origin {
@@ -90,6 +96,11 @@ impl Router {
     /// A router of batches of the logical `schema` to `parts` parts.
     pub(super) fn new(schema: SchemaRef, parts: usize) -> Self {
         Self { schema, parts }
+    }
+
+    /// The schema.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keeps a part's rows on disk where memory is short.
+//! Keeps rows on disk where memory is short.
 //!
 //! A part that spills keeps its open row group in memory, which cannot shrink without a change of the bytes; what spilling saves
 //! is that it grows. The first part never spills: it is as a rule the largest by far, and one part has to go on.
@@ -36,19 +36,57 @@ impl Spill {
         self.writer.write(batch).map_err(|error| cannot_spill(&self.scratch, error))
     }
 
-    /// Gives all rows back, in order, and tells how many bytes they took.
-    pub(super) fn replay(self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<u64> {
+    /// Ends the writing.
+    pub(super) fn end(self) -> Result<Spilled> {
         let Self { scratch, writer } = self;
         let file = writer.into_inner().map_err(|error| cannot_spill(&scratch, error))?;
         let mut file = file.into_inner().map_err(|error| cannot_spill(&scratch, error.into_error()))?;
         let bytes = file.stream_position().map_err(|error| cannot_spill(&scratch, error))?;
+        Ok(Spilled { scratch, file, bytes })
+    }
+
+    /// Gives all rows back, in order, and tells how many bytes they took.
+    pub(super) fn replay(self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<u64> {
+        let spilled = self.end()?;
+        let bytes = spilled.bytes;
+        for batch in spilled.read()? {
+            take(batch?)?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Rows on disk, all written.
+pub(super) struct Spilled {
+    scratch: PathBuf,
+    file: File,
+    /// What they take.
+    pub(super) bytes: u64,
+}
+
+impl Spilled {
+    /// Reads the batches, in order; the room that they take is free afterwards.
+    pub(super) fn read(self) -> Result<SpillReader> {
+        let Self { scratch, mut file, .. } = self;
         file.seek(SeekFrom::Start(0)).map_err(|error| cannot_spill(&scratch, error))?;
         let reader =
             StreamReader::try_new(BufReader::new(file), None).map_err(|error| cannot_spill(&scratch, error))?;
-        for batch in reader {
-            take(batch.map_err(|error| cannot_spill(&scratch, error))?)?;
-        }
-        Ok(bytes)
+        Ok(SpillReader { scratch, reader })
+    }
+}
+
+/// The batches of a spill file.
+pub(super) struct SpillReader {
+    scratch: PathBuf,
+    reader: StreamReader<BufReader<File>>,
+}
+
+impl Iterator for SpillReader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(|error| cannot_spill(&self.scratch, error)))
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::Result;
     use crate::Stop;
-    use crate::aggregate::{Aggregate, Concat, ConcatOptions, Prepare};
+    use crate::aggregate::{Aggregate, Concat, ConcatOptions, Prepare, Rows};
     use arrow_array::builder::{IntervalMonthDayNanoBuilder, ListBuilder, TimestampSecondBuilder};
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Int32Type, Int64Type};
@@ -88,7 +88,8 @@ mod tests {
     fn write(folder: &Path, batch: RecordBatch) -> Result<PathBuf> {
         let dataset = folder.join("data");
         let mut concat = Concat::create(&dataset, &batch.schema(), &["all".to_owned()], &ConcatOptions::new(folder))?;
-        let item = concat.preparation().prepare(batch, None)?;
+        let rows = Rows { source: batch.clone(), of: batch.num_rows() as u64, parts: None, origin: None, batch };
+        let item = concat.preparation().prepare(rows)?;
         concat.push(item)?;
         let summary = concat.finish(&Stop::default())?;
         Ok(dataset.join(&summary.parts[0].files[0].path))

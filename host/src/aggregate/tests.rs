@@ -1,5 +1,7 @@
 //! The promise of `concat` and `list`: the bytes depend on the rows only.
 
+mod shuffle;
+
 use super::*;
 use crate::Error;
 use arrow_array::builder::{Int64Builder, ListBuilder};

@@ -11,6 +11,11 @@ pub(super) fn value_bytes(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| all_bytes(column.as_ref(), rows)).sum()
 }
 
+/// Bytes of all values of a column.
+pub(super) fn column_bytes(column: &dyn Array) -> u64 {
+    all_bytes(column, column.len() as u64)
+}
+
 /// Bytes of the first row, of the first two, of the first three …
 pub(super) fn running_bytes(batch: &RecordBatch) -> Vec<u64> {
     let mut bytes = vec![0; batch.num_rows()];

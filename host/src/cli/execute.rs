@@ -6,10 +6,10 @@ use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
 use std::time::Instant;
-use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS};
+use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Shuffle, ShuffleOptions};
 use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
-use wafermill::pipeline::{AggregateKind, Document, OutputSection, Plan, SpoolMode};
+use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode};
 use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
@@ -116,6 +116,12 @@ fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirecto
         let split = plan.steps().first().is_some_and(|step| step.is_split());
         return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?);
     }
+    let mut concat = concat_options(run.options, output)?;
+    if output.order == Order::Hash {
+        let shuffle = ShuffleOptions::within(concat.memory, schema.fields().len(), &run.options.scratch);
+        let concat = Concat::create(&directory.data(), &schema, &parts, &concat)?;
+        return run.apply(plan, Shuffle::new(concat, shuffle, run.options.stop.clone()));
+    }
     let log = directory.path().join(SEGMENTS);
     if !run.source.keeps_order() {
         // What was written of rows in another order is of no use.
@@ -126,7 +132,6 @@ fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirecto
                 Error::output("the progress of the dataset cannot be forgotten").file(&log).because(error)
             })?;
     }
-    let mut concat = concat_options(run.options, output)?;
     concat.log = Some(log);
     run.apply(plan, Concat::create(&directory.data(), &schema, &parts, &concat)?)
 }

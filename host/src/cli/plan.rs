@@ -17,7 +17,7 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
     let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
         open_document_source(&document, &Overrides::default(), None, default_budget(), context)
     })?;
-    check_output(&document, &plan)?;
+    check_output(&document, &plan).map_err(|error| document.locate(error))?;
     if arguments.json {
         return print_json(&to_json(&plan));
     }

@@ -73,6 +73,7 @@ pub(super) fn open_document_source(
 /// Checks that the output can hold the columns that are known by now.
 pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
     let output = &document.pipeline.output;
+    output.check()?;
     match output.aggregate {
         AggregateKind::Concat => output.aggregate_format().check(&plan.layout().schema()),
         AggregateKind::List => Ok(()),

@@ -1,24 +1,25 @@
 //! Decimals without trailing zeros, so that equal values hash alike whatever their scale and width.
 
 use super::value::{Tag, tagged};
+use super::width::Width;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal256Type;
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
 use arrow_buffer::i256;
 
 /// Hashes decimals whose digits fit 128 bits.
-pub(super) fn narrow<T: ArrowPrimitiveType<Native: Into<i128>>>(array: &ArrayRef, scale: i8) -> Vec<u64> {
+pub(super) fn narrow<W: Width, T: ArrowPrimitiveType<Native: Into<i128>>>(array: &ArrayRef, scale: i8) -> Vec<W> {
     let values = array.as_primitive::<T>().values();
     values.iter().map(|value| hash_narrow((*value).into(), scale.into())).collect()
 }
 
 /// Hashes decimals of 256 bits.
-pub(super) fn wide(array: &ArrayRef, scale: i8) -> Vec<u64> {
+pub(super) fn wide<W: Width>(array: &ArrayRef, scale: i8) -> Vec<W> {
     let values = array.as_primitive::<Decimal256Type>().values();
     values.iter().map(|value| hash_wide(*value, scale.into())).collect()
 }
 
-fn hash_narrow(mut digits: i128, mut scale: i32) -> u64 {
+fn hash_narrow<W: Width>(mut digits: i128, mut scale: i32) -> W {
     if digits == 0 {
         scale = 0;
     }
@@ -29,7 +30,7 @@ fn hash_narrow(mut digits: i128, mut scale: i32) -> u64 {
     hash(scale, i256::from_i128(digits))
 }
 
-fn hash_wide(mut digits: i256, mut scale: i32) -> u64 {
+fn hash_wide<W: Width>(mut digits: i256, mut scale: i32) -> W {
     let ten = i256::from_i128(10);
     loop {
         if let Some(narrow) = digits.to_i128() {
@@ -43,7 +44,7 @@ fn hash_wide(mut digits: i256, mut scale: i32) -> u64 {
     }
 }
 
-fn hash(scale: i32, digits: i256) -> u64 {
+fn hash<W: Width>(scale: i32, digits: i256) -> W {
     let mut bytes = [0; 36];
     bytes[..4].copy_from_slice(&scale.to_le_bytes());
     bytes[4..].copy_from_slice(&digits.to_le_bytes());

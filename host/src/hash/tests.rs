@@ -16,6 +16,17 @@ fn vector(name: &str) -> u64 {
     u64::from_str_radix(&line[..16], 16).unwrap()
 }
 
+/// The same of 128 bits.
+fn wide_vector(name: &str) -> u128 {
+    let start = format!("| 128 bits: {name} | `0x");
+    let line = include_str!("../../../docs/hash.md").lines().find_map(|line| line.strip_prefix(&start)).expect(name);
+    u128::from_str_radix(&line[..32], 16).unwrap()
+}
+
+fn wide_hash(array: impl Array + 'static) -> u128 {
+    value_hashes(&(Arc::new(array) as ArrayRef)).unwrap()[0]
+}
+
 fn hashes(array: impl Array + 'static) -> Vec<u64> {
     value_hashes(&(Arc::new(array) as ArrayRef)).unwrap()
 }
@@ -79,7 +90,7 @@ fn nulls_in_keys_and_in_values_of_a_dictionary_hash_as_null() {
 #[test]
 fn a_null_has_one_hash_whatever_its_type() {
     for data_type in [DataType::Null, DataType::Boolean, DataType::Int8, DataType::Utf8, DataType::Decimal256(40, 2)] {
-        assert_eq!(value_hashes(&new_null_array(&data_type, 1)).unwrap(), [vector("null")], "{data_type}");
+        assert_eq!(value_hashes::<u64>(&new_null_array(&data_type, 1)).unwrap(), [vector("null")], "{data_type}");
     }
     assert_eq!(hashes(BooleanArray::from(vec![Some(true), None])), [vector("true"), vector("null")]);
 }
@@ -168,6 +179,44 @@ fn a_row_hashes_alike_in_any_order_of_its_columns_but_not_under_other_names() {
     assert_eq!(row.values()[..], [vector("row {id: 42, city: `Oslo`}")]);
     assert_eq!(row_hash(&[("city", city.clone()), ("id", id.clone())]).unwrap(), row);
     assert_ne!(row_hash(&[("city", id), ("id", city)]).unwrap(), row);
+}
+
+#[test]
+fn hashes_of_128_bits_are_made_of_the_same_values() {
+    assert_eq!(wide_hash(NullArray::new(1)), wide_vector("null"));
+    assert_eq!(wide_hash(Int8Array::from(vec![42])), wide_vector("integer 42"));
+    assert_eq!(wide_hash(UInt64Array::from(vec![42])), wide_vector("integer 42"));
+    assert_eq!(wide_hash(Float32Array::from(vec![-f32::NAN])), wide_vector("float NaN"));
+    assert_eq!(wide_hash(StringArray::from(vec!["żółw"])), wide_vector("text `żółw`"));
+    assert_eq!(wide_hash(StringViewArray::from(vec!["a".repeat(300)])), wide_vector("text, 300 times `a`"));
+    let dictionary: DictionaryArray<Int32Type> = ["żółw"].into_iter().collect();
+    assert_eq!(wide_hash(dictionary), wide_vector("text `żółw`"));
+    let decimal = Decimal128Array::from(vec![1_230]).with_precision_and_scale(20, 2).unwrap();
+    assert_eq!(wide_hash(decimal), wide_vector("decimal 12.3"));
+    let list = ListArray::from_iter_primitive::<Int16Type, _, _>([Some([Some(1), None])]);
+    assert_eq!(wide_hash(list), wide_vector("list [1, null]"));
+    let columns = vec![("a", array(Int64Array::from(vec![1]))), ("b", array(StringArray::from(vec!["x"])))];
+    assert_eq!(wide_hash(StructArray::try_from(columns).unwrap()), wide_vector("struct {a: 1, b: `x`}"));
+    let mut map = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+    map.keys().append_value("k");
+    map.values().append_value(1);
+    map.append(true).unwrap();
+    assert_eq!(wide_hash(map.finish()), wide_vector("map {`k`: 1}"));
+}
+
+#[test]
+fn only_equal_rows_have_equal_order_keys() {
+    assert_eq!(wide_hash(Float64Array::from(vec![0.0])), wide_vector("float 0.0"));
+    assert_eq!(wide_hash(Float64Array::from(vec![-0.0])), wide_vector("float -0.0"));
+    assert_eq!(wide_hash(Date32Array::from(vec![18_262])), wide_vector("date 2020-01-01"));
+    assert_eq!(wide_hash(Date64Array::from(vec![18_262 * 86_400_000])), wide_vector("date 2020-01-01"));
+    assert_ne!(wide_hash(Date64Array::from(vec![18_262 * 86_400_000 + 1])), wide_vector("date 2020-01-01"));
+    let (id, city) = (array(UInt8Array::from(vec![42])), array(StringArray::from(vec!["Oslo"])));
+    let keys = order_keys(&[("id", id.clone()), ("city", city.clone())], 1).unwrap();
+    assert_eq!(keys, [wide_vector("row {id: 42, city: `Oslo`}")]);
+    assert_eq!(order_keys(&[("city", city), ("id", id.clone())], 1).unwrap(), keys);
+    assert_eq!(order_keys(&[], 3).unwrap(), [0; 3], "rows without columns are equal");
+    assert!(order_keys(&[("id", id)], 2).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The hash of one value: XXH3 over a type tag and the value's canonical bytes.
 
+use super::width::Width;
 use super::{decimal, nested};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
@@ -7,7 +8,6 @@ use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
-use xxhash_rust::xxh3::xxh3_64;
 
 /// The first byte that is hashed, so that values of different kinds differ.
 #[derive(Clone, Copy)]
@@ -32,22 +32,22 @@ pub(super) enum Tag {
 }
 
 /// The hash of every value of `array`, nulls included.
-pub(super) fn value_hashes(array: &ArrayRef) -> Result<Vec<u64>> {
+pub(super) fn value_hashes<W: Width>(array: &ArrayRef) -> Result<Vec<W>> {
     use DataType::*;
     let mut hashes = match array.data_type() {
         Null => vec![null_hash(); array.len()],
         Boolean => array.as_boolean().values().iter().map(|v| tagged(Tag::Boolean, [u8::from(v)])).collect(),
-        Int8 => integers::<Int8Type>(array),
-        Int16 => integers::<Int16Type>(array),
-        Int32 => integers::<Int32Type>(array),
-        Int64 => integers::<Int64Type>(array),
-        UInt8 => integers::<UInt8Type>(array),
-        UInt16 => integers::<UInt16Type>(array),
-        UInt32 => integers::<UInt32Type>(array),
-        UInt64 => integers::<UInt64Type>(array),
-        Float16 => each(array.as_primitive::<Float16Type>(), Tag::Float, |v| float(f64::from(v))),
-        Float32 => each(array.as_primitive::<Float32Type>(), Tag::Float, |v| float(f64::from(v))),
-        Float64 => each(array.as_primitive::<Float64Type>(), Tag::Float, float),
+        Int8 => integers::<W, Int8Type>(array),
+        Int16 => integers::<W, Int16Type>(array),
+        Int32 => integers::<W, Int32Type>(array),
+        Int64 => integers::<W, Int64Type>(array),
+        UInt8 => integers::<W, UInt8Type>(array),
+        UInt16 => integers::<W, UInt16Type>(array),
+        UInt32 => integers::<W, UInt32Type>(array),
+        UInt64 => integers::<W, UInt64Type>(array),
+        Float16 => each(array.as_primitive::<Float16Type>(), Tag::Float, |v| float::<W>(f64::from(v))),
+        Float32 => each(array.as_primitive::<Float32Type>(), Tag::Float, |v| float::<W>(f64::from(v))),
+        Float64 => each(array.as_primitive::<Float64Type>(), Tag::Float, float::<W>),
         Utf8 => slices(Tag::Text, array.as_string::<i32>().iter().map(|v| v.map(str::as_bytes))),
         LargeUtf8 => slices(Tag::Text, array.as_string::<i64>().iter().map(|v| v.map(str::as_bytes))),
         Utf8View => slices(Tag::Text, array.as_string_view().iter().map(|v| v.map(str::as_bytes))),
@@ -55,31 +55,31 @@ pub(super) fn value_hashes(array: &ArrayRef) -> Result<Vec<u64>> {
         LargeBinary => slices(Tag::Binary, array.as_binary::<i64>().iter()),
         BinaryView => slices(Tag::Binary, array.as_binary_view().iter()),
         FixedSizeBinary(_) => slices(Tag::Binary, array.as_fixed_size_binary().iter()),
-        Date32 => each(array.as_primitive::<Date32Type>(), Tag::Date, |v| i64::from(v).to_le_bytes()),
-        Date64 => each(array.as_primitive::<Date64Type>(), Tag::Date, |v| v.div_euclid(86_400_000).to_le_bytes()),
+        Date32 => each(array.as_primitive::<Date32Type>(), Tag::Date, |v| date::<W>(i64::from(v) * DAY)),
+        Date64 => each(array.as_primitive::<Date64Type>(), Tag::Date, date::<W>),
         Timestamp(unit, zone) => {
             let tag = if zone.is_some() { Tag::Instant } else { Tag::LocalTimestamp };
             match unit {
-                TimeUnit::Second => nanoseconds::<TimestampSecondType>(array, tag, *unit),
-                TimeUnit::Millisecond => nanoseconds::<TimestampMillisecondType>(array, tag, *unit),
-                TimeUnit::Microsecond => nanoseconds::<TimestampMicrosecondType>(array, tag, *unit),
-                TimeUnit::Nanosecond => nanoseconds::<TimestampNanosecondType>(array, tag, *unit),
+                TimeUnit::Second => nanoseconds::<W, TimestampSecondType>(array, tag, *unit),
+                TimeUnit::Millisecond => nanoseconds::<W, TimestampMillisecondType>(array, tag, *unit),
+                TimeUnit::Microsecond => nanoseconds::<W, TimestampMicrosecondType>(array, tag, *unit),
+                TimeUnit::Nanosecond => nanoseconds::<W, TimestampNanosecondType>(array, tag, *unit),
             }
         }
-        Time32(TimeUnit::Second) => nanoseconds::<Time32SecondType>(array, Tag::TimeOfDay, TimeUnit::Second),
-        Time32(unit) => nanoseconds::<Time32MillisecondType>(array, Tag::TimeOfDay, *unit),
+        Time32(TimeUnit::Second) => nanoseconds::<W, Time32SecondType>(array, Tag::TimeOfDay, TimeUnit::Second),
+        Time32(unit) => nanoseconds::<W, Time32MillisecondType>(array, Tag::TimeOfDay, *unit),
         Time64(TimeUnit::Microsecond) => {
-            nanoseconds::<Time64MicrosecondType>(array, Tag::TimeOfDay, TimeUnit::Microsecond)
+            nanoseconds::<W, Time64MicrosecondType>(array, Tag::TimeOfDay, TimeUnit::Microsecond)
         }
-        Time64(unit) => nanoseconds::<Time64NanosecondType>(array, Tag::TimeOfDay, *unit),
-        Duration(TimeUnit::Second) => nanoseconds::<DurationSecondType>(array, Tag::Duration, TimeUnit::Second),
+        Time64(unit) => nanoseconds::<W, Time64NanosecondType>(array, Tag::TimeOfDay, *unit),
+        Duration(TimeUnit::Second) => nanoseconds::<W, DurationSecondType>(array, Tag::Duration, TimeUnit::Second),
         Duration(TimeUnit::Millisecond) => {
-            nanoseconds::<DurationMillisecondType>(array, Tag::Duration, TimeUnit::Millisecond)
+            nanoseconds::<W, DurationMillisecondType>(array, Tag::Duration, TimeUnit::Millisecond)
         }
         Duration(TimeUnit::Microsecond) => {
-            nanoseconds::<DurationMicrosecondType>(array, Tag::Duration, TimeUnit::Microsecond)
+            nanoseconds::<W, DurationMicrosecondType>(array, Tag::Duration, TimeUnit::Microsecond)
         }
-        Duration(unit) => nanoseconds::<DurationNanosecondType>(array, Tag::Duration, *unit),
+        Duration(unit) => nanoseconds::<W, DurationNanosecondType>(array, Tag::Duration, *unit),
         Interval(IntervalUnit::YearMonth) => {
             each(array.as_primitive::<IntervalYearMonthType>(), Tag::Interval, |months| interval(months, 0, 0))
         }
@@ -91,13 +91,13 @@ pub(super) fn value_hashes(array: &ArrayRef) -> Result<Vec<u64>> {
                 interval(v.months, v.days, v.nanoseconds)
             })
         }
-        Decimal32(_, scale) => decimal::narrow::<Decimal32Type>(array, *scale),
-        Decimal64(_, scale) => decimal::narrow::<Decimal64Type>(array, *scale),
-        Decimal128(_, scale) => decimal::narrow::<Decimal128Type>(array, *scale),
+        Decimal32(_, scale) => decimal::narrow::<W, Decimal32Type>(array, *scale),
+        Decimal64(_, scale) => decimal::narrow::<W, Decimal64Type>(array, *scale),
+        Decimal128(_, scale) => decimal::narrow::<W, Decimal128Type>(array, *scale),
         Decimal256(_, scale) => decimal::wide(array, *scale),
         Dictionary(_, _) => nested::dictionary(array)?,
-        List(_) => nested::list::<i32>(array)?,
-        LargeList(_) => nested::list::<i64>(array)?,
+        List(_) => nested::list::<W, i32>(array)?,
+        LargeList(_) => nested::list::<W, i64>(array)?,
         FixedSizeList(_, _) => nested::fixed_size_list(array)?,
         Struct(_) => nested::structure(array)?,
         Map(_, _) => nested::map(array)?,
@@ -111,42 +111,46 @@ pub(super) fn value_hashes(array: &ArrayRef) -> Result<Vec<u64>> {
 }
 
 /// The hash of a text value.
-pub(super) fn text_hash(text: &str) -> u64 {
+pub(super) fn text_hash<W: Width>(text: &str) -> W {
     let mut bytes = vec![Tag::Text as u8];
     bytes.extend_from_slice(text.as_bytes());
-    xxh3_64(&bytes)
+    W::hash(&bytes)
 }
 
 /// The hash that every null has, whatever its type.
-pub(super) fn null_hash() -> u64 {
-    xxh3_64(&[Tag::Null as u8])
+pub(super) fn null_hash<W: Width>() -> W {
+    W::hash(&[Tag::Null as u8])
 }
 
 /// XXH3 of a tag and a value of `N` bytes; always inlined, so that each caller gets a loop of its own for its width.
 #[inline(always)]
-pub(super) fn tagged<const N: usize>(tag: Tag, value: [u8; N]) -> u64 {
+pub(super) fn tagged<W: Width, const N: usize>(tag: Tag, value: [u8; N]) -> W {
     // The longest fixed-width value is a decimal: 4 bytes of scale and 32 of digits.
     const { assert!(N <= 36) };
     let mut bytes = [0; 37];
     bytes[0] = tag as u8;
     bytes[1..=N].copy_from_slice(&value);
-    xxh3_64(&bytes[..=N])
+    W::hash(&bytes[..=N])
 }
 
 /// Hashes the values of a primitive array, those under nulls too: a loop without branches, and the nulls are set afterwards.
-fn each<T: ArrowPrimitiveType, const N: usize>(
+fn each<W: Width, T: ArrowPrimitiveType, const N: usize>(
     array: &PrimitiveArray<T>,
     tag: Tag,
     encode: impl Fn(T::Native) -> [u8; N],
-) -> Vec<u64> {
+) -> Vec<W> {
     array.values().iter().map(|value| tagged(tag, encode(*value))).collect()
 }
 
-fn integers<T: ArrowPrimitiveType<Native: Into<i128>>>(array: &ArrayRef) -> Vec<u64> {
+fn integers<W: Width, T: ArrowPrimitiveType<Native: Into<i128>>>(array: &ArrayRef) -> Vec<W> {
     each(array.as_primitive::<T>(), Tag::Integer, |value| value.into().to_le_bytes())
 }
 
-fn nanoseconds<T: ArrowPrimitiveType<Native: Into<i128>>>(array: &ArrayRef, tag: Tag, unit: TimeUnit) -> Vec<u64> {
+fn nanoseconds<W: Width, T: ArrowPrimitiveType<Native: Into<i128>>>(
+    array: &ArrayRef,
+    tag: Tag,
+    unit: TimeUnit,
+) -> Vec<W> {
     let factor: i128 = match unit {
         TimeUnit::Second => 1_000_000_000,
         TimeUnit::Millisecond => 1_000_000,
@@ -156,14 +160,23 @@ fn nanoseconds<T: ArrowPrimitiveType<Native: Into<i128>>>(array: &ArrayRef, tag:
     each(array.as_primitive::<T>(), tag, |value| (value.into() * factor).to_le_bytes())
 }
 
-fn float(value: f64) -> [u8; 8] {
+fn float<W: Width>(value: f64) -> [u8; 8] {
     let canonical = if value.is_nan() {
         f64::from_bits(0x7ff8_0000_0000_0000)
+    } else if W::EXACT {
+        value
     } else {
         // -0.0 + 0.0 is +0.0, and every other value stays.
         value + 0.0
     };
     canonical.to_bits().to_le_bytes()
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+fn date<W: Width>(milliseconds: i64) -> [u8; 8] {
+    if W::EXACT { milliseconds.to_le_bytes() } else { milliseconds.div_euclid(DAY).to_le_bytes() }
 }
 
 fn interval(months: i32, days: i32, nanoseconds: i64) -> [u8; 16] {
@@ -174,7 +187,7 @@ fn interval(months: i32, days: i32, nanoseconds: i64) -> [u8; 16] {
     bytes
 }
 
-fn slices<'a>(tag: Tag, values: impl Iterator<Item = Option<&'a [u8]>>) -> Vec<u64> {
+fn slices<'a, W: Width>(tag: Tag, values: impl Iterator<Item = Option<&'a [u8]>>) -> Vec<W> {
     let null = null_hash();
     let mut bytes = vec![tag as u8];
     values
@@ -183,13 +196,13 @@ fn slices<'a>(tag: Tag, values: impl Iterator<Item = Option<&'a [u8]>>) -> Vec<u
             Some(value) => {
                 bytes.truncate(1);
                 bytes.extend_from_slice(value);
-                xxh3_64(&bytes)
+                W::hash(&bytes)
             }
         })
         .collect()
 }
 
-fn set_nulls(hashes: &mut [u64], nulls: Option<&NullBuffer>) {
+fn set_nulls<W: Width>(hashes: &mut [W], nulls: Option<&NullBuffer>) {
     let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else { return };
     let null = null_hash();
     for (hash, valid) in hashes.iter_mut().zip(nulls) {

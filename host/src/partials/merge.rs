@@ -3,9 +3,9 @@
 use super::keys::{KeyCodec, prefix};
 use super::reduce::{OutOfRange, Reduced, reduce};
 use super::run::{Run, RunReader};
-use super::tournament::Tournament;
 use super::{Combined, PartialTable};
 use crate::Result;
+use crate::tournament::Tournament;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_row::Rows;
 use arrow_select::interleave::interleave;

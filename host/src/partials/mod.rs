@@ -13,7 +13,6 @@ mod run;
 mod table;
 #[cfg(test)]
 mod tests;
-mod tournament;
 
 pub use combined::Combined;
 pub use combiner::{Combiner, Statistics};

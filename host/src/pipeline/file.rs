@@ -255,6 +255,17 @@ pub enum AggregateKind {
     List,
 }
 
+/// The order of the rows that are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// That of the source.
+    #[default]
+    Stream,
+    /// That of their hashes, whatever the order of the source.
+    Hash,
+}
+
 /// Where rows go.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -275,6 +286,8 @@ pub struct OutputSection {
     pub file_bytes: String,
     /// `concat` or `list`.
     pub aggregate: AggregateKind,
+    /// `stream` or `hash`.
+    pub order: Order,
 }
 
 impl Default for OutputSection {
@@ -287,6 +300,7 @@ impl Default for OutputSection {
             file_rows: 8_388_608,
             file_bytes: "1GiB".to_owned(),
             aggregate: AggregateKind::default(),
+            order: Order::default(),
         }
     }
 }
@@ -316,6 +330,22 @@ pub enum OutputCompression {
 }
 
 impl OutputSection {
+    /// Checks that what is asked for goes together.
+    ///
+    /// # Errors
+    /// Where rows are to be shuffled that are not collected.
+    pub fn check(&self) -> Result<()> {
+        match (self.aggregate, self.order) {
+            (AggregateKind::List, Order::Hash) => {
+                let error = Error::usage("the rows of a `list` come in the order of the source").at("/output/order");
+                Err(error.hint(
+                    "write a dataset, with `aggregate = \"concat\"`, to have its rows in the order of their hashes",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The format with its options.
     pub fn aggregate_format(&self) -> Format {
         match self.format {

@@ -14,8 +14,8 @@ mod violation;
 pub use bigquery::{BigQuerySection, BufferCompressionName};
 pub use document::{Document, load};
 pub use file::{
-    AggregateKind, CsvSection, LimitsSection, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
-    SpoolCompressionName, SpoolMode, StepSection,
+    AggregateKind, CsvSection, LimitsSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection,
+    SplitSection, SpoolCompressionName, SpoolMode, StepSection,
 };
 pub use filter_parts::FilterParts;
 pub use layout::{Column, Entry, Layout};

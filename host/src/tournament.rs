@@ -1,7 +1,7 @@
 //! A tree of losers: finds the least of k heads with log₂ k comparisons after each step.
 
 /// Which of a fixed number of players wins, kept as players change.
-pub(super) struct Tournament {
+pub(crate) struct Tournament {
     /// The winner at 0; the loser of each inner match elsewhere.
     nodes: Vec<usize>,
     players: usize,
@@ -9,7 +9,7 @@ pub(super) struct Tournament {
 
 impl Tournament {
     /// Plays all matches; `less(a, b)` says that player `a` beats player `b`.
-    pub(super) fn new(players: usize, less: impl Fn(usize, usize) -> bool) -> Self {
+    pub(crate) fn new(players: usize, less: impl Fn(usize, usize) -> bool) -> Self {
         let mut nodes = vec![0; players.max(1)];
         let mut winners = vec![0; 2 * players];
         for node in (1..2 * players).rev() {
@@ -27,12 +27,12 @@ impl Tournament {
     }
 
     /// The player that beats all others.
-    pub(super) fn winner(&self) -> usize {
+    pub(crate) fn winner(&self) -> usize {
         self.nodes[0]
     }
 
     /// Plays the matches of the winner again after it changed.
-    pub(super) fn replay(&mut self, less: impl Fn(usize, usize) -> bool) {
+    pub(crate) fn replay(&mut self, less: impl Fn(usize, usize) -> bool) {
         let mut winner = self.nodes[0];
         let mut node = (winner + self.players) / 2;
         while node > 0 {

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Kills 50 runs over a file and 50 over a served table at random moments, resumes them, and compares the bytes with undisturbed ones.
+
+usage: kill_runs.py [SEEDS [FIRST_SEED]]     (environment: WAFERMILL, WAFERMILL_PLUGINS, WAFERMILL_TEST_BIGQUERY)
+"""
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
+import kills  # noqa: E402
+import mill as mills  # noqa: E402
+import served  # noqa: E402
+import test_resume  # noqa: E402
+
+KILLS = 2
+
+
+def main() -> None:
+    seeds, first = map(int, (sys.argv[1:] + ["25", "0"][len(sys.argv) - 1 :])[:2])
+    seeds = range(first, first + seeds)
+    mill, rows = mills.Mill(None), test_resume.table(400_000)
+    for name in ("a file", "BigQuery"):
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            with served.serve(folder, {"t": rows}, "--message-rows", 1_000) as address:
+                source = {"a file": folder / "t.parquet", "BigQuery": served.source(address, "t", max_streams=1)}[name]
+                resumed = kills.survives(mill, folder, source, seeds, KILLS)
+        print(f"{name}: {len(seeds) * KILLS} kills, {resumed} resumed, all to the same bytes; {time.monotonic() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
