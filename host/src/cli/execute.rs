@@ -34,10 +34,16 @@ pub(super) struct Execution<'a> {
 pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> Result<()> {
     let Execution { document, goal, resources, .. } = execution;
     directory.discard();
+    // What is wrong with a file stays so.
+    let is_remote = execution.source.price().is_some();
     let report = match execution.work(&directory) {
         Ok(report) => report,
         Err(error) => {
-            let passes = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Output | ErrorKind::Source);
+            let passes = match error.kind() {
+                ErrorKind::Interrupted | ErrorKind::Output => true,
+                ErrorKind::Source => is_remote,
+                _ => false,
+            };
             if passes && directory.can_be_resumed() {
                 directory.keep();
                 let name = directory.destination().display();

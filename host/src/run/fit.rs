@@ -288,11 +288,11 @@ fn none_left(plan: &Plan, index: usize) -> Error {
     let steps = plan.steps();
     let filters: Vec<_> = filters_before(steps, index).map(|filter| format!("`{}`", steps[filter].name)).collect();
     let hint = format!("the filters before it drop all training rows: check {}", filters.join(", "));
-    steps[index].place(Error::source("there are no rows to fit on").hint(hint))
+    steps[index].place(Error::usage("there are no rows to fit on").hint(hint))
 }
 
 fn no_rows(plan: &Plan) -> Error {
-    let error = Error::source("there are no rows to fit on");
+    let error = Error::usage("there are no rows to fit on");
     match plan.steps().first() {
         Some(step) if step.is_split() => {
             error.at("/split").hint("the training part of the split got none: check its share, or the source")

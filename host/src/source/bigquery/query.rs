@@ -46,7 +46,7 @@ pub(super) struct QuerySource {
 
 /// Where the rows are.
 enum Results {
-    Table(StorageSource),
+    Table(Box<StorageSource>),
     Job(Running),
 }
 
@@ -105,7 +105,7 @@ impl QuerySource {
         // What may be billed was checked before the query ran: a result that is refused now would be billed for nothing.
         let selection = Selection { snapshot: Snapshot::Only, ..Selection::default() };
         match StorageSource::open(cloud.clone(), table, selection)? {
-            Ok(source) => Ok(Results::Table(source)),
+            Ok(source) => Ok(Results::Table(Box::new(source))),
             Err(refusal) if forbids_sessions(&refusal) => {
                 let why = why_forbidden(&refusal, &cloud.billing_project);
                 cloud.warn(&format!("{}: {why}: {}", self.name, slow()));
