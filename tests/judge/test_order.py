@@ -12,7 +12,8 @@ import xxhash
 from mill import KEY_SPLIT, step, write
 from types_of_bigquery import all_types, without_null_arrays
 
-ROWS = 40_000
+# Several turns of each of 16 streams, so that their rows do come in another order.
+ROWS = 150_000
 HASH = {"order": "hash", "row_group_rows": 7_000, "file_rows": 15_000}
 STEPS = [step("impute", ["x"], strategy="median"), step("encode", ["few"], method="onehot", unseen="ignore")]
 PARTS = ("train", "val", "test")
