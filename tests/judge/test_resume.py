@@ -58,9 +58,9 @@ def pipeline(folder, source, steps=kills.STEPS, output=None):
     return path
 
 
-def begin(mill, folder, file, *arguments, until="fit.json"):
+def begin(mill, folder, file, *arguments, command="run", until="fit.json"):
     """Starts a run, and waits until its folder has a file."""
-    command = [mill.binary, "run", str(file), "--out", str(folder / "out"), "--plugins", mill.plugins, *arguments]
+    command = [mill.binary, command, str(file), "--out", str(folder / "out"), "--plugins", mill.plugins, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (folder / ".out.run" / until).exists():
         assert process.poll() is None, process.communicate()[1]
@@ -91,6 +91,19 @@ def test_a_run_that_is_told_to_stop_says_how_to_go_on(mill, rows, sign):
     assert undisturbed.status == 0, undisturbed.stderr
     assert mills.digests(folder / "out") == mills.digests(folder / "other")
     assert not (folder / ".out.run").exists()
+
+
+def test_a_fit_that_was_killed_is_resumed_to_the_same_model(mill, rows):
+    folder = mill.folder()
+    file = pipeline(folder, mills.write(rows, folder / "table.parquet"))
+    process = begin(mill, folder, file, *SLOW, command="fit")
+    process.kill()
+    process.communicate()
+    resumed = mill.call("resume", folder / "out", "--plugins", mill.plugins)
+    assert resumed.status == 0, resumed.stderr
+    expected = mill.call("fit", file, "--out", folder / "expected")
+    assert expected.status == 0, expected.stderr
+    assert mills.digests(folder / "out") == mills.digests(folder / "expected")
 
 
 def test_two_runs_towards_one_destination_are_told_apart(mill, rows):
