@@ -17,6 +17,14 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
     sync_folder(folder)
 }
 
+/// Makes a file that was written safe on disk.
+///
+/// # Errors
+/// Where the file system cannot.
+pub(crate) fn sync_file(path: &Path) -> Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Makes names in a folder safe on disk.
 ///
 /// # Errors

@@ -44,6 +44,8 @@ impl RunDirectory {
             fs::create_dir_all(parent).map_err(|error| cannot_write(parent, error))?;
         }
         let lock = lock(&path, true)?;
+        put_back(&path, &destination)?;
+        check(&destination, marker, overwrite)?;
         let mut created = Self { path, destination, marker: marker.to_owned(), overwrite, _lock: lock, kept: true };
         if !overwrite && created.can_be_resumed() {
             let error =
@@ -70,6 +72,7 @@ impl RunDirectory {
             return Err(error.hint("name the destination of the run; `wafermill run` starts a new one"));
         }
         let lock = lock(&path, false)?;
+        put_back(&path, &destination)?;
         Ok(Self { path, destination, marker: String::new(), overwrite: false, _lock: lock, kept: true })
     }
 
@@ -100,13 +103,13 @@ impl RunDirectory {
 
     /// Whether the dataset is at its destination already, so that only this folder was left to be removed.
     pub fn is_published(&self) -> bool {
-        !self.data().exists()
+        !self.data().exists() && self.path.join(crate::run::RECORD).exists()
     }
 
     /// Whether the run can be resumed: something was completed that would else have to be done again.
     pub fn can_be_resumed(&self) -> bool {
         let holds = |name: &str| self.path.join(name).metadata().is_ok_and(|found| found.len() > 0);
-        !self.is_published()
+        self.data().exists()
             && holds(crate::run::RECORD)
             && (holds(crate::run::PROGRESS)
                 || holds(crate::aggregate::SEGMENTS)
@@ -171,8 +174,12 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Removes what an earlier run left, but for the lock.
+    /// Removes all but the lock. What tells that there is a run goes first: half removed it must not look like one.
     fn empty(&self) -> io::Result<()> {
+        match fs::remove_file(self.path.join(crate::run::RECORD)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => removed.and_then(|()| durable::sync_folder(&self.path))?,
+        }
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             match entry.file_name() == LOCK {
@@ -188,8 +195,10 @@ impl RunDirectory {
 impl Drop for RunDirectory {
     fn drop(&mut self) {
         if !self.kept {
-            // the lock goes with it, and whoever waits for that finds that it was another folder
-            let _ = fs::remove_dir_all(&self.path);
+            // the lock goes last, when there is nothing left that another run's could be taken for; where one has begun there the folder stays
+            let _ = self.empty();
+            let _ = fs::remove_file(self.path.join(LOCK));
+            let _ = fs::remove_dir(&self.path);
         }
     }
 }
@@ -213,6 +222,31 @@ fn places(destination: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((destination, path))
 }
 
+/// Puts back what an earlier run was about to replace when it was killed.
+fn put_back(path: &Path, destination: &Path) -> Result<()> {
+    let replaced = path.join(REPLACED);
+    if replaced.exists() && !destination.exists() {
+        fs::rename(&replaced, destination).map_err(|error| {
+            Error::output("cannot put back what an earlier run was to replace").file(&replaced).because(error)
+        })?;
+    }
+    Ok(())
+}
+
+/// Checks that a folder is that of a run: ours, and nobody else's.
+fn check_own(path: &Path) -> Result<()> {
+    let found = fs::symlink_metadata(path).map_err(|error| cannot_write(path, error))?;
+    let is_private = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0;
+    let is_run = path.join(LOCK).exists() || !holds_something(path).unwrap_or(true);
+    match is_private && is_run {
+        true => Ok(()),
+        false => {
+            let error = Error::usage("there is something beside the destination where a run would work").file(path);
+            Err(error.hint("move it away, or choose another destination"))
+        }
+    }
+}
+
 /// Locks a run's folder, which is made where it is missing and may be.
 fn lock(path: &Path, make: bool) -> Result<File> {
     const TRIES: usize = 10;
@@ -224,6 +258,11 @@ fn lock(path: &Path, make: bool) -> Result<File> {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(cannot(error)),
                 _ => {}
             }
+        }
+        match check_own(path) {
+            // the run before went away meanwhile, and its folder with it
+            Err(_) if make && !path.exists() => continue,
+            checked => checked?,
         }
         let opened = File::options().create(true).truncate(false).read(true).write(true).open(path.join(LOCK));
         let mut file = match opened {
@@ -343,6 +382,55 @@ mod tests {
         assert_eq!(entries(home.path()), 1);
         drop(run);
         assert_eq!(entries(home.path()), 0);
+    }
+
+    #[test]
+    fn what_a_killed_run_was_about_to_replace_is_put_back() {
+        let home = tempfile::tempdir().unwrap();
+        let destination = home.path().join("out");
+        write(&destination, "old");
+        let mut run = RunDirectory::create(&destination, MARKER, true).unwrap();
+        fs::rename(&destination, run.path().join(REPLACED)).unwrap();
+        run.keep();
+        drop(run);
+        let mut run = RunDirectory::reopen(&destination).unwrap();
+        assert_eq!(read(&destination), "old");
+        run.discard();
+        drop(run);
+        assert_eq!((read(&destination).as_str(), entries(home.path())), ("old", 1));
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_neither_used_nor_emptied() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(".out.run");
+        write(&path, "mine");
+        for mode in [0o700, 0o755] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(RunDirectory::create(&home.path().join("out"), MARKER, true).is_err());
+            assert!(RunDirectory::reopen(&home.path().join("out")).is_err());
+        }
+        fs::remove_file(path.join(MARKER)).unwrap();
+        assert!(RunDirectory::create(&home.path().join("out"), MARKER, true).is_err(), "others can read it");
+        fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink(home.path().join("elsewhere"), &path).unwrap();
+        fs::create_dir(home.path().join("elsewhere")).unwrap();
+        assert!(RunDirectory::create(&home.path().join("out"), MARKER, true).is_err());
+    }
+
+    #[test]
+    fn a_run_that_is_half_removed_is_neither_published_nor_resumed() {
+        let home = tempfile::tempdir().unwrap();
+        let destination = home.path().join("out");
+        let run = RunDirectory::create(&destination, MARKER, false).unwrap();
+        for name in [crate::run::RECORD, crate::run::PROGRESS] {
+            fs::write(run.path().join(name), "{}").unwrap();
+        }
+        assert!(run.can_be_resumed() && !run.is_published());
+        fs::remove_file(run.path().join(crate::run::RECORD)).unwrap();
+        assert!(!run.can_be_resumed() && !run.is_published());
+        fs::remove_dir(run.data()).unwrap();
+        assert!(!run.is_published());
     }
 
     #[test]

@@ -60,8 +60,8 @@ def pipeline(folder, source, steps=kills.STEPS, output=None):
 
 def begin(mill, folder, file, *arguments, command="run", until="fit.json"):
     """Starts a run, and waits until its folder has a file."""
-    command = [mill.binary, command, str(file), "--out", str(folder / "out"), "--plugins", mill.plugins, *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [mill.binary, command, str(file), "--out", "out", "--plugins", mill.plugins, *arguments]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (folder / ".out.run" / until).exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.005)
@@ -104,6 +104,32 @@ def test_a_fit_that_was_killed_is_resumed_to_the_same_model(mill, rows):
     expected = mill.call("fit", file, "--out", folder / "expected")
     assert expected.status == 0, expected.stderr
     assert mills.digests(folder / "out") == mills.digests(folder / "expected")
+
+
+def test_a_run_with_relative_paths_is_resumed_from_anywhere(mill, rows):
+    folder = mill.folder()
+    mills.write(rows, folder / "table.parquet")
+    pipeline(folder, "table.parquet")
+    process = begin(mill, folder, "pipeline.toml", *SLOW)
+    process.kill()
+    process.communicate()
+    resumed = mill.call("resume", folder / "out", "--plugins", mill.plugins)
+    assert resumed.status == 0, resumed.stderr
+    assert mills.digests(folder / "out") == mill.run(rows, kills.STEPS, split=KEY_SPLIT).digests()
+
+
+def test_a_model_that_was_changed_meanwhile_is_not_gone_on_with(mill, rows):
+    folder = mill.folder()
+    file = pipeline(folder, mills.write(rows, folder / "table.parquet"))
+    killed(mill, folder, file)
+    [*models] = (folder / ".out.run/data/model/steps").rglob("*.arrow")
+    for model in models:
+        content = bytearray(model.read_bytes())
+        content[len(content) // 2] ^= 1
+        model.write_bytes(content)
+    resumed = mill.call("resume", folder / "out", "--plugins", mill.plugins)
+    assert resumed.status == 1 and "digest is another" in resumed.stderr
+    assert not (folder / "out").exists()
 
 
 def test_two_runs_towards_one_destination_are_told_apart(mill, rows):

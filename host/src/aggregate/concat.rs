@@ -104,7 +104,7 @@ impl Concat {
         check_part_names(parts)?;
         let (log, segments) = options.log.as_deref().map(SegmentLog::open).transpose()?.unzip();
         let segments: Vec<Segment> = segments.unwrap_or_default();
-        restore(dataset, parts, &segments)?;
+        restore(dataset, parts, &segments, &options.stop)?;
         let create = |(id, name): (usize, &String)| {
             let written = segments.iter().filter_map(|segment| segment.files.get(id)).flatten().cloned().collect();
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, written, log.is_some())
@@ -117,7 +117,7 @@ impl Concat {
             options: options.clone(),
             log,
             open: Open::default(),
-            spilled_bytes: segments.iter().map(|segment| segment.spilled_bytes).sum(),
+            spilled_bytes: segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.spilled_bytes)),
             peak_memory: 0,
         };
         concat.begin(segments.last().map_or(0, |segment| segment.rows.1));

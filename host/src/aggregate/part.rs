@@ -129,7 +129,7 @@ impl Part {
             Format::Parquet(options) => Box::new(ParquetPart::new(id, place("parquet"), Arc::clone(&schema), options)),
             Format::Arrow => Box::new(ArrowPart::new(place("arrow"), Arc::clone(&schema))),
         };
-        let rows = written.iter().map(|file| file.rows).sum();
+        let rows = written.iter().fold(0, |sum: u64, file| sum.saturating_add(file.rows));
         let summary = PartSummary { name: name.to_owned(), rows, files: written };
         let pending = Pending::default();
         Ok(Self { schema, pending, begun: false, files, spill: None, directory, durable, summary })

@@ -6,7 +6,7 @@
 use super::FileSummary;
 use crate::digest::Checksum;
 use crate::durable;
-use crate::{Error, Result, plain_file};
+use crate::{Error, Result, Stop, plain_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -81,10 +81,15 @@ impl SegmentLog {
 /// Checks that the files of recorded segments are what was recorded, and removes all others of the parts.
 ///
 /// # Errors
-/// Where a file has changed, or another one cannot be removed.
-pub(super) fn restore(dataset: &Path, parts: &[String], segments: &[Segment]) -> Result<()> {
+/// Where a file has changed, another one cannot be removed, or it is asked to stop.
+pub(super) fn restore(dataset: &Path, parts: &[String], segments: &[Segment], stop: &Stop) -> Result<()> {
+    let fits = |segment: &Segment| segment.files.len() == parts.len();
+    if !segments.iter().all(fits) {
+        return Err(changed(dataset));
+    }
     let recorded = || segments.iter().flat_map(|segment| segment.files.iter().flatten());
     for file in recorded() {
+        stop.check()?;
         let path = dataset.join(&file.path);
         let found =
             File::open(&path).and_then(|file| Checksum::of(&file)).map_err(|error| changed(&path).because(error))?;

@@ -25,6 +25,8 @@ pub(super) struct Execution<'a> {
     pub(super) plan: Plan,
     pub(super) stop: Stop,
     pub(super) goal: Goal,
+    /// Whether only the first rows of the source are read.
+    pub(super) is_limited: bool,
     /// How far an earlier run has come.
     pub(super) earlier: Option<Fit>,
     pub(super) resources: &'a Resources,
@@ -34,17 +36,12 @@ pub(super) struct Execution<'a> {
 pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> Result<()> {
     let Execution { document, goal, resources, .. } = execution;
     directory.discard();
-    // What is wrong with a file stays so.
-    let is_remote = execution.source.price().is_some();
     let report = match execution.work(&directory) {
         Ok(report) => report,
         Err(error) => {
-            let passes = match error.kind() {
-                ErrorKind::Interrupted | ErrorKind::Output => true,
-                ErrorKind::Source => is_remote,
-                _ => false,
-            };
-            if passes && directory.can_be_resumed() {
+            // The same pipeline, plugins and rows would fail in the same way; all else may be otherwise next time.
+            let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin | ErrorKind::Model);
+            if !stays && directory.can_be_resumed() {
                 directory.keep();
                 let name = directory.destination().display();
                 eprintln!(
@@ -65,9 +62,9 @@ pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> 
 
 impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
-        let Self { document, source, mut plan, stop, goal, earlier, resources } = self;
+        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources } = self;
         let start = Instant::now();
-        let source = spooled(document, source, &plan, goal, directory)?;
+        let source = spooled(document, source, &plan, goal, is_limited, directory)?;
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
         let options = options(resources, document.pipeline.folds, directory, stop);
@@ -97,6 +94,7 @@ fn spooled(
     source: Box<dyn Source>,
     plan: &Plan,
     goal: Goal,
+    is_limited: bool,
     directory: &RunDirectory,
 ) -> Result<Box<dyn Source>> {
     let section = &document.pipeline.source;
@@ -105,8 +103,9 @@ fn spooled(
         plan.steps().iter().any(|step| step.plan.passes.any()) || plan.steps().len() < plan.definitions().len();
     let wanted = match section.spool {
         SpoolMode::Auto => learns && source.price().is_some(),
-        SpoolMode::Always => true,
-        SpoolMode::Never => false,
+        SpoolMode::Always => learns,
+        // The first rows must be the same ones in each pass.
+        SpoolMode::Never => learns && is_limited && !source.keeps_order(),
     };
     if !wanted && !folder.join(INDEX).exists() {
         return Ok(source);
@@ -129,8 +128,10 @@ fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirecto
         return run.apply(plan, Shuffle::new(concat, shuffle, run.options.stop.clone()));
     }
     let log = directory.path().join(SEGMENTS);
-    if !run.source.keeps_order() {
-        // What was written of rows in another order is of no use.
+    if run.source.keeps_order() {
+        concat.log = Some(log);
+    } else {
+        // What was written of rows in another order is of no use, now and later.
         let removed = std::fs::remove_file(&log);
         removed
             .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
@@ -138,7 +139,6 @@ fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirecto
                 Error::output("the progress of the dataset cannot be forgotten").file(&log).because(error)
             })?;
     }
-    concat.log = Some(log);
     run.apply(plan, Concat::create(&directory.data(), &schema, &parts, &concat)?)
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the run stops at the next batch and leaves nothing behind.
+//! Ctrl-C and SIGTERM: the run stops at the next batch, and leaves what it can go on from, or nothing.
 
 use super::print::readable;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn stop() -> Stop {
     // Where no handler can be set the signal ends the program at once, as it would without one.
     let _ = ctrlc::set_handler(move || {
         if asked.set() {
-            // Asked for twice: what is being finished is not waited for, and the staging folder stays.
+            // Asked for twice: what is being finished is not waited for, and the run's folder stays.
             std::process::exit(i32::from(super::INTERRUPTED));
         }
     });

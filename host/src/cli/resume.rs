@@ -8,7 +8,7 @@ use super::print::print;
 use wafermill::pipeline::Document;
 use wafermill::run::{Fit, Record};
 use wafermill::source::Source;
-use wafermill::spool::{INDEX, Recorded};
+use wafermill::spool::{Recorded, Spool};
 use wafermill::{Result, RunDirectory};
 
 /// Goes on with an interrupted run.
@@ -21,8 +21,10 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     }
     directory.allow(&record.marker, record.overwrite);
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
-    let spooled = directory.spool().join(INDEX).exists();
-    let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+    let spooled = Spool::is_in(&directory.spool())?;
+    let context = interrupt::context();
+    let warn = context.warn.clone();
+    let ready = prepare(&document, &arguments.plugins, context, |context| {
         if spooled {
             let origin = record.origin.clone();
             return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
@@ -40,8 +42,14 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let Ready { source, plan, stop } = ready;
     let (goal, resources) = (record.command, &arguments.resources);
     let resumed = record.check_plugins(&plan).and_then(|()| {
-        let earlier = Fit::read(directory.path())?;
-        execute(directory, Execution { document: &document, source, plan, stop, goal, earlier, resources })
+        let mut earlier = Fit::read(directory.path())?;
+        if earlier.is_some() && !spooled && !record.can_be_read_again() {
+            warn("its rows cannot be read again as they were: it begins anew");
+            earlier = None;
+        }
+        let is_limited = record.overrides.limit.is_some();
+        let document = &document;
+        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources })
     });
     resumed.map_err(|error| document.locate(error))
 }

@@ -56,8 +56,8 @@ fn begin_prepared(
     let overwrite = arguments.overwrite;
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
-    let resources = &arguments.resources;
-    execute(directory, Execution { document, source, plan, stop, goal, earlier: None, resources })
+    let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
+    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier: None, resources })
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {

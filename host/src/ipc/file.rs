@@ -175,6 +175,15 @@ fn check_digest(file: &mut File, digest: &str) -> Result<(), Cause> {
     }
 }
 
+/// Checks that a table's file is the one that was saved.
+///
+/// # Errors
+/// Where it cannot be read, or is another.
+pub(crate) fn check_saved(path: &Path, saved: &SavedTable) -> Result<()> {
+    let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
+    check_digest(&mut file, &saved.digest).map_err(|error| unreadable(path, error))
+}
+
 /// Opens a table whatever its columns are.
 ///
 /// # Errors

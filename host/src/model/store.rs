@@ -1,7 +1,8 @@
 //! Where the tables of a model are, and how they are written and read.
 
+use super::Fitted;
 use super::manifest::RESTORE;
-use crate::ipc::{SavedTable, TableReader, TableWriter};
+use crate::ipc::{SavedTable, TableReader, TableWriter, check_saved};
 use crate::pipeline::Step;
 use crate::sandbox::TableBatch;
 use crate::{Error, Result};
@@ -75,6 +76,17 @@ impl ModelStore {
         let tables = tables
             .map(|table| TableWriter::create(&self.root.join(Self::model_file(step, &table.name)), &table.schema));
         Ok(ModelWriter { tables: tables.collect::<Result<_>>()? })
+    }
+
+    /// Checks that what a step learned in an earlier run is what it was.
+    ///
+    /// # Errors
+    /// Where a table is missing or another.
+    pub fn check(&self, step: &Step, fitted: &Fitted) -> Result<()> {
+        let model = step.plan.model.iter().map(|table| Self::model_file(step, &table.name)).zip(&fitted.model);
+        let partials = step.plan.partials.iter().map(|table| Self::partials_file(step, table.name()));
+        let mut tables = model.chain(partials.zip(&fitted.partials));
+        tables.try_for_each(|(file, saved)| check_saved(&self.root.join(file), saved))
     }
 
     /// Reads the model of a step; empty where it has none.

@@ -84,8 +84,9 @@ impl Run<'_> {
     pub fn fit(&self, plan: &mut Plan, earlier: Option<Fit>, save: impl Fn(&Fit) -> Result<()>) -> Result<Fit> {
         let mut fit = earlier.unwrap_or_default();
         fit.steps.resize(plan.definitions().len(), Fitted::default());
+        let earlier: Vec<bool> = fit.steps.iter().map(|fitted| fitted.passes > 0).collect();
         loop {
-            resolve_ready(plan, &fit, self.store)?;
+            resolve_ready(plan, &fit, &earlier, self.store)?;
             let active = active_steps(plan, &mut fit.again);
             if active.is_empty() {
                 break;
@@ -106,7 +107,10 @@ impl Run<'_> {
                 fit.spilled += finished.spilled;
                 match finished.outcome {
                     Outcome::Again(carry) => {
-                        fit.again.insert(index, Pass { number: active[&index].number + 1, carry: Some(carry) });
+                        fit.again.insert(
+                            index,
+                            Pass { number: active[&index].number.saturating_add(1), carry: Some(carry) },
+                        );
                     }
                     Outcome::Model => {
                         fit.steps[index] = finished.fitted;
@@ -192,7 +196,7 @@ impl Run<'_> {
             Outcome::Again(_) if model_batches > 0 => {
                 return Err(Error::sandbox("the plugin asks for another pass after it gave rows of its model"));
             }
-            Outcome::Again(_) if pass.number + 1 >= step.plan.passes.most => {
+            Outcome::Again(_) if pass.number.saturating_add(1) >= step.plan.passes.most => {
                 let most = step.plan.passes.most;
                 let message = format!("the plugin asks for more than the {most} passes that it planned");
                 return Err(Error::sandbox(message));
@@ -200,7 +204,7 @@ impl Run<'_> {
             Outcome::Again(_) => {}
             Outcome::Model => {
                 finisher.drain(|rows| model.write(&rows))?;
-                finished.fitted.passes = pass.number + 1;
+                finished.fitted.passes = pass.number.saturating_add(1);
                 finished.fitted.model = model.finish()?;
             }
         }
@@ -217,11 +221,14 @@ struct Finished {
 }
 
 /// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
-fn resolve_ready(plan: &mut Plan, fit: &Fit, store: &ModelStore) -> Result<()> {
+fn resolve_ready(plan: &mut Plan, fit: &Fit, earlier: &[bool], store: &ModelStore) -> Result<()> {
     let mut index = 0;
     while index < plan.steps().len() {
         let step = &plan.steps()[index];
         if step.outputs.is_none() && (!step.plan.passes.any() || fit.steps[index].passes > 0) {
+            if earlier[index] {
+                store.check(step, &fit.steps[index]).map_err(|error| step.place(error))?;
+            }
             let outputs = outputs(step, store)?;
             plan.resolve(index, outputs)?;
         }

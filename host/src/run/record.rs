@@ -94,7 +94,7 @@ impl Record {
             plugins: digests(plan),
             origin: source.origin(),
             snapshot: source.snapshot(),
-            files: source.files().into_iter().cloned().collect(),
+            files: files(source)?,
         })
     }
 
@@ -103,7 +103,10 @@ impl Record {
     /// # Errors
     /// Where it cannot be written.
     pub fn write(&self, folder: &Path, schema: &SchemaRef) -> Result<()> {
-        TableWriter::create(&folder.join(SOURCE), schema)?.finish()?;
+        let columns = folder.join(SOURCE);
+        TableWriter::create(&columns, schema)?.finish()?;
+        durable::sync_file(&columns)
+            .map_err(|error| Error::output("the run cannot be recorded").file(&columns).because(error))?;
         let path = folder.join(RECORD);
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Error::output("the run cannot be recorded").file(&path).because(error)
@@ -131,6 +134,11 @@ impl Record {
         Ok((record, schema))
     }
 
+    /// Whether what was read can be read again as it was: files tell when they change, tables have states, results of queries have not.
+    pub fn can_be_read_again(&self) -> bool {
+        self.snapshot.is_some() || !self.files.is_empty()
+    }
+
     /// Checks that a run can go on with these plugins.
     ///
     /// # Errors
@@ -155,7 +163,7 @@ impl Record {
         if source.schema().fields() != schema.fields() {
             return Err(changed(Error::source("the source has other columns than when the run began")));
         }
-        let files = source.files();
+        let files = files(source)?;
         if let Some(file) = files.iter().find(|file| !self.files.contains(file)) {
             return Err(changed(Error::source("a file has changed since the run began").file(&file.path)));
         }
@@ -167,6 +175,16 @@ impl Record {
 }
 
 const ANEW: &str = "remove what the earlier run left with `wafermill clean`, and run again";
+
+/// The files of a source, wherever the program was started.
+fn files(source: &dyn Source) -> Result<Vec<InputFile>> {
+    let absolute = |file: &InputFile| {
+        let path = std::path::absolute(&file.path);
+        let path = path.map_err(|error| Error::source("the file has no path").file(&file.path).because(error))?;
+        Ok(InputFile { path, ..file.clone() })
+    };
+    source.files().into_iter().map(absolute).collect()
+}
 
 /// By step, as far as they are known without reading: plugins do not depend on what is read.
 fn digests(plan: &Plan) -> BTreeMap<String, String> {

@@ -80,6 +80,15 @@ impl UnderWay {
     }
 }
 
+/// Releases those who wait, whatever happens to who takes the results.
+struct Closing<'a>(&'a UnderWay);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Hands out batches one after the other.
 struct Feed<'a> {
     reader: BatchReader<'a>,
@@ -139,6 +148,7 @@ impl Scan<'_> {
         }
         let (results, incoming) = bounded(self.workers * AHEAD + self.workers);
         std::thread::scope(|scope| {
+            let _released = Closing(under_way);
             let workers: Vec<_> = (0..self.workers)
                 .map(|_| {
                     let (results, free_tickets, feed, work) = (results.clone(), free_tickets.clone(), &feed, &work);
@@ -244,6 +254,7 @@ mod tests {
     use arrow_array::{Int64Array, RecordBatch, cast::AsArray, types::Int64Type};
     use arrow_schema::{DataType, Field, Schema, SchemaRef};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Fragments of 0, 1, 2 … rows, numbered through.
     struct Numbers {
@@ -323,10 +334,43 @@ mod tests {
         }
     }
 
+    /// Counts how many batches are worked on at once.
+    struct Together<'a> {
+        now: &'a AtomicUsize,
+        most: &'a AtomicUsize,
+    }
+
+    impl Work for Together<'_> {
+        type Output = ();
+
+        fn process(&mut self, _: SourceBatch) -> Result<()> {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            std::thread::sleep(std::time::Duration::from_micros(100));
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_of_who_takes_the_results_does_not_leave_workers_waiting() {
+        let (source, stop) = (Numbers::new(60), Stop::default());
+        let scan =
+            Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers: 2, under_way: 1, stop: &stop };
+        let run = || scan.run(|| Check(|_| Ok(())), |_| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+    }
+
     #[test]
     fn little_memory_lets_one_batch_through_at_a_time_and_ends_with_an_error_too() {
         for workers in [1, 2, 7] {
             assert_eq!(scan_within(1, workers, |_| Ok(())).unwrap(), (0..60 * 59 / 2).collect::<Vec<_>>());
+            let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let (source, stop) = (Numbers::new(60), Stop::default());
+            let scan =
+                Scan { source: &source, start: 0, columns: vec![0], batch_rows: 7, workers, under_way: 1, stop: &stop };
+            scan.run(|| Together { now: &now, most: &most }, |()| Ok(())).unwrap();
+            assert_eq!(most.into_inner(), 1);
             let failing = scan_within(1, workers, |n| if n >= 100 { Err(Error::plugin("enough")) } else { Ok(()) });
             assert_eq!(failing.unwrap_err().message(), "enough");
         }

@@ -40,7 +40,7 @@ pub struct InputFile {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
-    modified: Option<SystemTime>,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 impl InputFile {

@@ -34,10 +34,6 @@ impl Source for Limit {
         self.source.estimated_bytes()
     }
 
-    fn pass_bytes(&self) -> Option<u64> {
-        self.source.pass_bytes()
-    }
-
     fn origin(&self) -> Option<String> {
         self.source.origin()
     }

@@ -1,7 +1,7 @@
 //! The first pass: what is read is written down on its way.
 
 use super::index::Index;
-use super::{ROWS, Spool, cannot_spool};
+use super::{ROWS, Spool, SpoolCompression, cannot_spool};
 use crate::durable;
 use crate::source::{BatchReader, SourceBatch, conform};
 use crate::{Error, Result};
@@ -38,7 +38,9 @@ impl<'a> Filling<'a> {
         super::clear(&spool.options.folder)?;
         let writer = Writer::create(spool)?;
         let reader = spool.source.read(&spool.columns, batch_rows)?;
-        if let Some(bytes) = spool.source.pass_bytes() {
+        // How far compression reduces it is not known before.
+        let bytes = spool.source.pass_bytes().filter(|_| spool.options.compression == SpoolCompression::None);
+        if let Some(bytes) = bytes {
             super::check_room(&spool.options.folder, bytes)?;
         }
         Ok(Self { spool, reader, positions, writer: Some(writer) })

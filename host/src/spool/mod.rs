@@ -82,6 +82,14 @@ impl Spool {
         Ok(Self { source, columns, options, index })
     }
 
+    /// Whether a folder has a spool that is complete, and what it says it is.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn is_in(folder: &Path) -> Result<bool> {
+        Ok(Index::read(folder)?.is_some())
+    }
+
     /// Whether all rows are on disk.
     pub fn is_complete(&self) -> bool {
         self.index.get().is_some()
@@ -156,7 +164,8 @@ impl Source for Spool {
         let positions = self.positions(columns)?;
         match self.index.get() {
             Some(index) => Ok(Box::new(Replay::open(&self.options.folder, index, positions, batch_rows, start)?)),
-            None if start > 0 => Err(Error::internal("a spool is read from its middle before it is complete")),
+            // It would lack the first rows.
+            None if start > 0 => self.source.read_from(start, columns, batch_rows),
             None => Ok(Box::new(Filling::start(self, positions, batch_rows)?)),
         }
     }
