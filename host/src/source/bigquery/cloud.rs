@@ -1,6 +1,7 @@
 //! What all reading of BigQuery shares: who asks, who pays, and the threads on which answers are waited for.
 
 use super::connector::Connector;
+use super::explain::innermost;
 use super::options::BigQueryOptions;
 use super::{TableName, credentials};
 use crate::source::Context;
@@ -76,7 +77,7 @@ impl Cloud {
             async { tokio::time::timeout(patience, self.connector.credentials.headers(Extensions::new())).await };
         match self.wait(asked)? {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(credentials::unproven(access).because(error)),
+            Ok(Err(error)) => Err(credentials::unproven(access).because(innermost(&error))),
             Err(_) => Err(credentials::unproven(access)),
         }
     }

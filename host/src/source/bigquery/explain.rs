@@ -18,7 +18,7 @@ pub(super) fn explain(what: impl Into<String>, refusal: Refusal, billing_project
         Some(status) if !status.message.is_empty() => {
             format!("{}: {} ({})", what.into(), first_line(&status.message), status.code.name())
         }
-        _ => format!("{}: {}", what.into(), causes(refusal)),
+        _ => format!("{}: {}", what.into(), innermost(refusal)),
     };
     Error::source(message).hint(hint)
 }
@@ -41,8 +41,8 @@ fn first_line(message: &str) -> String {
 }
 
 /// The innermost cause is what tells; the ones around it repeat it.
-fn causes(refusal: &Refusal) -> String {
-    let mut cause: &dyn std::error::Error = refusal;
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
