@@ -17,7 +17,7 @@ OUTPUT = {"row_group_rows": 5_000, "file_rows": 20_000}
 
 
 class Killer:
-    """Runs a pipeline; what `random` says is killed after some time, and started again."""
+    """Runs a pipeline, which is killed at moments that `chance` chooses, and started again."""
 
     def __init__(self, mill, pipeline, out, chance, duration):
         self.mill, self.pipeline, self.out = mill, pipeline, out
@@ -28,8 +28,7 @@ class Killer:
         """Kills the run so often, and lets it end then."""
         command = "run"
         while True:
-            patience = self.chance.uniform(0, self.duration) if self.killed < kills else None
-            status, said = self.start(command, patience)
+            status, said = self.start(command, kill=self.killed < kills)
             if status == 0:
                 return
             if status == -signal.SIGKILL:
@@ -40,18 +39,30 @@ class Killer:
                 command = "resume"
                 self.resumed += 1
             elif "the destination is not empty" in said and command == "run":
-                # It was killed between its last two breaths.
-                assert "was complete already" in self.mill.call("resume", self.out).stdout.decode()
+                # It was killed after the dataset had appeared, while it removed its own folder: what tells of a run goes first.
+                ended = self.mill.call("resume", self.out)
+                assert "was complete already" in ended.stdout.decode() or "cannot be resumed" in ended.stderr or "no interrupted run" in ended.stderr
+                self.mill.call("clean", self.out)
                 return
             else:
                 raise AssertionError(f"{command} ended with {status}\n{said}")
 
-    def start(self, command, patience):
+    def wait(self, process):
+        """Until the moment of a kill: the first one when there is something to go on from, the others at any time."""
+        if self.killed == 0:
+            progress = self.out.parent / f".{self.out.name}.run" / "fit.json"
+            while process.poll() is None and not progress.exists():
+                time.sleep(0.002)
+            time.sleep(self.chance.uniform(0, 0.02))
+        else:
+            time.sleep(self.chance.uniform(0, self.duration))
+
+    def start(self, command, kill):
         arguments = [self.pipeline, "--out", self.out] if command == "run" else [self.out]
         arguments = [self.mill.binary, command, *map(str, arguments), "--plugins", self.mill.plugins, "--workers", str(self.chance.randint(1, 4))]
         process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        if patience is not None:
-            time.sleep(patience)
+        if kill:
+            self.wait(process)
             process.send_signal(signal.SIGKILL)
         _, said = process.communicate()
         return process.returncode, said
