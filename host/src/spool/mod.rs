@@ -95,11 +95,6 @@ impl Spool {
         self.index.get().is_some()
     }
 
-    /// Bytes on disk, once all are there.
-    pub fn bytes(&self) -> Option<u64> {
-        self.index.get().map(|index| index.bytes)
-    }
-
     /// Where columns of the source are among those that are kept.
     fn positions(&self, columns: &[usize]) -> Result<Vec<usize>> {
         let position = |column: &usize| {
