@@ -21,6 +21,7 @@ pub mod sandbox;
 pub mod source;
 pub mod spool;
 mod stop;
+pub mod store;
 mod tournament;
 
 pub use error::{Error, ErrorKind, Place, Result};

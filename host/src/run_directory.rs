@@ -109,9 +109,11 @@ impl RunDirectory {
     /// Whether the run can be resumed: something was completed that would else have to be done again.
     pub fn can_be_resumed(&self) -> bool {
         let holds = |name: &str| self.path.join(name).metadata().is_ok_and(|found| found.len() > 0);
+        let is_left_to_upload = holds(crate::store::UPLOAD);
         self.data().exists()
-            && holds(crate::run::RECORD)
-            && (holds(crate::run::PROGRESS)
+            && (is_left_to_upload || holds(crate::run::RECORD))
+            && (is_left_to_upload
+                || holds(crate::run::PROGRESS)
                 || holds(crate::aggregate::SEGMENTS)
                 || self.spool().join(crate::spool::INDEX).exists())
     }
@@ -176,9 +178,11 @@ impl RunDirectory {
 
     /// Removes all but the lock. What tells that there is a run goes first: half removed it must not look like one.
     fn empty(&self) -> io::Result<()> {
-        match fs::remove_file(self.path.join(crate::run::RECORD)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            removed => removed.and_then(|()| durable::sync_folder(&self.path))?,
+        for name in [crate::store::UPLOAD, crate::run::RECORD] {
+            match fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.and_then(|()| durable::sync_folder(&self.path))?,
+            }
         }
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;

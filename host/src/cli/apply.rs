@@ -1,18 +1,18 @@
 //! `apply`: a fitted model over another table.
 
 use super::arguments::ApplyArguments;
-use super::execute::{ALL, concat_options, options};
+use super::destination::{Begun, Target, publish};
+use super::execute::{ALL, concat_options, memory, options};
 use super::interrupt::context;
 use super::prepare::{model_store, open_table, plugins};
 use super::progress::Bar;
-use super::run::spare;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::time::Instant;
+use wafermill::Result;
 use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
 use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
 use wafermill::run::{Report, Run, Timing, restore};
-use wafermill::{Result, RunDirectory};
 
 /// Runs a fitted model over another table.
 pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
@@ -26,13 +26,15 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let context = context();
     let stop = context.stop.clone();
     let (table, bigquery) = (&arguments.table, &arguments.bigquery);
-    let source = open_table(&arguments.source, table, bigquery, &manifest.csv, manifest.source_types(), context)?;
+    let (types, memory) = (manifest.source_types(), memory(&arguments.resources));
+    let source = open_table(&arguments.source, table, bigquery, &manifest.csv, types, memory, context)?;
     let definitions = manifest.definitions(&plugins)?;
     manifest.check_source(source.schema())?;
     let mut plan = Plan::new(source.schema().clone(), definitions)?;
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
-    spare(&arguments.out, source.as_ref(), &[store.root()])?;
-    let directory = RunDirectory::create(&arguments.out, REPORT, arguments.overwrite)?;
+    let target = Target::of(&arguments.out, &arguments.work)?;
+    target.spare(source.as_ref(), &[store.root()])?;
+    let Begun { directory, remote } = target.create(REPORT, arguments.overwrite, stop.clone())?;
     let options = options(&arguments.resources, manifest.folds, &directory, stop);
     let timing = Timing::new(plan.definitions().len());
     let source = source.as_ref();
@@ -43,7 +45,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let applied = run.apply(&plan, aggregate)?;
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
     write_report(&directory, &report)?;
-    directory.publish()?;
+    let shown = publish(directory, remote.as_ref(), false)?;
     let json = arguments.resources.json;
-    print_report(&report, &Shown { destination: &arguments.out, model: None, json, to_stderr: false })
+    print_report(&report, &Shown { destination: &shown, model: None, json, to_stderr: false })
 }

@@ -49,7 +49,7 @@ pub(crate) enum Command {
 pub(crate) struct RunArguments {
     /// The pipeline file
     pub(crate) pipeline: PathBuf,
-    /// The folder to write; it appears when it is complete [default: `path` in `[output]`, or the file's name with `-out`]
+    /// The folder to write, or `s3://…` or `gs://…`; it appears when it is complete [default: `path` in `[output]`, or the file's name with `-out`]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     /// Bytes that reading BigQuery may be billed for, such as `10GiB`
@@ -65,6 +65,8 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
+    pub(crate) work: WorkFolder,
+    #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
@@ -76,6 +78,8 @@ pub(crate) struct ResumeArguments {
     /// The folder that the interrupted run was to write
     pub(crate) destination: PathBuf,
     #[command(flatten)]
+    pub(crate) work: WorkFolder,
+    #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
@@ -86,6 +90,8 @@ pub(crate) struct ResumeArguments {
 pub(crate) struct CleanArguments {
     /// The folder that the interrupted run was to write
     pub(crate) destination: PathBuf,
+    #[command(flatten)]
+    pub(crate) work: WorkFolder,
 }
 
 /// `apply`.
@@ -93,14 +99,16 @@ pub(crate) struct CleanArguments {
 pub(crate) struct ApplyArguments {
     /// The folder of the model, as `run` and `fit` write it
     pub(crate) model: PathBuf,
-    /// The table: a file, a folder, a glob, or PROJECT.DATASET.TABLE of BigQuery
+    /// The table: a file, a folder, a glob, one of `s3://…` or `gs://…`, or PROJECT.DATASET.TABLE of BigQuery
     pub(crate) source: String,
-    /// The folder to write; it appears when it is complete
+    /// The folder to write, or `s3://…` or `gs://…`; it appears when it is complete
     #[arg(long)]
     pub(crate) out: PathBuf,
     /// Replace the folder, if wafermill wrote it
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) work: WorkFolder,
     #[command(flatten)]
     pub(crate) table: SourceArguments,
     /// The format of the files to write: parquet or arrow
@@ -234,6 +242,14 @@ pub(crate) struct Resources {
     pub(crate) json: bool,
 }
 
+/// Where a run works.
+#[derive(Debug, Args)]
+pub(crate) struct WorkFolder {
+    /// Where a run works whose folder is in an object store [default: `wafermill` in $XDG_STATE_HOME, or in ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
+}
+
 /// Where plugins are.
 #[derive(Debug, Args)]
 pub(crate) struct PluginFolder {
@@ -257,7 +273,7 @@ pub(crate) struct PlanArguments {
 /// `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// The table: a file, a folder, a glob, or PROJECT.DATASET.TABLE of BigQuery
+    /// The table: a file, a folder, a glob, one of `s3://…` or `gs://…`, or PROJECT.DATASET.TABLE of BigQuery
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) table: SourceArguments,

@@ -1,6 +1,7 @@
 //! The work of `run`, `fit` and `resume`, once everything is open.
 
 use super::arguments::Resources;
+use super::destination::{note, publish};
 use super::prepare::MODEL;
 use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
@@ -13,6 +14,7 @@ use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, S
 use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
+use wafermill::store::Remote;
 use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
 
 /// The part of a table without a split.
@@ -29,12 +31,15 @@ pub(super) struct Execution<'a> {
     pub(super) is_limited: bool,
     /// How far an earlier run has come.
     pub(super) earlier: Option<Fit>,
+    /// Where the dataset is to be, if that is a store.
+    pub(super) remote: Option<Remote>,
     pub(super) resources: &'a Resources,
 }
 
 /// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
-pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> Result<()> {
+pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>) -> Result<()> {
     let Execution { document, goal, resources, .. } = execution;
+    let remote = execution.remote.take();
     directory.discard();
     let report = match execution.work(&directory) {
         Ok(report) => report,
@@ -43,26 +48,24 @@ pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> 
             let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin | ErrorKind::Model);
             if !stays && directory.can_be_resumed() {
                 directory.keep();
-                let name = directory.destination().display();
-                eprintln!(
-                    "note: `wafermill resume {name}` goes on from here, `wafermill clean {name}` removes what is there"
-                );
+                note(&directory, remote.as_ref());
             }
             return Err(error);
         }
     };
-    let destination = directory.destination().to_owned();
-    directory.publish()?;
+    let destination = publish(directory, remote.as_ref(), false)?;
     let (model, to_stderr) = match goal {
         Goal::Run => (MODEL, is_list(document)),
         Goal::Fit => ("", false),
     };
-    print_report(&report, &Shown { destination: &destination, model: Some(model), json: resources.json, to_stderr })
+    // models are read from folders
+    let model = remote.is_none().then_some(model);
+    print_report(&report, &Shown { destination: &destination, model, json: resources.json, to_stderr })
 }
 
 impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
-        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources } = self;
+        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, .. } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };

@@ -7,7 +7,7 @@ use super::print::{columns, counted, print, print_json};
 use serde_json::json;
 use std::collections::BTreeMap;
 use wafermill::Result;
-use wafermill::memory::{format_size, parse_size};
+use wafermill::memory::{default_budget, format_size, parse_size};
 use wafermill::pipeline::CsvSection;
 
 /// Prints what a table is.
@@ -16,7 +16,7 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
     let bigquery = BigQueryArguments { max_bytes: None, ..arguments.bigquery.clone() };
     let most = arguments.bigquery.max_bytes.as_deref().map(parse_size).transpose()?;
     let (table, csv) = (&arguments.table, CsvSection::default());
-    let source = open_table(&arguments.source, table, &bigquery, &csv, BTreeMap::new(), context())?;
+    let source = open_table(&arguments.source, table, &bigquery, &csv, BTreeMap::new(), default_budget(), context())?;
     let (rows, bytes) = (source.estimated_rows(), source.estimated_bytes());
     let fields = source.schema().fields();
     let price = source.price();

@@ -4,6 +4,7 @@ mod apply;
 mod arguments;
 mod check;
 mod clean;
+mod destination;
 mod doctor;
 mod execute;
 mod inspect;

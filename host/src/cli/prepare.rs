@@ -3,7 +3,7 @@
 use super::arguments::{BigQueryArguments, PluginFolder, SourceArguments};
 use arrow_schema::DataType;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wafermill::memory::{Shares, parse_size};
 use wafermill::model::{MANIFEST, ModelStore};
@@ -14,6 +14,7 @@ use wafermill::run::Overrides;
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
 use wafermill::source::{self, Context, CsvOptions, Limit, Source};
+use wafermill::store::Address;
 use wafermill::{Error, ErrorKind, Result, Stop};
 
 /// The model's folder within that of a dataset.
@@ -63,7 +64,7 @@ pub(super) fn open_document_source(
         section.bigquery.snapshot = Some(snapshot.to_owned());
     }
     section.bigquery.read_ahead.get_or_insert_with(|| Shares::of(memory).read_ahead.to_string());
-    let source = open_source(&section, document.folder(), context)?;
+    let source = open_source(&section, document.folder(), Shares::of(memory).read_ahead, context)?;
     Ok(match overrides.limit {
         None => source,
         Some(rows) => Box::new(Limit::new(source, rows)),
@@ -80,8 +81,9 @@ pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
     }
 }
 
-fn open_source(section: &SourceSection, folder: &Path, context: Context) -> Result<Box<dyn Source>> {
+fn open_source(section: &SourceSection, folder: &Path, read_ahead: usize, context: Context) -> Result<Box<dyn Source>> {
     let path = match (&section.path, &section.table, &section.query) {
+        (Some(path), None, None) if Address::is_one(path) => PathBuf::from(path),
         (Some(path), None, None) => folder.join(path),
         (None, Some(table), None) => {
             let table = table.parse().map_err(|error: Error| error.at("/source/table"))?;
@@ -103,7 +105,11 @@ fn open_source(section: &SourceSection, folder: &Path, context: Context) -> Resu
         }
     };
     let path = path.to_str().ok_or_else(|| Error::usage("the source's path is no Unicode").at("/source/path"))?;
-    let opened = source::open(path, section.format.map(Into::into), &section.csv.options()?);
+    let (format, csv) = (section.format.map(Into::into), section.csv.options()?);
+    let opened = match Address::is_one(path) {
+        true => source::open_objects(path, format, &csv, read_ahead, context),
+        false => source::open(path, format, &csv),
+    };
     // What is wrong with the data has its own place; the rest is what the section states, of a column or of all.
     opened.map_err(|error| match &error.place().column {
         _ if error.kind() != ErrorKind::Usage => error,
@@ -128,12 +134,14 @@ pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<P
 }
 
 /// Opens a table that a command names. What its arguments leave open is as `csv` says; `assumed` has types of a table seen before.
+/// Of `memory` bytes of a run it takes its share.
 pub(super) fn open_table(
     path: &str,
     arguments: &SourceArguments,
     of_bigquery: &BigQueryArguments,
     csv: &CsvSection,
     assumed: BTreeMap<String, DataType>,
+    memory: usize,
     context: Context,
 ) -> Result<Box<dyn Source>> {
     if is_table(path) {
@@ -149,7 +157,11 @@ pub(super) fn open_table(
     if !arguments.nulls.is_empty() {
         csv.nulls = Some(arguments.nulls.clone());
     }
-    source::open(path, arguments.source_format, &CsvOptions { assumed, ..csv.options()? })
+    let (format, csv) = (arguments.source_format, CsvOptions { assumed, ..csv.options()? });
+    match Address::is_one(path) {
+        true => source::open_objects(path, format, &csv, Shares::of(memory).read_ahead, context),
+        false => source::open(path, format, &csv),
+    }
 }
 
 /// Whether a name means a table of BigQuery: what exists, or is named like a file, does not.

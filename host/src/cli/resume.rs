@@ -1,19 +1,26 @@
 //! `resume`: a run goes on where it was interrupted.
 
 use super::arguments::ResumeArguments;
+use super::destination::{Target, go_on_uploading, remote};
 use super::execute::{Execution, execute, memory};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
+use wafermill::Result;
 use wafermill::pipeline::Document;
 use wafermill::run::{Fit, Record};
 use wafermill::source::Source;
 use wafermill::spool::{Recorded, Spool};
-use wafermill::{Result, RunDirectory};
+use wafermill::store::Remote;
 
 /// Goes on with an interrupted run.
 pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
-    let mut directory = RunDirectory::reopen(&arguments.destination)?;
+    let target = Target::of(&arguments.destination, &arguments.work)?;
+    let mut directory = target.reopen()?;
+    if Remote::is_left(directory.path()) {
+        let remote = remote(&directory, false, interrupt::context().stop)?;
+        return go_on_uploading(directory, remote.as_ref(), arguments.resources.json);
+    }
     let (record, schema) = Record::read(directory.path())?;
     if directory.is_published() {
         directory.discard();
@@ -23,6 +30,7 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
     let spooled = Spool::is_in(&directory.spool())?;
     let context = interrupt::context();
+    let remote = remote(&directory, record.overwrite, context.stop.clone())?;
     let warn = context.warn.clone();
     let ready = prepare(&document, &arguments.plugins, context, |context| {
         if spooled {
@@ -49,7 +57,8 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
         }
         let is_limited = record.overrides.limit.is_some();
         let document = &document;
-        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources })
+        let execution = Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources };
+        execute(directory, execution)
     });
     resumed.map_err(|error| document.locate(error))
 }

@@ -1,6 +1,7 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::RunArguments;
+use super::destination::{Begun, Target};
 use super::execute::{Execution, execute, memory, part_names};
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
@@ -10,8 +11,8 @@ use wafermill::memory::parse_size;
 use wafermill::model::MANIFEST;
 use wafermill::pipeline::{Document, load};
 use wafermill::run::{Goal, Overrides, Record};
-use wafermill::source::Source;
-use wafermill::{Error, Result, RunDirectory};
+use wafermill::store::Address;
+use wafermill::Result;
 
 /// Fits a pipeline and writes its model and a dataset.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {
@@ -50,39 +51,25 @@ fn begin_prepared(
         parse_size(&document.pipeline.output.file_bytes).map_err(|error| error.at("/output/file_bytes"))?;
         check_output(document, &plan)?;
     }
-    let destination = destination(document, arguments.out.as_deref());
-    spare(&destination, source.as_ref(), &[document.path()])?;
-    let directory = RunDirectory::create(&destination, marker, arguments.overwrite)?;
+    let target = Target::of(&destination(document, arguments.out.as_deref()), &arguments.work)?;
+    target.spare(source.as_ref(), &[document.path()])?;
+    let Begun { directory, remote } = target.create(marker, arguments.overwrite, stop.clone())?;
     let overwrite = arguments.overwrite;
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
-    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier: None, resources })
+    let earlier = None;
+    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources })
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {
     match (out, &document.pipeline.output.path) {
         (Some(out), _) => out.to_owned(),
+        (None, Some(path)) if Address::is_one(path) => PathBuf::from(path),
         (None, Some(path)) => document.folder().join(path),
         (None, None) => {
             let stem = document.path().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
             PathBuf::from(format!("{stem}-out"))
-        }
-    }
-}
-
-/// Refuses to replace what is read: the files of a source, and others.
-pub(super) fn spare(destination: &Path, source: &dyn Source, others: &[&Path]) -> Result<()> {
-    // Where there is nothing yet, nothing is replaced.
-    let Ok(destination) = destination.canonicalize() else { return Ok(()) };
-    let files = source.files();
-    let mut inputs = files.iter().map(|file| file.path.as_path()).chain(others.iter().copied());
-    let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&destination));
-    match inputs.find(inside) {
-        None => Ok(()),
-        Some(input) => {
-            let error = Error::usage(format!("the destination holds `{}`, which is read", input.display()));
-            Err(error.file(&destination).hint("choose another destination"))
         }
     }
 }

@@ -179,9 +179,12 @@ const ANEW: &str = "remove what the earlier run left with `wafermill clean`, and
 /// The files of a source, wherever the program was started.
 fn files(source: &dyn Source) -> Result<Vec<InputFile>> {
     let absolute = |file: &InputFile| {
-        let path = std::path::absolute(&file.path);
-        let path = path.map_err(|error| Error::source("the file has no path").file(&file.path).because(error))?;
-        Ok(InputFile { path, ..file.clone() })
+        let mut file = file.clone();
+        if !file.is_object() {
+            let path = std::path::absolute(&file.path);
+            file.path = path.map_err(|error| Error::source("the file has no path").file(&file.path).because(error))?;
+        }
+        Ok(file)
     };
     source.files().into_iter().map(absolute).collect()
 }

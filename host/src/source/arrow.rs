@@ -6,6 +6,7 @@ use super::agree::agree;
 use super::batches::Batches;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
+use super::input::{Input, beneath};
 use super::normalize::{convert, logical_type, physical_type, projected};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
@@ -41,7 +42,8 @@ impl ArrowSource {
         for (index, file) in files.iter().enumerate() {
             let mut reader = file.open()?;
             let name = file.path.display();
-            let failed = |error| explain_open(error, file);
+            let failure = reader.failure();
+            let failed = |error| beneath(&failure, || explain_open(error, file)).file(&file.path);
             if is_file(&mut reader).map_err(|error| failed(error.into()))? {
                 let (schema, blocks) = guard(|| footer::read(&mut reader, file.bytes)).flatten().map_err(failed)?;
                 schemas.push(schema);
@@ -91,20 +93,19 @@ impl Fragmented for ArrowSource {
         let (file, piece) = self.pieces[fragment];
         let file = &self.files[file];
         let path = file.path.clone();
+        let reader = file.open()?;
+        let failure = reader.failure();
         let explain = move |error: ArrowError, rows| {
             let what = match piece {
                 Piece::Stream => format!("the stream cannot be decoded after {rows} rows"),
                 Piece::Batch(index) => format!("record batch {index} cannot be decoded"),
             };
-            Error::source(what)
-                .because(error)
-                .file(&path)
-                .hint("the file is damaged or was written by a broken writer; write it anew, or leave it out")
+            let hint = "the file is damaged or was written by a broken writer; write it anew, or leave it out";
+            beneath(&failure, || Error::source(what).because(error).hint(hint)).file(&path)
         };
         // Nothing vouches for the length of a batch but its columns, so one is read even where none is asked for.
         let read = if columns.is_empty() && !self.physical.is_empty() { vec![0] } else { columns.to_vec() };
         let wanted: Vec<usize> = (0..columns.len()).collect();
-        let reader = file.open()?;
         let decoder = guard(|| open_piece(reader, piece, read)).flatten().map_err(|error| explain(error, 0))?;
         let decoder = decoder.map(move |batch| batch?.project(&wanted));
         let schema = projected(&self.schema, &self.physical, columns);
@@ -115,7 +116,7 @@ impl Fragmented for ArrowSource {
 
 type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
-fn open_piece(file: std::fs::File, piece: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
+fn open_piece(file: Input, piece: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
     Ok(match piece {
         Piece::Stream => Box::new(StreamReader::try_new(BufReader::new(file), Some(columns))?),
         Piece::Batch(index) => {

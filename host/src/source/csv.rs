@@ -8,6 +8,7 @@ use super::batches::Batches;
 use super::bounds::rows_of_cells;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
+use super::input::beneath;
 use super::normalize::projected;
 use super::{BatchReader, Fragment, Source};
 use crate::{Error, Result};
@@ -106,19 +107,20 @@ impl Source for CsvSource {
 impl Fragmented for CsvSource {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let file = self.files[fragment].clone();
+        let reader = file.open()?;
+        let failure = reader.failure();
+        let failed = |error| Error::source("the file cannot be read as CSV").because(error);
         let decoder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
             .with_format(self.layout.format())
             .with_projection(columns.to_vec())
             .with_batch_size(rows_of_cells(batch_rows, self.schema.fields().len()))
-            .build(file.open()?)
-            .map_err(|error| Error::source("the file cannot be read as CSV").because(error).file(&file.path))?;
+            .build(reader)
+            .map_err(|error| beneath(&failure, || failed(error)).file(&file.path))?;
         let (layout, schema, read) = (self.layout.clone(), Arc::clone(&self.schema), columns.to_vec());
         let explain = move |error: ArrowError, rows| {
-            locate::locate(&file, &layout, &schema, &read, rows)
-                .unwrap_or_else(|| {
-                    Error::source(format!("the file cannot be read as CSV after {rows} rows")).because(error)
-                })
-                .file(&file.path)
+            let told = || Error::source(format!("the file cannot be read as CSV after {rows} rows")).because(error);
+            let located = || locate::locate(&file, &layout, &schema, &read, rows).unwrap_or_else(told);
+            beneath(&failure, located).file(&file.path)
         };
         let schema = projected(&self.schema, &self.physical, columns);
         Ok(Box::new(Batches::new(decoder, schema, batch_rows, None, explain)))

@@ -1,10 +1,13 @@
 //! The files of a source: one, those of a folder, or those that a glob matches.
 
+use super::input::{Chunks, Input, Place};
+use crate::store::ObjectReader;
 use crate::{Error, Result, plain_file};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -31,27 +34,61 @@ impl Format {
     }
 }
 
-const FORMAT_HINT: &str = "known are `.parquet`, `.pq`, `.csv`, `.tsv`, `.arrow`, `.arrows`, `.ipc` and `.feather`; for other names state the format";
+pub(super) const FORMAT_HINT: &str = "known are `.parquet`, `.pq`, `.csv`, `.tsv`, `.arrow`, `.arrows`, `.ipc` and `.feather`; for other names state the format";
 
 /// A file as it was when the source was opened; later passes must find the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputFile {
-    /// Where it is.
+    /// Where it is; the address of an object.
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
     pub(crate) modified: Option<SystemTime>,
+    /// Names the content of an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tag: Option<String>,
+    #[serde(skip)]
+    pub(super) place: Place,
 }
 
 impl InputFile {
     fn new(path: PathBuf) -> Result<Self> {
         let metadata = path.metadata().map_err(|error| cannot_read(&path, error))?;
         plain_file::check(&metadata).map_err(|error| cannot_read(&path, error))?;
-        Ok(Self { path, bytes: metadata.len(), modified: metadata.modified().ok() })
+        let (bytes, modified) = (metadata.len(), metadata.modified().ok());
+        Ok(Self { path, bytes, modified, tag: None, place: Place::default() })
     }
 
-    /// Opens the file, if it has not changed: the passes of a run must see the same rows.
-    pub(super) fn open(&self) -> Result<File> {
+    /// Whether it is in an object store.
+    pub(crate) fn is_object(&self) -> bool {
+        self.place.0.is_some()
+    }
+
+    /// Opens the file, if it has not changed: the passes of a run must see the same rows. Of an object each reading checks that.
+    pub(super) fn open(&self) -> Result<Input> {
+        Ok(match &self.place.0 {
+            Some(object) => Input::Object(Box::new(ObjectReader::new(object))),
+            None => Input::File(self.open_file()?),
+        })
+    }
+
+    /// As [`Self::open`], to read the footer of a Parquet file.
+    pub(super) fn open_footer(&self) -> Result<Chunks> {
+        Ok(match &self.place.0 {
+            Some(object) => Chunks::of_footer(object),
+            None => Chunks::File(self.open_file()?),
+        })
+    }
+
+    /// As [`Self::open`], to read some columns of a row group by turns.
+    pub(super) fn open_columns(&self, columns: impl Iterator<Item = Range<u64>>) -> Result<Chunks> {
+        Ok(match &self.place.0 {
+            Some(object) => Chunks::of_columns(object, columns.collect()),
+            None => Chunks::File(self.open_file()?),
+        })
+    }
+
+    fn open_file(&self) -> Result<File> {
         let file = File::open(&self.path).map_err(|error| cannot_read(&self.path, error))?;
         let metadata = file.metadata().map_err(|error| cannot_read(&self.path, error))?;
         if (metadata.len(), metadata.modified().ok()) != (self.bytes, self.modified) {
@@ -123,16 +160,16 @@ fn matches(pattern: &str, format: Option<Format>) -> Result<Vec<PathBuf>> {
 }
 
 /// Writers leave files such as `_SUCCESS` and `.part-0.crc` beside the data.
-fn is_hidden(name: &OsStr) -> bool {
+pub(super) fn is_hidden(name: &OsStr) -> bool {
     matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_'))
 }
 
-fn is_wanted(path: &Path, format: Option<Format>) -> bool {
+pub(super) fn is_wanted(path: &Path, format: Option<Format>) -> bool {
     let own = Format::of(path);
     own.is_some() && (format.is_none() || own == format)
 }
 
-fn common_format(files: &[InputFile]) -> Result<Format> {
+pub(super) fn common_format(files: &[InputFile]) -> Result<Format> {
     let (first, rest) = files.split_first().ok_or_else(|| Error::internal("a source needs at least one file"))?;
     let unknown = || Error::usage("the name does not tell the format").file(&first.path).hint(FORMAT_HINT);
     let format = Format::of(&first.path).ok_or_else(unknown)?;

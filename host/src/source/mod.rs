@@ -8,8 +8,10 @@ mod bounds;
 mod csv;
 mod files;
 mod in_turn;
+mod input;
 mod limit;
 mod normalize;
+mod objects;
 mod parquet;
 mod price;
 mod skip;
@@ -20,6 +22,7 @@ pub use limit::Limit;
 pub(crate) use normalize::conform;
 pub use price::Price;
 
+use crate::store::{Address, Bucket};
 use crate::{Error, ErrorKind, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -165,6 +168,27 @@ pub struct Fragment {
 /// Where nothing is found, a file cannot be read, two columns have one name, or the files' schemas differ.
 pub fn open(path: &str, format: Option<Format>, csv: &CsvOptions) -> Result<Box<dyn Source>> {
     let (format, files) = files::find(path, format)?;
+    open_files(path, format, files, csv)
+}
+
+/// As [`open`], of the objects of a store. So many bytes may be fetched before they are asked for.
+///
+/// # Errors
+/// As for [`open`], and where the store refuses, or there are no credentials for it.
+pub fn open_objects(
+    address: &str,
+    format: Option<Format>,
+    csv: &CsvOptions,
+    read_ahead: usize,
+    context: Context,
+) -> Result<Box<dyn Source>> {
+    let address = Address::parse(address)?;
+    let bucket = Bucket::connect(&address, ErrorKind::Source, context.stop)?;
+    let (format, files) = objects::find(&bucket, &address, format, read_ahead as u64)?;
+    open_files(&address.to_string(), format, files, csv)
+}
+
+fn open_files(path: &str, format: Format, files: Vec<InputFile>, csv: &CsvOptions) -> Result<Box<dyn Source>> {
     let source: Box<dyn Source> = match format {
         Format::Parquet => Box::new(parquet::ParquetSource::open(files)?),
         Format::Csv => Box::new(csv::CsvSource::open(files, csv)?),

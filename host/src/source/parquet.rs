@@ -5,6 +5,7 @@ use super::batches::Batches;
 use super::bounds::rows_of_bytes;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
+use super::input::beneath;
 use super::normalize::{convert, logical_type, projected, text_dictionary};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
@@ -14,6 +15,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Parquet files as one table.
@@ -35,7 +37,7 @@ struct ParquetFile {
 impl ParquetSource {
     /// Reads the footers of all files; they are kept, so that a fragment is opened without reading them again.
     pub(super) fn open(files: Vec<InputFile>) -> Result<Self> {
-        let footers = files.iter().map(load_footer).collect::<Result<Vec<_>>>()?;
+        let footers = load_footers(&files)?;
         let logical: Vec<Schema> = footers.iter().map(|footer| convert(footer.schema(), stored_type)).collect();
         let schema = agree(files.iter().map(|file| file.path.as_path()).zip(&logical))?;
         let physical: Vec<DataType> = (0..schema.fields().len())
@@ -108,16 +110,19 @@ impl Fragmented for ParquetSource {
         let (file, row_group) = self.row_groups[fragment];
         let ParquetFile { file, metadata } = &self.files[file];
         let path = file.path.clone();
-        let explain = move |error: ArrowError, _| {
-            Error::source(format!("row group {row_group} cannot be decoded")).because(error).file(&path).hint(CORRUPT)
-        };
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let group = metadata.metadata().row_group(row_group);
-        let read = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let sizes = read.map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX));
+        let read = || group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        let sizes = read().map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX));
         let rows = self.fragments[fragment].rows.unwrap_or(0);
         let batch_rows = rows_of_bytes(batch_rows, rows, sizes.fold(0, u64::saturating_add));
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file.open()?, metadata.clone())
+        let chunks = file.open_columns(read().filter_map(|(_, chunk)| extent(chunk)))?;
+        let failure = chunks.failure();
+        let explain = move |error: ArrowError, _| {
+            let what = format!("row group {row_group} cannot be decoded");
+            beneath(&failure, || Error::source(what).because(error).hint(CORRUPT)).file(&path)
+        };
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata.clone())
             .with_projection(mask)
             .with_row_groups(vec![row_group])
             .with_batch_size(batch_rows);
@@ -141,15 +146,35 @@ fn load_footer(file: &InputFile) -> Result<ArrowReaderMetadata> {
             "a Parquet file without rows still has a footer; write the file anew or leave it out",
         ));
     }
-    let reader = file.open()?;
+    let reader = file.open_footer()?;
     let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
     guard(|| ArrowReaderMetadata::load(&reader, options).map_err(ArrowError::from)).flatten().map_err(|error| {
-        failed(
-            "this is no complete Parquet file",
-            "check that it was written and copied to its end; if it has another format, state that",
-        )
-        .because(error)
+        let hint = "check that it was written and copied to its end; if it has another format, state that";
+        beneath(&reader.failure(), || failed("this is no complete Parquet file", hint).because(error)).file(&file.path)
     })
+}
+
+/// Footers that are waited for at one time: a store answers late, and many at once.
+const FOOTERS_AT_ONCE: usize = 16;
+
+fn load_footers(files: &[InputFile]) -> Result<Vec<ArrowReaderMetadata>> {
+    if !files.iter().any(InputFile::is_object) {
+        return files.iter().map(load_footer).collect();
+    }
+    let share = files.len().div_ceil(FOOTERS_AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let load = |share| scope.spawn(move || <[InputFile]>::iter(share).map(load_footer).collect::<Vec<_>>());
+        let shares: Vec<_> = files.chunks(share).map(load).collect();
+        let lost = |_| vec![Err(Error::internal("a footer's reader panicked"))];
+        shares.into_iter().flat_map(|share| share.join().unwrap_or_else(lost)).collect()
+    })
+}
+
+/// Where a column chunk lies in its file; nothing where its footer makes no sense of it, which its decoder tells.
+fn extent(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = chunk.dictionary_page_offset().filter(|offset| *offset > 0).unwrap_or(chunk.data_page_offset());
+    let start = u64::try_from(start).ok()?;
+    Some(start..start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?)
 }
 
 /// The logical type of a stored column. Parquet has one text and one binary type; the offset width that its writer noted down

@@ -3,6 +3,7 @@
 use super::{CsvOptions, Layout, locate, types};
 use crate::source::agree::agree;
 use crate::source::files::InputFile;
+use crate::source::input::beneath;
 use crate::{Error, Result};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
@@ -41,9 +42,12 @@ pub(super) fn schema(files: &[InputFile], layout: &Layout, options: &CsvOptions)
 /// The column names of a file, as a schema without types.
 fn names(file: &InputFile, layout: &Layout) -> Result<Schema> {
     let failed = |message: String| Error::source(message).file(&file.path);
-    let mut records = layout.records(file.open()?);
-    let header =
-        records.byte_headers().map_err(|error| failed("the file cannot be read as CSV".into()).because(error))?;
+    let reader = file.open()?;
+    let failure = reader.failure();
+    let mut records = layout.records(reader);
+    let header = records.byte_headers().map_err(|error| {
+        beneath(&failure, || failed("the file cannot be read as CSV".into()).because(error)).file(&file.path)
+    })?;
     if header.is_empty() {
         let hint = "a CSV file needs at least a header; write the file anew or leave it out";
         return Err(failed("the file is empty".into()).hint(hint));
@@ -70,10 +74,12 @@ fn names(file: &InputFile, layout: &Layout) -> Result<Schema> {
 
 /// Widens `guesses` by the first rows of a file; says how many rows that were.
 fn guess(file: &InputFile, layout: &Layout, untyped: &Schema, rows: usize, guesses: &mut [DataType]) -> Result<usize> {
-    let (schema, read) = layout.format().infer_schema(file.open()?, Some(rows)).map_err(|error| {
-        locate::locate(file, layout, &Arc::new(untyped.clone()), &[], 0)
-            .unwrap_or_else(|| Error::source("the file cannot be read as CSV").because(error))
-            .file(&file.path)
+    let reader = file.open()?;
+    let failure = reader.failure();
+    let (schema, read) = layout.format().infer_schema(reader, Some(rows)).map_err(|error| {
+        let told = || Error::source("the file cannot be read as CSV").because(error);
+        let located = || locate::locate(file, layout, &Arc::new(untyped.clone()), &[], 0).unwrap_or_else(told);
+        beneath(&failure, located).file(&file.path)
     })?;
     for (guess, field) in guesses.iter_mut().zip(schema.fields()) {
         *guess = wider(guess, field.data_type());

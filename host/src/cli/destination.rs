@@ -1,0 +1,191 @@
+//! Where a dataset is to be: a folder, which appears by a rename, or a place in a store, to which it is uploaded.
+
+use super::arguments::WorkFolder;
+use super::print::{counted, print, print_json};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use wafermill::memory::format_size;
+use wafermill::source::Source;
+use wafermill::store::{Address, Progress, Remote};
+use wafermill::{Error, Result, RunDirectory, Stop};
+
+/// A destination.
+pub(super) struct Target {
+    /// The folder; of a place in a store one beside which the run works, and which itself never appears.
+    folder: PathBuf,
+    address: Option<Address>,
+}
+
+/// A run that may begin.
+pub(super) struct Begun {
+    pub(super) directory: RunDirectory,
+    pub(super) remote: Option<Remote>,
+}
+
+impl Target {
+    /// The one that a text means.
+    pub(super) fn of(destination: &Path, work: &WorkFolder) -> Result<Self> {
+        if !Address::is_one(destination) {
+            return Ok(Self { folder: destination.to_owned(), address: None });
+        }
+        let text =
+            destination.to_str().ok_or_else(|| Error::usage("the destination is no Unicode").file(destination))?;
+        let address = Address::parse(text)?;
+        let folder = match &work.work {
+            Some(work) => work.clone(),
+            None => states()?.join("wafermill"),
+        };
+        Ok(Self { folder: folder.join(address.to_file_name()), address: Some(address) })
+    }
+
+    /// Starts a run, where the destination allows it.
+    pub(super) fn create(&self, marker: &str, overwrite: bool, stop: Stop) -> Result<Begun> {
+        let Some(address) = &self.address else {
+            return Ok(Begun { directory: RunDirectory::create(&self.folder, marker, overwrite)?, remote: None });
+        };
+        let remote = Remote::connect(address.clone(), overwrite, stop)?;
+        if overwrite && let Ok(mut earlier) = self.reopen() {
+            // what it began to upload is known there only
+            earlier.discard();
+            remote.clean(earlier.path())?;
+        }
+        let directory = RunDirectory::create(&self.folder, marker, overwrite)?;
+        remote.check()?;
+        remote.mark(directory.path())?;
+        Ok(Begun { directory, remote: Some(remote) })
+    }
+
+    /// Takes over what an earlier run left.
+    pub(super) fn reopen(&self) -> Result<RunDirectory> {
+        RunDirectory::reopen(&self.folder)
+    }
+
+    /// Refuses to replace what is read: the files of a source, and others.
+    pub(super) fn spare(&self, source: &dyn Source, others: &[&Path]) -> Result<()> {
+        let refused = |destination: &Path, input: &Path| {
+            let error = Error::usage(format!("the destination holds `{}`, which is read", input.display()));
+            Err(error.file(destination).hint("choose another destination"))
+        };
+        let files = source.files();
+        let mut inputs = files.iter().map(|file| file.path.as_path()).chain(others.iter().copied());
+        if let Some(address) = &self.address {
+            let inside = |input: &&Path| {
+                let input = input.to_str().filter(|_| Address::is_one(input)).map(Address::parse);
+                input.is_some_and(|input| input.is_ok_and(|input| input.is_within(address)))
+            };
+            return inputs.find(inside).map_or(Ok(()), |input| refused(Path::new(&address.to_string()), input));
+        }
+        // Where there is nothing yet, nothing is replaced.
+        let Ok(destination) = self.folder.canonicalize() else { return Ok(()) };
+        let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&destination));
+        inputs.find(inside).map_or(Ok(()), |input| refused(&destination, input))
+    }
+}
+
+/// Where a run's dataset is to be, if that is a store.
+pub(super) fn remote(directory: &RunDirectory, overwrite: bool, stop: Stop) -> Result<Option<Remote>> {
+    let address = Remote::of_run(directory.path())?;
+    address.map(|address| Remote::connect(address, overwrite, stop)).transpose()
+}
+
+/// Puts a complete dataset where it is to be, and tells where that is. With `check` an earlier process completed it.
+pub(super) fn publish(mut directory: RunDirectory, remote: Option<&Remote>, check: bool) -> Result<PathBuf> {
+    let Some(remote) = remote else {
+        let destination = directory.destination().to_owned();
+        directory.publish()?;
+        return Ok(destination);
+    };
+    directory.sync()?;
+    if !check {
+        remote.prepare(&directory.data(), directory.path())?;
+    }
+    // Nothing but the dataset is needed any more, and disks are small.
+    let _ = std::fs::remove_dir_all(directory.spool());
+    let uploaded = remote.publish(&directory.data(), directory.path(), check, Arc::new(Bar::default()));
+    match uploaded {
+        Ok(_) => {
+            directory.discard();
+            Ok(PathBuf::from(remote.address().to_string()))
+        }
+        Err(error) => {
+            directory.keep();
+            note(&directory, Some(remote));
+            Err(error)
+        }
+    }
+}
+
+/// Goes on with an upload that was interrupted.
+pub(super) fn go_on_uploading(directory: RunDirectory, remote: Option<&Remote>, json: bool) -> Result<()> {
+    let data = directory.data();
+    let (files, bytes) =
+        size(&data).map_err(|error| Error::output("the dataset cannot be looked at").file(&data).because(error))?;
+    let destination = publish(directory, remote, true)?;
+    match json {
+        true => print_json(&json!({ "destination": destination, "files": files, "bytes": bytes })),
+        false => {
+            let files = counted(files, "file");
+            print(&format!("{files}, {}\n\nwritten to {}\n", format_size(bytes), destination.display()))
+        }
+    }
+}
+
+/// Says how to go on.
+pub(super) fn note(directory: &RunDirectory, remote: Option<&Remote>) {
+    let name =
+        remote.map_or_else(|| directory.destination().display().to_string(), |remote| remote.address().to_string());
+    eprintln!("note: `wafermill resume {name}` goes on from here, `wafermill clean {name}` removes what is there");
+}
+
+/// How many files a folder holds, and how many bytes.
+fn size(folder: &Path) -> std::io::Result<(u64, u64)> {
+    let mut total = (0, 0);
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        let (files, bytes) = if found.is_dir() { size(&entry.path())? } else { (1, found.len()) };
+        total = (total.0 + files, total.1 + bytes);
+    }
+    Ok(total)
+}
+
+/// Where programs keep what outlives them and is no cache: a run that can be resumed is none.
+fn states() -> Result<PathBuf> {
+    let home = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let states = home("XDG_STATE_HOME").or_else(|| Some(home("HOME")?.join(".local/state")));
+    states.ok_or_else(|| {
+        Error::usage("there is no home folder in which to work")
+            .hint("name a folder with room for the dataset with `--work`")
+    })
+}
+
+/// Shows how far an upload has come.
+#[derive(Default)]
+struct Bar(Mutex<Option<ProgressBar>>);
+
+const TEMPLATE: &str = "{msg:24} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}";
+
+impl Progress for Bar {
+    fn begin(&self, bytes: u64) {
+        let bar = ProgressBar::new(bytes);
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style);
+        }
+        bar.set_message("uploading");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+    }
+
+    fn advance(&self, bytes: u64) {
+        if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.inc(bytes);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The objects of a source: one, those of a folder, or those that a glob matches. What is a file's name on a disk is a key here.
+
+use super::files::{FORMAT_HINT, Format, InputFile, common_format, is_hidden, is_wanted};
+use super::input::Place;
+use crate::store::{Address, Bucket, Found, Object, UPLOAD_OBJECT};
+use crate::{Error, Result};
+use glob::{MatchOptions, Pattern};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// As on a disk: a star is no slash.
+const AS_ON_DISK: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+const WILD: [char; 3] = ['*', '?', '['];
+
+/// The objects at an address, sorted, and their format. Of each, `read_ahead` bytes may be fetched before they are asked for.
+pub(super) fn find(
+    bucket: &Arc<Bucket>,
+    address: &Address,
+    format: Option<Format>,
+    read_ahead: u64,
+) -> Result<(Format, Vec<InputFile>)> {
+    let found = match exact(bucket, address)? {
+        Some(found) => vec![found],
+        None if address.key().contains(WILD) => matches(bucket, address, format)?,
+        None => below(bucket, address, format)?,
+    };
+    if found.is_empty() {
+        let error = Error::source("no object of a known format is there").file(address.to_string());
+        return Err(error.hint(FORMAT_HINT));
+    }
+    let requests = Object::requests();
+    let file = |found: Found| {
+        let object = Object::new(bucket, &found, read_ahead, &requests)?;
+        Ok(InputFile {
+            path: PathBuf::from(bucket.at(&found.key).to_string()),
+            bytes: found.bytes,
+            // where nothing names the content, the time must do
+            modified: found.tag.is_none().then_some(found.modified),
+            tag: found.tag,
+            place: Place(Some(object)),
+        })
+    };
+    let mut files = found.into_iter().map(file).collect::<Result<Vec<_>>>()?;
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    let format = match format {
+        Some(format) => format,
+        None => common_format(&files)?,
+    };
+    Ok((format, files))
+}
+
+/// The object with just this key, whatever signs it has.
+fn exact(bucket: &Bucket, address: &Address) -> Result<Option<Found>> {
+    if address.is_folder { Ok(None) } else { bucket.look(address.key()) }
+}
+
+fn below(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result<Vec<Found>> {
+    let folder = address.folder();
+    refuse_incomplete(bucket, &folder)?;
+    let listed = bucket.list(&folder, false)?;
+    let wanted = |found: &Found| {
+        let Some(name) = found.key.strip_prefix(&folder) else { return false };
+        !name.split('/').any(|part| is_hidden(part.as_ref())) && is_wanted(Path::new(name), format)
+    };
+    Ok(listed.into_iter().filter(wanted).collect())
+}
+
+fn matches(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result<Vec<Found>> {
+    let bad = |error: glob::PatternError| {
+        let error = Error::usage(format!("`{address}` is not a glob: {}", error.msg));
+        error.hint("write a literal `[` as `[[]`")
+    };
+    let pattern = Pattern::new(address.key()).map_err(bad)?;
+    let literal = address.key().split(WILD).next().unwrap_or_default();
+    let folder = literal.rfind('/').map_or("", |slash| &literal[..=slash]);
+    refuse_incomplete(bucket, folder)?;
+    let wanted = |found: &Found| {
+        let path = Path::new(&found.key);
+        let hidden = path.file_name().is_some_and(is_hidden);
+        // A stated format is the user's word for all that the glob matches.
+        pattern.matches_with(&found.key, AS_ON_DISK) && !hidden && (format.is_some() || is_wanted(path, None))
+    };
+    Ok(bucket.list(literal, false)?.into_iter().filter(wanted).collect())
+}
+
+/// Refuses to read a dataset that is still being uploaded: only its manifest, which then is not there, makes it complete.
+fn refuse_incomplete(bucket: &Bucket, folder: &str) -> Result<()> {
+    // the folder of a part lies in that of its dataset
+    let outer = folder.strip_suffix('/').map(|inner| inner.rfind('/').map_or("", |slash| &inner[..=slash]));
+    for folder in [Some(folder), outer].into_iter().flatten() {
+        if bucket.look(&format!("{folder}{UPLOAD_OBJECT}"))?.is_some() {
+            let error = Error::source("the dataset is incomplete: its upload is under way, or was interrupted");
+            let hint = "wait until it ends; where it was interrupted, `wafermill resume` goes on with it";
+            return Err(error.file(bucket.at(folder.trim_end_matches('/')).to_string()).hint(hint));
+        }
+    }
+    Ok(())
+}

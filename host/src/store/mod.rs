@@ -1,0 +1,23 @@
+//! Object stores: Amazon S3 and what speaks like it, and Google Cloud Storage.
+//!
+//! There is no rename and no folder there: an object appears whole under its key, or not at all. What makes a dataset complete is its
+//! manifest, which is written last.
+
+mod address;
+mod bucket;
+mod explain;
+mod journal;
+mod manifest;
+mod object;
+mod publish;
+mod regions;
+mod upload;
+mod wait;
+
+pub use address::Address;
+pub use bucket::Bucket;
+pub(crate) use bucket::Found;
+pub use journal::UPLOAD;
+pub use manifest::{MANIFEST_OBJECT, UPLOAD_OBJECT};
+pub(crate) use object::{Failure, Object, ObjectReader, Regions};
+pub use publish::{Progress, Published, Remote};
