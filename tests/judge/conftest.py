@@ -3,6 +3,7 @@
 import pytest
 from emulator import Emulator
 from mill import Mill
+from stores import Store
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,10 @@ def emulator(tmp_path_factory):
     """An emulator of BigQuery that all tests share."""
     with Emulator.start(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """A store that speaks S3."""
+    with Store.start(tmp_path_factory.mktemp("store")) as store:
+        yield store

@@ -17,7 +17,7 @@ use wafermill::run::{Report, Run, Timing, restore};
 /// Runs a fitted model over another table.
 pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let start = Instant::now();
-    let store = model_store(&arguments.model);
+    let store = model_store(&arguments.model)?;
     let manifest = Manifest::read(&store)?;
     let store = store.pinned(manifest.digests());
     // The limits are the caller's: a model may come from anywhere.

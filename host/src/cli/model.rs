@@ -13,7 +13,7 @@ use wafermill::{Error, Result};
 
 /// Prints a model's steps and tables.
 pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
-    let store = model_store(&arguments.model);
+    let store = model_store(&arguments.model)?;
     let manifest = Manifest::read(&store)?;
     if arguments.json {
         return print_json(&manifest);

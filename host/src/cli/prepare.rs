@@ -171,11 +171,15 @@ fn is_table(name: &str) -> bool {
 }
 
 /// A model's folder, or that of a dataset which holds one.
-pub(super) fn model_store(folder: &Path) -> ModelStore {
+pub(super) fn model_store(folder: &Path) -> Result<ModelStore> {
+    if Address::is_one(folder) {
+        let error = Error::usage("a model is read from a folder, and not from an object store").file(folder);
+        return Err(error.hint("copy it to this machine first"));
+    }
     let within = folder.join(MODEL);
-    ModelStore::new(if !folder.join(MANIFEST).exists() && within.join(MANIFEST).exists() {
+    Ok(ModelStore::new(if !folder.join(MANIFEST).exists() && within.join(MANIFEST).exists() {
         within
     } else {
         folder.to_owned()
-    })
+    }))
 }

@@ -7,12 +7,12 @@ use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::summary::REPORT;
 use std::path::{Path, PathBuf};
+use wafermill::Result;
 use wafermill::memory::parse_size;
 use wafermill::model::MANIFEST;
 use wafermill::pipeline::{Document, load};
 use wafermill::run::{Goal, Overrides, Record};
 use wafermill::store::Address;
-use wafermill::Result;
 
 /// Fits a pipeline and writes its model and a dataset.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {

@@ -16,6 +16,7 @@ use object_store::{
     PutPayload, RetryConfig,
 };
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +118,11 @@ impl Bucket {
         match self.threads.wait(self.client.head(&path))? {
             Ok(meta) => Ok(Some(meta.into())),
             Err(refusal) if is_missing(&refusal) => Ok(None),
-            Err(refusal) => Err(self.explain("the object cannot be looked at", key, &refusal)),
+            Err(refusal) => {
+                // An answer to a HEAD has no body that would tell why; that to a listing has.
+                self.list(key, true)?;
+                Err(self.explain("the object cannot be looked at", key, &refusal))
+            }
         }
     }
 
@@ -218,14 +223,22 @@ pub(super) async fn get(
 
 /// As the environment states it. Plain HTTP is for endpoints that say so.
 fn s3(bucket: &str) -> AmazonS3Builder {
-    let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let mut builder = AmazonS3Builder::new();
+    for (key, value) in settings("AWS_") {
+        builder = builder.with_config(key, value);
+    }
+    let builder = builder.with_bucket_name(bucket);
     let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
     let endpoint = endpoint.iter().find_map(|key| builder.get_config_value(key));
     builder.with_allow_http(is_plain(endpoint))
 }
 
 fn gcs(bucket: &str) -> GoogleCloudStorageBuilder {
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+    let mut builder = GoogleCloudStorageBuilder::new();
+    for (key, value) in settings("GOOGLE_") {
+        builder = builder.with_config(key, value);
+    }
+    builder = builder.with_bucket_name(bucket);
     // what Google's own clients look at
     if let Some(emulator) = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty()) {
         let url = if emulator.contains("://") { emulator } else { format!("http://{emulator}") };
@@ -233,6 +246,15 @@ fn gcs(bucket: &str) -> GoogleCloudStorageBuilder {
     }
     let plain = is_plain(builder.get_config_value(&GoogleConfigKey::BaseUrl));
     builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), plain.to_string())
+}
+
+/// The variables of the environment that a store knows. An empty one is none, as for other programs.
+fn settings<K: FromStr>(prefix: &'static str) -> impl Iterator<Item = (K, String)> {
+    std::env::vars_os().filter_map(move |(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let key = name.starts_with(prefix).then(|| name.to_ascii_lowercase().parse().ok())??;
+        (!value.is_empty()).then_some((key, value))
+    })
 }
 
 fn is_plain(endpoint: Option<String>) -> bool {
