@@ -51,7 +51,7 @@ class Store:
 
     def bucket(self):
         """A new bucket."""
-        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        name = f"bucket{uuid.uuid4().hex[:12]}"
         self.client.create_bucket(Bucket=name)
         return Bucket(self, name)
 

@@ -73,6 +73,11 @@ impl Chunks {
         Self::Object(Arc::new(Regions::of_columns(object, columns)), object.bytes)
     }
 
+    /// Whether they are fetched whole, and as much again may be fetched beside them.
+    pub(super) fn leave_room(&self) -> bool {
+        matches!(self, Self::Object(regions, _) if regions.are_whole())
+    }
+
     /// As for [`Input::failure`].
     pub(super) fn failure(&self) -> Failure {
         match self {

@@ -5,7 +5,7 @@ use super::batches::Batches;
 use super::bounds::rows_of_bytes;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
-use super::input::beneath;
+use super::input::{Chunks, beneath};
 use super::normalize::{convert, logical_type, projected, text_dictionary};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parquet files as one table.
 pub(super) struct ParquetSource {
@@ -27,6 +27,7 @@ pub(super) struct ParquetSource {
     fragments: Vec<Fragment>,
     /// For each fragment its file and its row group.
     row_groups: Vec<(usize, usize)>,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 struct ParquetFile {
@@ -50,6 +51,7 @@ impl ParquetSource {
             files: Vec::new(),
             fragments: Vec::new(),
             row_groups: Vec::new(),
+            ahead: Mutex::default(),
         };
         for ((file, footer), logical) in files.into_iter().zip(footers).zip(logical) {
             source.add_file(file, footer, &logical)?;
@@ -83,6 +85,40 @@ impl ParquetSource {
     }
 }
 
+/// Columns of a fragment that are being fetched before it is opened.
+struct Ahead {
+    fragment: usize,
+    mask: ProjectionMask,
+    chunks: Chunks,
+}
+
+impl ParquetSource {
+    /// The bytes of a fragment's columns. Where they come from a store, and there is room, those of the next one are asked for as well.
+    fn chunks(&self, fragment: usize, mask: &ProjectionMask) -> Result<Chunks> {
+        let begun = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let chunks = match begun.filter(|ahead| ahead.fragment == fragment && ahead.mask == *mask) {
+            Some(ahead) => ahead.chunks,
+            None => self.open_columns(fragment, mask)?,
+        };
+        let next = fragment + 1;
+        if chunks.leave_room() && next < self.fragments.len() {
+            let ahead = Ahead { fragment: next, mask: mask.clone(), chunks: self.open_columns(next, mask)? };
+            // one that would be read window by window begins with nothing
+            if ahead.chunks.leave_room() {
+                *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+            }
+        }
+        Ok(chunks)
+    }
+
+    fn open_columns(&self, fragment: usize, mask: &ProjectionMask) -> Result<Chunks> {
+        let (file, row_group) = self.row_groups[fragment];
+        let ParquetFile { file, metadata } = &self.files[file];
+        let chunks = metadata.metadata().row_group(row_group).columns().iter().enumerate();
+        file.open_columns(chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)).filter_map(|(_, chunk)| extent(chunk)))
+    }
+}
+
 impl Source for ParquetSource {
     fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -112,11 +148,11 @@ impl Fragmented for ParquetSource {
         let path = file.path.clone();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let group = metadata.metadata().row_group(row_group);
-        let read = || group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let sizes = read().map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX));
+        let read = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+        let sizes = read.map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX));
         let rows = self.fragments[fragment].rows.unwrap_or(0);
         let batch_rows = rows_of_bytes(batch_rows, rows, sizes.fold(0, u64::saturating_add));
-        let chunks = file.open_columns(read().filter_map(|(_, chunk)| extent(chunk)))?;
+        let chunks = self.chunks(fragment, &mask)?;
         let failure = chunks.failure();
         let explain = move |error: ArrowError, _| {
             let what = format!("row group {row_group} cannot be decoded");

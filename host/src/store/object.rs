@@ -294,18 +294,26 @@ pub(crate) struct Regions {
     /// In ascending order.
     regions: Vec<Mutex<Region>>,
     starts: Vec<u64>,
+    whole: bool,
     failure: Failure,
 }
 
 impl Regions {
     pub(super) fn new(regions: Vec<Region>) -> Self {
         let starts = regions.iter().map(|region| region.range().start).collect();
-        Self { regions: regions.into_iter().map(Mutex::new).collect(), starts, failure: Failure::default() }
+        let whole = regions.iter().all(|region| matches!(region, Region::Whole(_)));
+        let regions = regions.into_iter().map(Mutex::new).collect();
+        Self { regions, starts, whole, failure: Failure::default() }
     }
 
     /// What decoders are not told.
     pub(crate) fn failure(&self) -> Failure {
         self.failure.clone()
+    }
+
+    /// Whether all of them are fetched at once.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.whole
     }
 
     /// Reads bytes at a position: as many as there are in one go, and none where nothing was to be read.

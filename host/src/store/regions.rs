@@ -7,12 +7,12 @@ use std::ops::Range;
 const GAP: u64 = 512 << 10;
 
 impl Regions {
-    /// Of the columns of a row group.
+    /// Of the columns of a row group. Half of the read-ahead is for the next one.
     pub(crate) fn of_columns(object: &Object, columns: Vec<Range<u64>>) -> Self {
         let columns = sorted(columns, object.bytes);
         let together = coalesced(&columns);
         let total: u64 = together.iter().map(|range| range.end - range.start).sum();
-        let regions: Vec<Region> = match total <= object.read_ahead {
+        let regions: Vec<Region> = match total <= object.read_ahead / 2 {
             true => together.into_iter().map(|range| Region::Whole(Whole::begin(object, range))).collect(),
             false => {
                 let memory = object.read_ahead / columns.len().max(1) as u64;
