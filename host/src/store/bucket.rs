@@ -208,6 +208,12 @@ impl From<ObjectMeta> for Found {
     }
 }
 
+/// Whether two names of contents are the same; nothing is told where one is missing. Servers write them in more than one way.
+pub(super) fn same(one: &Option<String>, other: &Option<String>) -> bool {
+    let bare = |tag: &String| tag.trim_start_matches("W/").trim_matches('"').to_owned();
+    one.as_ref().zip(other.as_ref()).is_none_or(|(one, other)| bare(one) == bare(other))
+}
+
 /// Gives some bytes of an object, as it was when it had that tag.
 pub(super) async fn get(
     client: &dyn Client,

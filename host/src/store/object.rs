@@ -1,6 +1,6 @@
 //! Reading an object as a file is read, over requests for ranges of its bytes.
 
-use super::bucket::{Bucket, Found, get};
+use super::bucket::{Bucket, Found, get, same};
 use crate::{Error, Result};
 use bytes::Bytes;
 use object_store::Error as Refusal;
@@ -84,7 +84,7 @@ impl Object {
                     refusal => Lost::Refused(refusal),
                 })?;
             // A server may not know conditions.
-            match meta.size == bytes && (tag.is_none() || meta.e_tag == tag) && content.len() as u64 == expected {
+            match meta.size == bytes && same(&tag, &meta.e_tag) && content.len() as u64 == expected {
                 true => Ok(content),
                 false => Err(Lost::Changed),
             }

@@ -3,7 +3,7 @@
 //! There is no rename: files of a dataset that is replaced are replaced one by one, after its manifest was removed.
 
 use super::address::Address;
-use super::bucket::Bucket;
+use super::bucket::{Bucket, same};
 use super::journal::{Journal, Steps, UPLOAD};
 use super::manifest::{Entry, MANIFEST_OBJECT, Manifest, UPLOAD_OBJECT};
 use super::upload::Uploader;
@@ -142,7 +142,7 @@ impl Remote {
             // from here on it is incomplete, whatever files are there
             self.bucket.remove(&self.key(MANIFEST_OBJECT))?;
             uploaded = self.put_files(&journal, data, folder, check, progress)?;
-            self.check_files(&journal)?;
+            self.check_files(&journal, folder)?;
             self.remove_orphans(&journal)?;
             if !is_ours(&self.look_for(UPLOAD_OBJECT)?) {
                 let error = Error::output("another run has begun to upload to this destination meanwhile");
@@ -221,7 +221,11 @@ impl Remote {
         journal.orphans = earlier.map(|file| &file.path).filter(|path| !kept.contains(path)).cloned().collect();
         journal.write(folder)?;
         let fresh = there.claim.is_none();
-        match self.bucket.write(&self.key(UPLOAD_OBJECT), journal.manifest.to_json()?, fresh)? {
+        if self.bucket.write(&self.key(UPLOAD_OBJECT), journal.manifest.to_json()?, fresh)? {
+            return Ok(());
+        }
+        // a request whose answer was lost is repeated, and then finds what it wrote itself
+        match self.look_for(UPLOAD_OBJECT)?.is_some_and(|claim| claim.run == journal.manifest.run) {
             true => Ok(()),
             false => Err(Error::output("another run has begun to upload to this destination")
                 .file(self.address.to_string())
@@ -247,8 +251,8 @@ impl Remote {
         uploader.abort_earlier()?;
         let there = self.sizes_and_tags()?;
         let is_there = |file: &Entry| {
-            let done = uploader.steps.done.get(&file.path);
-            done.is_some_and(|tag| tag.is_some() && there.get(&file.path) == Some(&(file.bytes, tag.clone())))
+            let (done, there) = (uploader.steps.done.get(&file.path), there.get(&file.path));
+            done.zip(there).is_some_and(|(own, (bytes, tag))| own.is_some() && same(own, tag) && *bytes == file.bytes)
         };
         let files = journal.manifest.files.iter().filter(|file| !is_there(file)).cloned().collect::<Vec<_>>();
         if check {
@@ -268,14 +272,19 @@ impl Remote {
         uploaded.map(|()| count)
     }
 
-    /// Checks that all files are there before a manifest says so.
-    fn check_files(&self, journal: &Journal) -> Result<()> {
-        let there = self.sizes_and_tags()?;
-        let missing = |file: &&Entry| there.get(&file.path).is_none_or(|(bytes, _)| *bytes != file.bytes);
-        match journal.manifest.files.iter().find(missing) {
+    /// Checks that all files are there, and nobody else's in their place, before a manifest says so.
+    fn check_files(&self, journal: &Journal, folder: &Path) -> Result<()> {
+        let (there, done) = (self.sizes_and_tags()?, Steps::open(folder)?.done);
+        let is_there = |file: &Entry| {
+            let found = there.get(&file.path);
+            found.is_some_and(|(bytes, tag)| {
+                *bytes == file.bytes && done.get(&file.path).is_some_and(|own| same(own, tag))
+            })
+        };
+        match journal.manifest.files.iter().find(|file| !is_there(file)) {
             None => Ok(()),
             Some(file) => {
-                let error = Error::output("the object is not there, or has another size, though it was uploaded");
+                let error = Error::output("the object is not there, or is another one than was uploaded");
                 let hint = "see that nobody else writes there, and go on with `wafermill resume`";
                 Err(error.file(self.address.join(&file.path).to_string()).hint(hint))
             }
