@@ -5,6 +5,8 @@ from emulator import Emulator
 from mill import Mill
 from stores import Store
 
+pytest_plugins = ["stored"]
+
 
 @pytest.fixture(scope="session")
 def mill(tmp_path_factory):

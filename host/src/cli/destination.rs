@@ -97,24 +97,30 @@ pub(super) fn publish(mut directory: RunDirectory, remote: Option<&Remote>, chec
         directory.publish()?;
         return Ok(destination);
     };
-    directory.sync()?;
-    if !check {
-        remote.prepare(&directory.data(), directory.path())?;
-    }
-    // Nothing but the dataset is needed any more, and disks are small.
-    let _ = std::fs::remove_dir_all(directory.spool());
-    let uploaded = remote.publish(&directory.data(), directory.path(), check, Arc::new(Bar::default()));
-    match uploaded {
-        Ok(_) => {
+    match upload(&directory, remote, check) {
+        Ok(()) => {
             directory.discard();
             Ok(PathBuf::from(remote.address().to_string()))
         }
         Err(error) => {
-            directory.keep();
-            note(&directory, Some(remote));
+            if directory.can_be_resumed() {
+                directory.keep();
+                note(&directory, Some(remote));
+            }
             Err(error)
         }
     }
+}
+
+fn upload(directory: &RunDirectory, remote: &Remote, check: bool) -> Result<()> {
+    let (data, folder) = (directory.data(), directory.path());
+    if !check {
+        directory.sync()?;
+        remote.prepare(&data, folder)?;
+    }
+    // Nothing but the dataset is needed any more, and disks are small.
+    let _ = std::fs::remove_dir_all(directory.spool());
+    remote.publish(&data, folder, check, Arc::new(Bar::default()))
 }
 
 /// Goes on with an upload that was interrupted.

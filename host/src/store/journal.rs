@@ -113,6 +113,27 @@ fn cannot_record(path: &Path, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunDirectory;
+
+    #[test]
+    fn a_dataset_whose_upload_is_left_is_not_thrown_away_by_the_next_run() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().join("s3-bucket-sets");
+        let mut run = RunDirectory::create(&place, "report.json", false).unwrap();
+        std::fs::write(run.data().join("x"), "rows").unwrap();
+        assert!(!run.can_be_resumed());
+        let manifest = Manifest::of(&run.data()).unwrap();
+        Journal { overwrite: false, manifest, orphans: BTreeSet::new() }.write(run.path()).unwrap();
+        run.keep();
+        drop(run);
+        let refused = RunDirectory::create(&place, "report.json", false).err().unwrap();
+        assert_eq!(refused.message(), "an earlier run towards this destination was interrupted");
+        let again = RunDirectory::reopen(&place).unwrap();
+        let manifest = Journal::read(again.path()).unwrap().unwrap().manifest;
+        assert!(manifest.files[0].is_in(&again.data()).unwrap());
+        std::fs::write(again.data().join("x"), "r0ws").unwrap();
+        assert!(!manifest.files[0].is_in(&again.data()).unwrap());
+    }
 
     #[test]
     fn steps_are_found_again_and_a_line_that_was_cut_off_is_forgotten() {

@@ -70,10 +70,6 @@ impl Manifest {
             format => Err(bad(format!("it is of format {format}").into())),
         }
     }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
-    }
 }
 
 impl Entry {

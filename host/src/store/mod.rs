@@ -20,4 +20,4 @@ pub(crate) use bucket::Found;
 pub use journal::UPLOAD;
 pub use manifest::{MANIFEST_OBJECT, UPLOAD_OBJECT};
 pub(crate) use object::{Failure, Object, ObjectReader, Regions};
-pub use publish::{Progress, Published, Remote};
+pub use publish::{Progress, Remote};

@@ -110,16 +110,20 @@ impl Object {
 enum Piece {
     Fetching(Fetch),
     Here(Bytes),
+    Lost,
 }
 
 impl Piece {
     fn bytes(&mut self, object: &Object) -> Result<&Bytes> {
         if let Self::Fetching(fetch) = self {
-            *self = Self::Here(object.wait(fetch)?);
+            let fetched = object.wait(fetch);
+            // a task that has ended must not be waited for again
+            *self = fetched.as_ref().map_or(Self::Lost, |bytes| Self::Here(bytes.clone()));
+            fetched?;
         }
         match self {
             Self::Here(bytes) => Ok(bytes),
-            Self::Fetching(_) => Err(Error::internal("bytes are neither here nor fetched")),
+            _ => Err(Error::internal("a request that failed is waited for again")),
         }
     }
 }

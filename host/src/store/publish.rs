@@ -35,17 +35,6 @@ impl Progress for Nobody {
     fn end(&self) {}
 }
 
-/// What an upload came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Files of the dataset.
-    pub files: usize,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Files that this process uploaded; others were there already.
-    pub uploaded: usize,
-}
-
 /// A dataset's place in a store.
 pub struct Remote {
     bucket: Arc<Bucket>,
@@ -126,14 +115,12 @@ impl Remote {
     ///
     /// # Errors
     /// Where something has appeared at the destination, or the store refuses. What was uploaded stays there, without a manifest.
-    pub fn publish(&self, data: &Path, folder: &Path, check: bool, progress: Arc<dyn Progress>) -> Result<Published> {
+    pub fn publish(&self, data: &Path, folder: &Path, check: bool, progress: Arc<dyn Progress>) -> Result<()> {
         let journal = Journal::read(folder)?;
         let mut journal = journal.ok_or_else(|| Error::internal("there is nothing to be uploaded"))?;
-        let (files, bytes) = (journal.manifest.files.len(), journal.manifest.bytes());
         let there = self.look()?;
         let run = journal.manifest.run.clone();
         let is_ours = |found: &Option<Manifest>| found.as_ref().is_some_and(|found| found.run == run);
-        let mut uploaded = 0;
         if !is_ours(&there.manifest) {
             if !is_ours(&there.claim) {
                 self.allows(&there, journal.overwrite)?;
@@ -141,7 +128,7 @@ impl Remote {
             }
             // from here on it is incomplete, whatever files are there
             self.bucket.remove(&self.key(MANIFEST_OBJECT))?;
-            uploaded = self.put_files(&journal, data, folder, check, progress)?;
+            self.put_files(&journal, data, folder, check, progress)?;
             self.check_files(&journal, folder)?;
             self.remove_orphans(&journal)?;
             if !is_ours(&self.look_for(UPLOAD_OBJECT)?) {
@@ -153,7 +140,7 @@ impl Remote {
         if is_ours(&self.look_for(UPLOAD_OBJECT)?) {
             self.bucket.remove(&self.key(UPLOAD_OBJECT))?;
         }
-        Ok(Published { files, bytes, uploaded })
+        Ok(())
     }
 
     /// Removes what an interrupted upload left, if it left anything: of the objects only its own.
@@ -238,7 +225,7 @@ impl Remote {
         Ok(Arc::new(Uploader { bucket, destination, folder: data.to_owned(), steps: Steps::open(folder)?, progress }))
     }
 
-    /// Uploads the files that are not there yet, and tells how many.
+    /// Uploads the files that are not there yet.
     fn put_files(
         &self,
         journal: &Journal,
@@ -246,7 +233,7 @@ impl Remote {
         folder: &Path,
         check: bool,
         progress: Arc<dyn Progress>,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let uploader = self.uploader(data, folder, progress.clone())?;
         uploader.abort_earlier()?;
         let there = self.sizes_and_tags()?;
@@ -265,11 +252,10 @@ impl Remote {
                 }
             }
         }
-        let count = files.len();
         progress.begin(files.iter().map(|file| file.bytes).sum());
         let uploaded = uploader.upload(files);
         progress.end();
-        uploaded.map(|()| count)
+        uploaded
     }
 
     /// Checks that all files are there, and nobody else's in their place, before a manifest says so.
