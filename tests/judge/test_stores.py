@@ -153,6 +153,8 @@ def test_what_is_not_there_or_not_allowed_is_told_with_a_hint(case, files, proxy
     good = case.bucket.url("in/")
     said = case.refused("inspect", "s3://no-such-bucket-here/in/")
     assert "there is no bucket `no-such-bucket-here`" in said and "hint: " in said
+    for endpoint in ("ftp:x", "localhost", "http://"):
+        assert "the endpoint of the object store is no URL" in case.refused("inspect", good, AWS_ENDPOINT_URL=endpoint)
     said = case.refused("inspect", case.bucket.url("nothing/*.parquet"))
     assert "no object of a known format is there" in said
     said = case.refused("run", case.pipeline(good), "--out", "s3://no-such-bucket-here/sets")

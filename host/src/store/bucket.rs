@@ -78,7 +78,7 @@ impl Bucket {
         };
         let client: Arc<dyn Client> = match address.scheme {
             Scheme::S3 => {
-                let builder = s3(&root.bucket);
+                let builder = s3(&root)?;
                 if !is_true(builder.get_config_value(&AmazonS3ConfigKey::SkipSignature)) {
                     let asks = builder.clone().with_retry(brief).build().map_err(bad)?.credentials().clone();
                     prove(&threads, &root, async move { asks.get_credential().await.map(drop) })?;
@@ -86,7 +86,7 @@ impl Bucket {
                 Arc::new(builder.with_retry(patient).build().map_err(bad)?)
             }
             Scheme::Gcs => {
-                let builder = gcs(&root.bucket);
+                let builder = gcs(&root)?;
                 if !is_true(builder.get_config_value(&GoogleConfigKey::SkipSignature)) {
                     let asks = builder.clone().with_retry(brief).build().map_err(bad)?.credentials().clone();
                     prove(&threads, &root, async move { asks.get_credential().await.map(drop) })?;
@@ -228,30 +228,30 @@ pub(super) async fn get(
 }
 
 /// As the environment states it. Plain HTTP is for endpoints that say so.
-fn s3(bucket: &str) -> AmazonS3Builder {
+fn s3(root: &Address) -> Result<AmazonS3Builder> {
     let mut builder = AmazonS3Builder::new();
     for (key, value) in settings("AWS_") {
         builder = builder.with_config(key, value);
     }
-    let builder = builder.with_bucket_name(bucket);
+    let builder = builder.with_bucket_name(&root.bucket);
     let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
     let endpoint = endpoint.iter().find_map(|key| builder.get_config_value(key));
-    builder.with_allow_http(is_plain(endpoint))
+    Ok(builder.with_allow_http(is_plain(endpoint, root)?))
 }
 
-fn gcs(bucket: &str) -> GoogleCloudStorageBuilder {
+fn gcs(root: &Address) -> Result<GoogleCloudStorageBuilder> {
     let mut builder = GoogleCloudStorageBuilder::new();
     for (key, value) in settings("GOOGLE_") {
         builder = builder.with_config(key, value);
     }
-    builder = builder.with_bucket_name(bucket);
+    builder = builder.with_bucket_name(&root.bucket);
     // what Google's own clients look at
     if let Some(emulator) = std::env::var("STORAGE_EMULATOR_HOST").ok().filter(|host| !host.is_empty()) {
         let url = if emulator.contains("://") { emulator } else { format!("http://{emulator}") };
         builder = builder.with_base_url(&url).with_skip_signature(true);
     }
-    let plain = is_plain(builder.get_config_value(&GoogleConfigKey::BaseUrl));
-    builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), plain.to_string())
+    let plain = is_plain(builder.get_config_value(&GoogleConfigKey::BaseUrl), root)?;
+    Ok(builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), plain.to_string()))
 }
 
 /// The variables of the environment that a store knows. An empty one is none, as for other programs.
@@ -263,8 +263,18 @@ fn settings<K: FromStr>(prefix: &'static str) -> impl Iterator<Item = (K, String
     })
 }
 
-fn is_plain(endpoint: Option<String>) -> bool {
-    endpoint.is_some_and(|endpoint| endpoint.to_ascii_lowercase().starts_with("http://"))
+/// Whether an endpoint is to be spoken to in plain HTTP, which it must say.
+fn is_plain(endpoint: Option<String>, root: &Address) -> Result<bool> {
+    let Some(endpoint) = endpoint else { return Ok(false) };
+    let address = endpoint.parse::<http::Uri>().ok().filter(|address| address.host().is_some());
+    match address.as_ref().and_then(http::Uri::scheme_str) {
+        Some("http") => Ok(true),
+        Some("https") => Ok(false),
+        // it may hold a password, and is not shown
+        _ => Err(Error::usage("the endpoint of the object store is no URL").file(root.to_string()).hint(
+            "`AWS_ENDPOINT_URL`, `GOOGLE_BASE_URL` or `STORAGE_EMULATOR_HOST` is to be such as `https://host:port`",
+        )),
+    }
 }
 
 fn is_true(value: Option<String>) -> bool {
