@@ -178,7 +178,7 @@ impl RunDirectory {
 
     /// Removes all but the lock. What tells that there is a run goes first: half removed it must not look like one.
     fn empty(&self) -> io::Result<()> {
-        for name in [crate::store::UPLOAD, crate::run::RECORD] {
+        for name in [crate::run::RECORD, crate::store::UPLOAD] {
             match fs::remove_file(self.path.join(name)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 removed => removed.and_then(|()| durable::sync_folder(&self.path))?,

@@ -48,8 +48,8 @@ impl Target {
         let remote = Remote::connect(address.clone(), overwrite, stop)?;
         if overwrite && let Ok(mut earlier) = self.reopen() {
             // what it began to upload is known there only
-            earlier.discard();
             remote.clean(earlier.path())?;
+            earlier.discard();
         }
         let directory = RunDirectory::create(&self.folder, marker, overwrite)?;
         remote.check()?;
@@ -124,11 +124,15 @@ fn upload(directory: &RunDirectory, remote: &Remote, check: bool) -> Result<()> 
 }
 
 /// Goes on with an upload that was interrupted.
-pub(super) fn go_on_uploading(directory: RunDirectory, remote: Option<&Remote>, json: bool) -> Result<()> {
+pub(super) fn go_on_uploading(directory: RunDirectory, stop: Stop, json: bool) -> Result<()> {
     let data = directory.data();
+    let remote = remote(&directory, false, stop)?.ok_or_else(|| {
+        let error = Error::usage("the earlier run does not tell where its dataset is to be").file(directory.path());
+        error.hint("the finished dataset is in its folder `data`: move it where you want it")
+    })?;
     let (files, bytes) =
         size(&data).map_err(|error| Error::output("the dataset cannot be looked at").file(&data).because(error))?;
-    let destination = publish(directory, remote, true)?;
+    let destination = publish(directory, Some(&remote), true)?;
     match json {
         true => print_json(&json!({ "destination": destination, "files": files, "bytes": bytes })),
         false => {

@@ -18,8 +18,7 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let target = Target::of(&arguments.destination, &arguments.work)?;
     let mut directory = target.reopen()?;
     if Remote::is_left(directory.path()) {
-        let remote = remote(&directory, false, interrupt::context().stop)?;
-        return go_on_uploading(directory, remote.as_ref(), arguments.resources.json);
+        return go_on_uploading(directory, interrupt::context().stop, arguments.resources.json);
     }
     let (record, schema) = Record::read(directory.path())?;
     if directory.is_published() {

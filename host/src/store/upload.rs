@@ -87,10 +87,13 @@ impl Uploader {
         let client = &self.bucket.client;
         let id = client.create_multipart(key).await.map_err(|refusal| self.refused(key, &refusal))?;
         self.steps.note(&Step::Begun { path: file.path.clone(), id: id.clone() })?;
-        let mut parts = JoinSet::new();
+        let (mut parts, mut put) = (JoinSet::new(), Vec::new());
         for (number, start) in (0..file.bytes).step_by(size as usize).enumerate() {
             // taken before the task is made, so that there are no more tasks than parts in memory
             let permit = permits.clone().acquire_owned().await;
+            while let Some(ended) = parts.try_join_next() {
+                put.push(ended.unwrap_or_else(|error| Err(ended_early(error)))?);
+            }
             let (uploader, file, key, id) = (self.clone(), file.clone(), key.clone(), id.clone());
             parts.spawn(async move {
                 let _permit = permit;
@@ -101,7 +104,6 @@ impl Uploader {
                 put.map(|part| (number, part)).map_err(|refusal| uploader.refused(&key, &refusal))
             });
         }
-        let mut put = Vec::new();
         while let Some(ended) = parts.join_next().await {
             put.push(ended.unwrap_or_else(|error| Err(ended_early(error)))?);
         }
