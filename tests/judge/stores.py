@@ -134,6 +134,8 @@ class Proxy:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # programs are killed while they are answered
+        server.handle_error = lambda *_: None
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         proxy.address = f"http://127.0.0.1:{server.server_address[1]}"

@@ -189,10 +189,15 @@ def test_a_run_that_waits_for_a_store_can_be_interrupted(case, files, proxy):
     waiting = []
 
     def stall(request):
-        if request.range and len(waiting) < 3:
+        if not request.range:
+            return
+        with proxy.lock:
             waiting.append(request)
-        elif request.range:
+            number = len(waiting)
+        # once: asked for a second time, it would not be waited for
+        if number == 4:
             process.send_signal(signal.SIGINT)
+        if number >= 4:
             time.sleep(5)
 
     proxy.fault = stall
