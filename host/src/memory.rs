@@ -24,8 +24,8 @@ pub fn default_budget() -> usize {
     ((total as f64 * DEFAULT_SHARE) as usize).max(LEAST_DEFAULT)
 }
 
-/// How the memory of a run is divided among those that keep within a share of it. What is left is for instances of plugins, for readers of
-/// files, and for what encoders hold of open row groups.
+/// How the memory of a run is divided among those that keep within a share of it. What is left is for readers of
+/// files and for the process itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
     /// Of rows that are fetched before they are asked for.
@@ -34,19 +34,14 @@ pub struct Shares {
     pub under_way: usize,
     /// Of partial results while fitting, and of the parts of a dataset while applying.
     pub results: usize,
-    /// Of the memory of all instances that learn.
-    pub fitters: usize,
+    /// Of all instances of plugins; those that learn are drained at their part of half of it.
+    pub guests: usize,
 }
 
 impl Shares {
     /// Of so many bytes.
     pub fn of(memory: usize) -> Self {
-        Self {
-            read_ahead: (memory / 8).min(256 << 20),
-            under_way: memory / 8,
-            results: memory / 2,
-            fitters: memory / 4,
-        }
+        Self { read_ahead: (memory / 8).min(256 << 20), under_way: memory / 8, results: memory / 2, guests: memory / 4 }
     }
 }
 

@@ -140,7 +140,8 @@ impl Concat {
         self.open.rows += routed.of;
         self.open.bytes += routed.bytes;
         for (part, batch) in routed.parts {
-            self.parts[part].push(batch, &mut self.encoders)?;
+            let room = self.room_for(part);
+            self.parts[part].push(batch, &mut self.encoders, room, &self.options.scratch)?;
             self.govern()?;
         }
         if self.open.rows < self.options.file_rows && self.open.bytes < self.options.file_bytes {
@@ -187,6 +188,15 @@ impl Concat {
         let pushed = self.push(Routed::of_part(part, batch));
         self.options.memory = memory;
         pushed
+    }
+
+    /// Bytes that a row group of a part may take. The first part never waits on disk: see `spill`.
+    fn room_for(&self, part: usize) -> usize {
+        if part == 0 {
+            return usize::MAX;
+        }
+        let others = self.parts.iter().enumerate().filter(|(other, _)| *other != part).map(|(_, other)| other.claim());
+        self.options.memory.saturating_sub(others.sum())
     }
 
     /// Sees to it that the parts stay near the budget.

@@ -11,6 +11,7 @@ mod concat;
 mod encode;
 mod interval;
 mod list;
+mod pages;
 mod parquet_file;
 mod part;
 mod route;
@@ -59,6 +60,9 @@ pub trait Prepare: Clone + Send + Sync {
     /// # Errors
     /// Where they do not have the schema announced, or one belongs to no known part.
     fn prepare(&self, rows: Rows) -> Result<Self::Item>;
+
+    /// Bytes of a batch made ready.
+    fn weigh(item: &Self::Item) -> usize;
 }
 
 /// The half of an aggregator that one thread drives, in the order of the input manifest.

@@ -43,7 +43,7 @@ impl Run<'_> {
         let mut dropped = vec![0; plan.steps().len()];
         self.progress.begin("apply", self.source.estimated_rows());
         self.progress.advance(start);
-        let scanned = self.scan(start, columns).run(work, |batch| {
+        let scanned = self.scan(plan, start, columns).run(work, |batch| {
             total += batch.rows;
             dropped.iter_mut().zip(batch.dropped).for_each(|(all, rows)| *all += rows);
             self.progress.advance(batch.rows);
@@ -88,5 +88,9 @@ impl<P: Prepare> Work for ApplyWork<'_, P> {
         }
         let item = self.prepare.prepare(table.into_rows(&self.schema, rows)?)?;
         Ok(Prepared { rows, dropped, item })
+    }
+
+    fn weigh(output: &Self::Output) -> usize {
+        P::weigh(&output.item)
     }
 }

@@ -136,7 +136,7 @@ impl Run<'_> {
         let columns = source_columns(plan, involved);
         let combiners = self.combiners(plan, active)?;
         let trained = Trained::of(active.keys());
-        let (fitters, instances) = (Shares::of(self.options.memory).fitters, self.options.workers * active.len());
+        let (guests, instances) = (Shares::of(self.options.memory).guests, self.options.workers * active.len());
         let work = || FitWork {
             plan,
             active,
@@ -145,12 +145,12 @@ impl Run<'_> {
             folds: self.options.folds,
             timing: self.timing,
             trained: &trained,
-            drain: (fitters / instances).max(LEAST_DRAIN),
+            drain: (guests / (2 * instances)).max(LEAST_DRAIN),
             runner: StepRunner::new(plan, self.store, self.timing),
             fitters: BTreeMap::new(),
         };
         let mut total = 0;
-        self.scan(0, columns).run(work, |rows| {
+        self.scan(plan, 0, columns).run(work, |rows| {
             total += rows;
             self.progress.advance(rows);
             Ok(())

@@ -63,14 +63,16 @@ pub const BATCH_ROWS: usize = 8_192;
 
 impl Run<'_> {
     /// A scan of some of the source's columns, from a row on.
-    fn scan(&self, start: u64, columns: BTreeSet<usize>) -> Scan<'_> {
+    fn scan<'a>(&'a self, plan: &'a Plan, start: u64, columns: BTreeSet<usize>) -> Scan<'a> {
+        let shares = Shares::of(self.options.memory);
         Scan {
             source: self.source,
             start,
             columns: columns.into_iter().collect(),
             batch_rows: self.options.batch_rows,
             workers: self.options.workers,
-            under_way: Shares::of(self.options.memory).under_way,
+            under_way: shares.under_way,
+            guests: plan.steps().first().map(|step| (step.plugin.memory(), shares.guests)),
             stop: &self.options.stop,
         }
     }
