@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use std::io::{Read, Result, Write};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Counts and checks what is written through it, against accidents: `xxh3:` and 16 hexadecimal digits.
 pub(crate) struct Checksum<W> {
@@ -18,7 +18,7 @@ impl<W> Checksum<W> {
 
     /// What was written to, how many bytes were, and their checksum.
     pub(crate) fn finish(self) -> (W, u64, String) {
-        (self.inner, self.bytes, format!("xxh3:{:016x}", self.hash.digest()))
+        (self.inner, self.bytes, told(self.hash.digest()))
     }
 }
 
@@ -47,6 +47,15 @@ impl<W: Write> Write for Checksum<W> {
     fn flush(&mut self) -> Result<()> {
         self.inner.flush()
     }
+}
+
+/// The checksum of some bytes, as [`Checksum`] tells it.
+pub(crate) fn checksum(bytes: &[u8]) -> String {
+    told(xxh3_64(bytes))
+}
+
+fn told(checksum: u64) -> String {
+    format!("xxh3:{checksum:016x}")
 }
 
 /// The digest of some bytes.

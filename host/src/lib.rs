@@ -18,6 +18,7 @@ mod plain_file;
 pub mod run;
 mod run_directory;
 pub mod sandbox;
+mod sealed;
 pub mod source;
 pub mod spool;
 mod stop;

@@ -140,7 +140,7 @@ impl Iterator for TableReader {
 }
 
 /// The footer's bytes and where they start.
-pub(crate) fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
+fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
     let length = file.metadata()?.len();
     let trailer_start = length.checked_sub(TRAILER).ok_or("it is too short")?;
     let mut trailer = [0; TRAILER as usize];

@@ -1,13 +1,17 @@
 //! A table on disk: what is billed, or comes over a network, is read once, however many passes there are.
 //!
 //! The first pass over a spooled source writes what it reads, in its order, to an Arrow IPC file; later passes read the columns that they
-//! need from there. Only a spool that is complete is ever read: one that was broken off is written anew.
+//! need from there. Only a spool that is complete is ever read: one that was broken off is written anew. What is read of it is checked: it
+//! may lie on disk for days, and a flipped bit would else be in the model.
 
 mod blocks;
 mod fill;
 mod index;
+mod layout;
 mod recorded;
 mod replay;
+mod summing;
+mod sums;
 
 pub use index::INDEX;
 pub use recorded::Recorded;
@@ -158,7 +162,7 @@ impl Source for Spool {
     fn read_from(&self, start: u64, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
         let positions = self.positions(columns)?;
         match self.index.get() {
-            Some(index) => Ok(Box::new(Replay::open(&self.options.folder, index, positions, batch_rows, start)?)),
+            Some(index) => Ok(Box::new(Replay::open(&self.options.folder, index, &positions, batch_rows, start)?)),
             // It would lack the first rows.
             None if start > 0 => self.source.read_from(start, columns, batch_rows),
             None => Ok(Box::new(Filling::start(self, positions, batch_rows)?)),
@@ -191,6 +195,10 @@ const ROOM: &str = "make room on that disk, write to another one with `--out`, r
 
 fn cannot_spool(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::output("the spool cannot be written").file(path).because(error).hint(ROOM)
+}
+
+fn cannot_read(path: &Path) -> Error {
+    Error::source("the spool cannot be read").file(path)
 }
 
 #[cfg(test)]
