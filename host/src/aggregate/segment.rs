@@ -1,12 +1,12 @@
 //! Segments: rows of the source whose files are complete and safe on disk, so that a run that is killed goes on behind them.
 //!
 //! Where a segment ends is a function of the rows and the layout options. At its end each part ends its file; the segment is then
-//! recorded in a log, by one line that is written at once.
+//! recorded in a log, by one line that is written at once, with its checksum.
 
 use super::FileSummary;
 use crate::digest::Checksum;
 use crate::durable;
-use crate::{Error, Result, Stop, plain_file};
+use crate::{Error, Result, Stop, plain_file, sealed};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -49,15 +49,12 @@ impl SegmentLog {
         };
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let lines = text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let segments = lines.map(serde_json::from_slice::<Segment>).collect::<Result<Vec<_>, _>>();
-        let segments = segments.map_err(|error| failed(error.into()))?;
+        let segments = lines.map(sealed::open::<Segment>).collect::<Result<Vec<_>, _>>();
+        let segments = segments.map_err(|error| damaged(path).because(error))?;
         let mut next = 0;
         for segment in &segments {
-            if segment.rows.0 != next || segment.rows.1 < next {
-                return Err(failed(std::io::Error::new(
-                    ErrorKind::InvalidData,
-                    "its segments do not follow each other",
-                )));
+            if segment.rows.0 != next || segment.rows.1 <= next {
+                return Err(damaged(path).because("its segments do not follow each other"));
             }
             next = segment.rows.1;
         }
@@ -72,7 +69,7 @@ impl SegmentLog {
     /// Records a segment whose files are safe on disk.
     pub(super) fn append(&mut self, segment: &Segment) -> Result<()> {
         let failed = |error: std::io::Error| cannot_record(&self.path, error);
-        let mut line = serde_json::to_vec(segment).map_err(|error| failed(error.into()))?;
+        let mut line = sealed::seal(segment).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(failed)
     }
@@ -120,11 +117,15 @@ fn cannot_record(path: &Path, error: std::io::Error) -> Error {
     )
 }
 
-fn changed(path: &Path) -> Error {
-    Error::output("a file that an earlier run wrote is not what it was")
-        .file(path)
-        .hint("remove what the earlier run left with `wafermill clean`, and run again")
+fn damaged(path: &Path) -> Error {
+    Error::output("the record of what an earlier run wrote is damaged").file(path).hint(ANEW)
 }
+
+fn changed(path: &Path) -> Error {
+    Error::output("a file that an earlier run wrote is not what it was").file(path).hint(ANEW)
+}
+
+const ANEW: &str = "remove what the earlier run left with `wafermill clean`, and run again";
 
 #[cfg(test)]
 mod tests {
@@ -155,8 +156,32 @@ mod tests {
     #[test]
     fn segments_that_do_not_follow_each_other_are_refused() {
         let folder = tempfile::tempdir().unwrap();
+        for (name, rows) in [("gap", [(0, 5), (6, 10)]), ("overlap", [(0, 5), (4, 10)]), ("empty", [(0, 5), (5, 5)])] {
+            let path = folder.path().join(name);
+            let mut log = SegmentLog::open(&path).unwrap().0;
+            rows.iter().for_each(|rows| log.append(&segment(*rows)).unwrap());
+            assert!(SegmentLog::open(&path).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_forgets_the_last_line_at_most() {
+        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("segments");
-        SegmentLog::open(&path).unwrap().0.append(&segment((5, 10))).unwrap();
-        assert!(SegmentLog::open(&path).is_err());
+        let mut log = SegmentLog::open(&path).unwrap().0;
+        log.append(&segment((0, 10))).unwrap();
+        log.append(&segment((10, 30))).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let mut forgotten = 0;
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok((_, segments)) = SegmentLog::open(&path) {
+                assert_eq!(segments, [segment((0, 10))], "{bit}");
+                forgotten += 1;
+            }
+        }
+        assert_eq!(forgotten, 8, "of the last line's end");
     }
 }

@@ -184,10 +184,10 @@ pub(crate) fn check_saved(path: &Path, saved: &SavedTable) -> Result<()> {
     check_digest(&mut file, &saved.digest).map_err(|error| unreadable(path, error))
 }
 
-/// Opens a table whatever its columns are.
+/// Opens a table whatever its columns are, which must have a digest where one is given.
 ///
 /// # Errors
 /// As for [`TableReader::open`].
-pub fn open_table(path: &Path) -> Result<TableReader> {
-    TableReader::open_any(path, None)
+pub fn open_table(path: &Path, digest: Option<&str>) -> Result<TableReader> {
+    TableReader::open_any(path, digest)
 }

@@ -12,7 +12,7 @@ use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
 use crate::source::SourceBatch;
-use crate::{Error, Result, durable, plain_file};
+use crate::{Error, Result, durable, plain_file, sealed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -47,14 +47,14 @@ impl Fit {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Error::output("the progress of the run cannot be recorded").file(&path).because(error)
         };
-        let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        durable::write(&path, &json).map_err(|error| failed(error.into()))
+        let sealed = sealed::seal(self).map_err(|error| failed(error.into()))?;
+        durable::write(&path, &sealed).map_err(|error| failed(error.into()))
     }
 
     /// What an earlier run saved, if it came so far.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Where it cannot be read, or is damaged.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(PROGRESS);
         if !path.exists() {
@@ -64,8 +64,8 @@ impl Fit {
             let error = Error::usage("the earlier run cannot be resumed").file(&path).because(error);
             error.hint("remove what it left with `wafermill clean`, and run again")
         };
-        let text = plain_file::read_to_string(&path, MOST).map_err(|error| failed(error.into()))?;
-        serde_json::from_str(&text).map(Some).map_err(|error| failed(error.into()))
+        let bytes = plain_file::read(&path, MOST).map_err(|error| failed(error.into()))?;
+        sealed::open(&bytes).map(Some).map_err(failed)
     }
 }
 

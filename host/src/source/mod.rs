@@ -24,6 +24,7 @@ use crate::{Error, ErrorKind, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use skip::Skip;
+pub(crate) use skip::too_few;
 use std::sync::Arc;
 
 /// A table that can be read as often as needed, with the same rows every time. Whether they have the same order too is what

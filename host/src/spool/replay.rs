@@ -5,7 +5,7 @@ use super::index::{INDEX, Index};
 use super::sums::{SUMS, Sums};
 use super::{ROWS, cannot_read};
 use crate::ipc::Cause;
-use crate::source::{Position, SourceBatch};
+use crate::source::{Position, SourceBatch, too_few};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use std::fs::File;
@@ -38,6 +38,9 @@ impl<'a> Replay<'a> {
         batch_rows: usize,
         start: u64,
     ) -> Result<Self> {
+        if start > index.rows {
+            return Err(too_few());
+        }
         let unreadable = |name, error: std::io::Error| cannot_read(&folder.join(name)).because(error);
         let file = File::open(folder.join(ROWS)).map_err(|error| unreadable(ROWS, error))?;
         let sums = Sums::open(folder, index.columns.len()).map_err(|error| unreadable(SUMS, error))?;

@@ -142,6 +142,7 @@ fn reading_starts_at_any_row_with_the_right_place() {
         }
     }
     assert_eq!(spool.read_from(ROWS as u64, &[0], 30).unwrap().count(), 0);
+    assert!(spool.read_from(ROWS as u64 + 1, &[0], 30).is_err());
 }
 
 #[test]
