@@ -1,7 +1,7 @@
 //! Digests by which files are known: `sha256:` and 64 hexadecimal digits.
 
 use sha2::{Digest, Sha256};
-use std::io::{Read, Result, Write};
+use std::io::{Result, Write};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Counts and checks what is written through it, against accidents: `xxh3:` and 16 hexadecimal digits.
@@ -19,20 +19,6 @@ impl<W> Checksum<W> {
     /// What was written to, how many bytes were, and their checksum.
     pub(crate) fn finish(self) -> (W, u64, String) {
         (self.inner, self.bytes, told(self.hash.digest()))
-    }
-}
-
-impl Checksum<std::io::Sink> {
-    /// The checksum of all that can be read.
-    pub(crate) fn of(mut reader: impl Read) -> Result<String> {
-        let mut checksum = Self::new(std::io::sink());
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match reader.read(&mut buffer)? {
-                0 => return Ok(checksum.finish().2),
-                read => checksum.write_all(&buffer[..read])?,
-            }
-        }
     }
 }
 

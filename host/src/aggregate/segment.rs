@@ -6,11 +6,12 @@
 use super::FileSummary;
 use crate::digest::Checksum;
 use crate::durable;
+use crate::run::Progress;
 use crate::{Error, Result, Stop, plain_file, sealed};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The log's file in the run's folder.
@@ -75,24 +76,36 @@ impl SegmentLog {
     }
 }
 
+/// Forgets what was recorded: what was written is of no use, now and later.
+///
+/// # Errors
+/// Where the log cannot be removed.
+pub fn forget(log: &Path) -> Result<()> {
+    let failed = |error| Error::output("the progress of the dataset cannot be forgotten").file(log).because(error);
+    durable::remove(log).map(drop).map_err(failed)
+}
+
 /// Checks that the files of recorded segments are what was recorded, and removes all others of the parts.
 ///
 /// # Errors
 /// Where a file has changed, another one cannot be removed, or it is asked to stop.
-pub(super) fn restore(dataset: &Path, parts: &[String], segments: &[Segment], stop: &Stop) -> Result<()> {
+pub(super) fn restore(
+    dataset: &Path,
+    parts: &[String],
+    segments: &[Segment],
+    stop: &Stop,
+    progress: &dyn Progress,
+) -> Result<()> {
     let fits = |segment: &Segment| segment.files.len() == parts.len();
     if !segments.iter().all(fits) {
         return Err(changed(dataset));
     }
     let recorded = || segments.iter().flat_map(|segment| segment.files.iter().flatten());
-    for file in recorded() {
-        stop.check()?;
-        let path = dataset.join(&file.path);
-        let found =
-            File::open(&path).and_then(|file| Checksum::of(&file)).map_err(|error| changed(&path).because(error))?;
-        if found != file.checksum {
-            return Err(changed(&path));
-        }
+    if recorded().next().is_some() {
+        progress.begin("check what was written", Some(recorded().map(|file| file.rows).sum()));
+        let checked = recorded().try_for_each(|file| check_file(&dataset.join(&file.path), file, stop, progress));
+        progress.end();
+        checked?;
     }
     let known: HashSet<PathBuf> = recorded().map(|file| dataset.join(&file.path)).collect();
     for folder in parts.iter().map(|part| dataset.join(part)) {
@@ -109,6 +122,30 @@ pub(super) fn restore(dataset: &Path, parts: &[String], segments: &[Segment], st
         }
     }
     Ok(())
+}
+
+/// Checks that a file is what was recorded, a piece at a time: there may be hundreds of gigabytes of them.
+fn check_file(path: &Path, recorded: &FileSummary, stop: &Stop, progress: &dyn Progress) -> Result<()> {
+    const PIECE: usize = 1 << 20;
+    let failed = |error: std::io::Error| changed(path).because(error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut checksum = Checksum::new(std::io::sink());
+    let (mut piece, mut bytes, mut told) = (vec![0; PIECE], 0, 0);
+    loop {
+        stop.check()?;
+        let read = file.read(&mut piece).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        checksum.write_all(&piece[..read]).map_err(failed)?;
+        bytes += read as u64;
+        let share = u128::from(recorded.rows) * u128::from(bytes) / u128::from(recorded.bytes.max(1));
+        let rows = u64::try_from(share).map_or(recorded.rows, |rows| rows.min(recorded.rows));
+        progress.advance(rows - told);
+        told = rows;
+    }
+    let (_, _, found) = checksum.finish();
+    if found == recorded.checksum { Ok(()) } else { Err(changed(path)) }
 }
 
 fn cannot_record(path: &Path, error: std::io::Error) -> Error {
@@ -130,6 +167,7 @@ const ANEW: &str = "remove what the earlier run left with `wafermill clean`, and
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn segment(rows: (u64, u64)) -> Segment {
         Segment { rows, files: vec![Vec::new()], spilled_bytes: 0 }
@@ -162,6 +200,47 @@ mod tests {
             rows.iter().for_each(|rows| log.append(&segment(*rows)).unwrap());
             assert!(SegmentLog::open(&path).is_err(), "{name}");
         }
+    }
+
+    /// Adds up what it is told, and asks to stop once that is `most`.
+    struct Told {
+        rows: AtomicU64,
+        most: u64,
+        stop: Stop,
+    }
+
+    impl Progress for Told {
+        fn begin(&self, _: &str, rows: Option<u64>) {
+            assert_eq!(rows, Some(1_000));
+        }
+
+        fn advance(&self, rows: u64) {
+            if self.rows.fetch_add(rows, Ordering::Relaxed) + rows >= self.most {
+                self.stop.set();
+            }
+        }
+
+        fn end(&self) {}
+    }
+
+    #[test]
+    fn files_are_checked_with_progress_and_the_check_can_be_stopped_within_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("all")).unwrap();
+        let content = vec![7; 5 << 20];
+        std::fs::write(folder.path().join("all/a"), &content).unwrap();
+        let (path, checksum) = ("all/a".to_owned(), crate::digest::checksum(&content));
+        let file = FileSummary { path, rows: 1_000, bytes: content.len() as u64, checksum };
+        let segments = [Segment { rows: (0, 1_000), files: vec![vec![file]], spilled_bytes: 0 }];
+        let check = |most| {
+            let told = Told { rows: AtomicU64::new(0), most, stop: Stop::default() };
+            let restored = restore(folder.path(), &["all".to_owned()], &segments, &told.stop, &told);
+            (restored, told.rows.into_inner())
+        };
+        let (restored, rows) = check(u64::MAX);
+        assert!(restored.is_ok() && rows == 1_000);
+        let (restored, rows) = check(300);
+        assert!(restored.unwrap_err().kind() == crate::ErrorKind::Interrupted && rows == 400);
     }
 
     #[test]

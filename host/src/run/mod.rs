@@ -15,7 +15,7 @@ pub use apply::Applied;
 pub use fit::{Fit, PROGRESS, restore};
 pub use progress::Progress;
 pub use record::{Goal, Overrides, RECORD, Record};
-pub use report::{PassReport, Report, StepReport};
+pub use report::{PassReport, REPORT, Report, StepReport};
 pub use timing::Timing;
 
 use crate::Stop;

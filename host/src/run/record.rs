@@ -70,6 +70,8 @@ pub struct Overrides {
     pub no_storage_api: bool,
     /// How many rows of the source are read.
     pub limit: Option<u64>,
+    /// The folder of plugins.
+    pub plugins: Option<PathBuf>,
 }
 
 impl Record {

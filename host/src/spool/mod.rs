@@ -18,7 +18,7 @@ pub use recorded::Recorded;
 
 use crate::memory::format_size;
 use crate::source::{BatchReader, Fragment, InputFile, Price, Source};
-use crate::{Error, Result};
+use crate::{Error, Result, durable};
 use arrow_ipc::CompressionType;
 use arrow_schema::SchemaRef;
 use fill::Filling;
@@ -172,10 +172,7 @@ impl Source for Spool {
 
 /// Makes the folder, empty.
 fn clear(folder: &Path) -> Result<()> {
-    let made = match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::create_dir_all(folder),
-    };
+    let made = durable::remove(folder).and_then(|_| std::fs::create_dir_all(folder));
     made.map_err(|error| cannot_spool(folder, error))
 }
 
