@@ -17,7 +17,7 @@ pub use index::INDEX;
 pub use recorded::Recorded;
 
 use crate::memory::format_size;
-use crate::source::{BatchReader, Fragment, InputFile, Price, Source};
+use crate::source::{BatchReader, Fragment, Source};
 use crate::{Error, Result, durable};
 use arrow_ipc::CompressionType;
 use arrow_schema::SchemaRef;
@@ -119,40 +119,20 @@ impl Source for Spool {
         self.source.fragments()
     }
 
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(self.source.as_ref())
+    }
+
     fn estimated_rows(&self) -> Option<u64> {
         self.index.get().map(|index| index.rows).or_else(|| self.source.estimated_rows())
-    }
-
-    fn estimated_bytes(&self) -> Option<u64> {
-        self.source.estimated_bytes()
-    }
-
-    fn pass_bytes(&self) -> Option<u64> {
-        self.source.pass_bytes()
     }
 
     fn keeps_order(&self) -> bool {
         self.is_complete() || self.source.keeps_order()
     }
 
-    fn origin(&self) -> Option<String> {
-        self.source.origin()
-    }
-
-    fn snapshot(&self) -> Option<String> {
-        self.source.snapshot()
-    }
-
-    fn price(&self) -> Option<Price> {
-        self.source.price()
-    }
-
     fn billed_bytes(&self) -> Option<u64> {
         self.source.billed_bytes().or_else(|| self.index.get().and_then(|index| index.billed_bytes))
-    }
-
-    fn files(&self) -> Vec<&InputFile> {
-        self.source.files()
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
