@@ -1,6 +1,6 @@
 //! What a run was begun with, so that it can go on where it was killed.
 
-use crate::ipc::{TableWriter, open_table};
+use crate::ipc::{Cause, TableWriter, open_table};
 use crate::pipeline::{Document, Plan};
 use crate::source::{InputFile, Source};
 use crate::{Error, Result, durable, plain_file, sealed};
@@ -126,17 +126,20 @@ impl Record {
     /// Where there is none, it is damaged, or another version of the host wrote it.
     pub fn read(folder: &Path) -> Result<(Self, SchemaRef)> {
         let path = folder.join(RECORD);
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::usage("the earlier run cannot be resumed").file(&path).because(error).hint(ANEW)
+        let failed = |path: &Path, error: Cause| {
+            Error::usage("the earlier run cannot be resumed").file(path).because(error).hint(ANEW)
         };
-        let bytes = plain_file::read(&path, MOST).map_err(|error| failed(error.into()))?;
-        let record: Self = sealed::open(&bytes).map_err(failed)?;
+        let bytes = plain_file::read(&path, MOST).map_err(|error| failed(&path, error.into()))?;
+        let record: Self = sealed::open(&bytes).map_err(|error| failed(&path, error))?;
         if record.format != FORMAT || record.wafermill != env!("CARGO_PKG_VERSION") {
             let message = format!("it was begun by wafermill {}", record.wafermill);
-            return Err(failed(message.into()));
+            return Err(failed(&path, message.into()));
         }
-        let columns = open_table(&folder.join(SOURCE), Some(&record.columns)).map_err(|error| failed(error.into()))?;
-        let schema = columns.schema().clone();
+        let columns = folder.join(SOURCE);
+        let table = open_table(&columns, Some(&record.columns));
+        // Its hint is about models.
+        let reason = |error: Error| std::error::Error::source(&error).unwrap_or(&error).to_string();
+        let schema = table.map_err(|error| failed(&columns, reason(error).into()))?.schema().clone();
         Ok((record, schema))
     }
 
