@@ -32,6 +32,17 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
     }
 }
 
+/// Removes a file for good: a machine that comes up again does not see it either.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub(crate) fn forget(path: &Path) -> Result<()> {
+    match (remove(path)?, path.parent()) {
+        (true, Some(folder)) => sync_folder(folder),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a file that was written safe on disk.
 ///
 /// # Errors

@@ -41,8 +41,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Starts a run whose dataset is to be at `destination`. With `overwrite` it may replace a directory that holds a file named `marker`,
-    /// by which wafermill knows what it wrote itself, and what an earlier run left unfinished.
+    /// Starts a run whose dataset is to be at `destination`. With `overwrite` it may replace a directory with a file `marker` that
+    /// wafermill wrote, by which it knows what is its own, and what an earlier run left unfinished.
     ///
     /// # Errors
     /// Where there is something at the destination that may not be replaced, nothing can be written beside it, another run does so, or an
@@ -93,7 +93,8 @@ impl RunDirectory {
     /// Where there is something at the destination that may not be replaced, or cannot be.
     pub fn allow(&mut self, marker: &str, overwrite: bool) -> Result<()> {
         (self.marker, self.overwrite) = (marker.to_owned(), overwrite);
-        check(&self.destination, marker, overwrite)?;
+        let checked = check(&self.destination, marker, overwrite);
+        checked.map_err(|error| error.hint("move away what is there, and resume again"))?;
         check_movable(&self.destination, &self.path)
     }
 
@@ -219,9 +220,7 @@ impl RunDirectory {
 
     /// Removes all but the lock. What tells that there is a run goes first: half removed it must not look like one.
     fn empty(&self) -> io::Result<()> {
-        if durable::remove(&self.path.join(RECORD))? {
-            durable::sync_folder(&self.path)?;
-        }
+        durable::forget(&self.path.join(RECORD))?;
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             if entry.file_name() != LOCK && entry.file_name() != PUBLISHED {
@@ -251,10 +250,10 @@ impl Drop for RunDirectory {
     }
 }
 
-/// Puts back what an earlier run was about to replace when it was killed.
+/// Puts back what an earlier run was about to replace when it was killed, which was before its dataset had left its folder.
 fn put_back(path: &Path, destination: &Path) -> Result<()> {
     let replaced = path.join(REPLACED);
-    if replaced.exists() && !destination.exists() {
+    if replaced.exists() && path.join(DATA).exists() && !destination.exists() {
         fs::rename(&replaced, destination).map_err(|error| {
             Error::output("cannot put back what an earlier run was to replace").file(&replaced).because(error)
         })?;

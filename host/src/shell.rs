@@ -6,13 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 
 /// A word of a command, quoted where a shell would take it for something else.
 ///
-/// What is no text, or would steer a terminal, is written in the form `$'\x1b'`, which POSIX knows since 2024 and bash and zsh always did.
+/// What is no text, or might steer a terminal, is written in the form `$'\x1b'`, which POSIX knows since 2024 and bash and zsh always did.
 pub fn quoted(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref();
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    let is_seen = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ';
     match word.to_str() {
         Some(text) if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
-        Some(text) if !text.contains(char::is_control) => format!("'{}'", text.replace('\'', r"'\''")),
+        Some(text) if text.chars().all(is_seen) => format!("'{}'", text.replace('\'', r"'\''")),
         _ => {
             let mut quoted = "$'".to_owned();
             for byte in word.as_bytes() {
@@ -42,6 +43,7 @@ mod tests {
             assert_eq!(String::from_utf8(echoed.stdout).unwrap(), word);
         }
         assert_eq!(quoted("/tmp/out-1_2.x"), "/tmp/out-1_2.x");
+        assert_eq!(quoted("a\u{202e}b"), r"$'a\xe2\x80\xaeb'");
         assert_eq!(quoted(OsStr::from_bytes(b"a\n'\\\xff")), r"$'a\x0a\'\\\xff'");
     }
 }

@@ -14,6 +14,7 @@ import mill as mills
 import numpy as np
 import pyarrow as pa
 import pytest
+import served
 from mill import KEY_SPLIT, pipeline_file, step
 
 ROWS = 60_000
@@ -322,17 +323,48 @@ def test_a_flipped_bit_in_what_a_run_left_is_an_error_or_changes_nothing(mill, s
     assert any(name.startswith("data/train/") for name in failures)
 
 
-def test_a_spool_that_is_damaged_is_read_anew_from_its_source(mill, source):
-    case = Case(mill, {"path": str(source), "spool": "always"}).killed("segments")
+def damage_spool(case):
+    """Damages the rows that are still to be written, which are towards the end."""
     rows = case.run_folder / "spool/rows.arrow"
     content = bytearray(rows.read_bytes())
-    # The rows that are still to be written are towards the end.
     for at in range(len(content) // 4 * 3, len(content) - 20_000, 1_000):
         content[at] ^= 64
     rows.write_bytes(content)
     resumed = case.resume()
-    assert resumed.status == 1 and "the spool is damaged" in resumed.stderr and str(rows) in resumed.stderr
+    assert resumed.status == 1 and "the spool is damaged" in resumed.stderr and str(rows) in resumed.stderr, resumed.stderr
     assert "hint: see to that disk" in resumed.stderr and "goes on from here" in resumed.stderr
+
+
+def test_a_spool_that_is_damaged_is_read_anew_from_its_source(mill, source):
+    case = Case(mill, {"path": str(source), "spool": "always"}).killed("segments")
+    damage_spool(case)
     case.comes_to(case.expected())
-    report = json.loads((case.out / "report.json").read_text())
-    assert report["rows"] == ROWS
+    assert json.loads((case.out / "report.json").read_text())["rows"] == ROWS
+
+
+QUERY = "SELECT a table FROM somewhere"
+# What is read, what is said when it is read again, and how many passes learn then.
+READ_AGAIN = {"table": ({}, "not whole: they are read again, as they were at"), "query": ({"query": QUERY}, "it begins anew")}
+
+
+@pytest.mark.parametrize("kind", READ_AGAIN)
+def test_a_damaged_spool_of_rows_without_an_order_does_not_mix_two_orders(mill, kind):
+    keys, said = READ_AGAIN[kind]
+    rows = table(20_000)
+    output = kills.OUTPUT | {"file_rows": 5_000}
+    with served.serve(mill.folder(), {"t": rows}, "--message-rows", 500, "--query", f"{QUERY}=data.set.t") as address:
+        read = served.source(address, "t", max_streams=3)
+        if keys:
+            del read["table"]
+        case = Case(mill, read | keys, output=output).killed("segments")
+        damage_spool(case)
+        resumed = case.resume()
+        assert resumed.status == 0 and said in resumed.stderr, resumed.stderr
+    local = Case(mill, mills.write(rows, case.folder / "table.parquet"), output=output)
+    local.expected()
+    found, expected = (mills.Dataset(path) for path in (case.out, local.folder / "expected"))
+    for part in ("train", "val", "test"):
+        assert found.part(part).sort_by("id") == expected.part(part).sort_by("id")
+    assert {path.name: path.read_bytes() for path in (found.path / "model").rglob("model/*.arrow")} == {
+        path.name: path.read_bytes() for path in (expected.path / "model").rglob("model/*.arrow")
+    }

@@ -82,7 +82,7 @@ impl SegmentLog {
 /// Where the log cannot be removed.
 pub fn forget(log: &Path) -> Result<()> {
     let failed = |error| Error::output("the progress of the dataset cannot be forgotten").file(log).because(error);
-    durable::remove(log).map(drop).map_err(failed)
+    durable::forget(log).map_err(failed)
 }
 
 /// Checks that the files of recorded segments are what was recorded, and removes all others of the parts.

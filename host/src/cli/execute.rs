@@ -70,6 +70,10 @@ impl Execution<'_> {
         let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
+        if !source.keeps_order() {
+            // What was written of rows in another order is of no use, now and once they are all on disk in this one.
+            forget(&directory.path().join(SEGMENTS))?;
+        }
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
         let options = options(resources, document.pipeline.folds, directory, stop);
@@ -132,12 +136,8 @@ fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirecto
         let concat = Concat::create(&directory.data(), &schema, &parts, &concat)?;
         return run.apply(plan, Shuffle::new(concat, shuffle, run.options.stop.clone()));
     }
-    let log = directory.path().join(SEGMENTS);
     if run.source.keeps_order() {
-        concat.log = Some(log);
-    } else {
-        // What was written of rows in another order is of no use, now and later.
-        forget(&log)?;
+        concat.log = Some(directory.path().join(SEGMENTS));
     }
     run.apply(plan, Concat::resume(&directory.data(), &schema, &parts, &concat, run.progress)?)
 }

@@ -45,11 +45,14 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let (goal, resources) = (record.command, &arguments.resources);
     let resumed = record.check_plugins(&plan).and_then(|()| {
         let mut earlier = Fit::read(directory.path())?;
-        if earlier.is_some() && !spooled && !record.can_be_read_again() {
+        let is_limited = record.overrides.limit.is_some();
+        // The first rows of a source that has no order are others each time.
+        let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
+        if earlier.is_some() && !spooled && !can_be_read_again {
             warn("its rows cannot be read again as they were: it begins anew");
+            Fit::forget(directory.path())?;
             earlier = None;
         }
-        let is_limited = record.overrides.limit.is_some();
         let document = &document;
         execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources })
     });

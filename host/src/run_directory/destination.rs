@@ -91,10 +91,11 @@ pub(super) fn check_movable(destination: &Path, path: &Path) -> Result<()> {
 /// Whether what keeps a folder from moving now will do so in the end too.
 fn stands_in_the_way(error: &io::Error, replaced: bool) -> bool {
     match Errno::from_io_error(error) {
-        Some(Errno::NOTEMPTY | Errno::EXIST) => false,
         Some(Errno::BUSY | Errno::PERM) => true,
         // an empty folder is not moved away: the dataset takes its place
-        _ => replaced,
+        Some(Errno::XDEV | Errno::ACCESS) => replaced,
+        // that it is not empty, as expected; what else network file systems say of that means nothing
+        _ => false,
     }
 }
 

@@ -60,6 +60,22 @@ fn what_a_killed_run_was_about_to_replace_is_put_back() {
 }
 
 #[test]
+fn what_was_replaced_does_not_come_back_once_the_dataset_had_appeared() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = home.path().join("out");
+    write(&destination, "old");
+    let mut run = RunDirectory::create(&destination, MARKER, true).unwrap();
+    write(&run.data(), "new");
+    run.move_to_destination().unwrap();
+    run.keep();
+    drop(run);
+    // Somebody has use for it elsewhere.
+    fs::rename(&destination, home.path().join("elsewhere")).unwrap();
+    RunDirectory::reopen(&destination).unwrap().remove().unwrap();
+    assert_eq!((read(&home.path().join("elsewhere")).as_str(), entries(home.path())), ("new", 1));
+}
+
+#[test]
 fn a_folder_of_somebody_else_is_neither_used_nor_emptied() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join(".out.run");
