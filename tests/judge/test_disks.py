@@ -343,7 +343,7 @@ def test_a_spool_that_is_damaged_is_read_anew_from_its_source(mill, source):
 
 
 QUERY = "SELECT a table FROM somewhere"
-# What is read, what is said when it is read again, and how many passes learn then.
+# What is read, and what is said when it is read again.
 READ_AGAIN = {"table": ({}, "not whole: they are read again, as they were at"), "query": ({"query": QUERY}, "it begins anew")}
 
 
@@ -352,14 +352,20 @@ def test_a_damaged_spool_of_rows_without_an_order_does_not_mix_two_orders(mill, 
     keys, said = READ_AGAIN[kind]
     rows = table(20_000)
     output = kills.OUTPUT | {"file_rows": 5_000}
-    with served.serve(mill.folder(), {"t": rows}, "--message-rows", 500, "--query", f"{QUERY}=data.set.t") as address:
-        read = served.source(address, "t", max_streams=3)
+    options = ["--message-rows", 500, "--query", f"{QUERY}=data.set.t"]
+    with served.Switch() as switch:
+        read = served.source(switch.address, "t", max_streams=3)
         if keys:
             del read["table"]
-        case = Case(mill, read | keys, output=output).killed("segments")
-        damage_spool(case)
-        resumed = case.resume()
-        assert resumed.status == 0 and said in resumed.stderr, resumed.stderr
+        case = Case(mill, read | keys, output=output)
+        with served.serve(mill.folder(), {"t": rows}, *options) as switch.behind:
+            case.killed("segments")
+            damage_spool(case)
+        # Another number of streams is another order.
+        with served.serve(mill.folder(), {"t": rows}, *options, "--max-streams", 2) as switch.behind:
+            resumed = case.resume()
+            assert resumed.status == 0 and said in resumed.stderr, resumed.stderr
+        switch.shutdown()
     local = Case(mill, mills.write(rows, case.folder / "table.parquet"), output=output)
     local.expected()
     found, expected = (mills.Dataset(path) for path in (case.out, local.folder / "expected"))
