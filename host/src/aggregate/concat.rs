@@ -3,7 +3,7 @@
 use super::encode::Encoders;
 use super::part::{Format, Part};
 use super::route::{Routed, Router};
-use super::segment::{Segment, SegmentLog, restore};
+use super::segment::{Segment, SegmentLog, remove_others};
 use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
 use crate::contract::check_part_names;
@@ -119,7 +119,10 @@ impl Concat {
         check_part_names(parts)?;
         let (log, segments) = options.log.as_deref().map(SegmentLog::open).transpose()?.unzip();
         let segments: Vec<Segment> = segments.unwrap_or_default();
-        restore(dataset, parts, &segments, &options.stop, progress)?;
+        if let Some(log) = &log {
+            log.check(dataset, parts, &segments, &options.stop, progress)?;
+        }
+        remove_others(dataset, parts, &segments)?;
         let create = |(id, name): (usize, &String)| {
             let written = segments.iter().filter_map(|segment| segment.files.get(id)).flatten().cloned().collect();
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, written, log.is_some())

@@ -74,6 +74,66 @@ impl SegmentLog {
         line.push(b'\n');
         self.file.write_all(&line).and_then(|()| self.file.sync_data()).map_err(failed)
     }
+
+    /// Checks that the files of recorded segments are what was recorded.
+    ///
+    /// # Errors
+    /// Where a file has changed, or it is asked to stop.
+    pub(super) fn check(
+        &self,
+        dataset: &Path,
+        parts: &[String],
+        segments: &[Segment],
+        stop: &Stop,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        if segments.iter().any(|segment| segment.files.len() != parts.len()) {
+            return Err(damaged(&self.path).because("its segments have another number of parts"));
+        }
+        let files: Vec<&FileSummary> = segments.iter().flat_map(|segment| segment.files.iter().flatten()).collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        progress.begin("check what was written", Some(files.iter().map(|file| file.rows).sum()));
+        let checked =
+            files.iter().try_for_each(|file| self.check_file(&dataset.join(&file.path), file, stop, progress));
+        progress.end();
+        checked
+    }
+
+    /// Checks a file a piece at a time: there may be hundreds of gigabytes of them.
+    fn check_file(&self, path: &Path, recorded: &FileSummary, stop: &Stop, progress: &dyn Progress) -> Result<()> {
+        const PIECE: usize = 1 << 20;
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => self.changed(path),
+            _ => Error::output("a file that an earlier run wrote cannot be read").file(path).because(error),
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        let mut checksum = Checksum::new(std::io::sink());
+        let (mut piece, mut bytes, mut told) = (Vec::with_capacity(PIECE), 0, 0);
+        loop {
+            stop.check()?;
+            piece.clear();
+            let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece).map_err(failed)?;
+            if read == 0 {
+                break;
+            }
+            checksum.write_all(&piece).map_err(failed)?;
+            bytes += read as u64;
+            let share = u128::from(recorded.rows) * u128::from(bytes) / u128::from(recorded.bytes.max(1));
+            let rows = u64::try_from(share).map_or(recorded.rows, |rows| rows.min(recorded.rows));
+            progress.advance(rows - told);
+            told = rows;
+        }
+        let (_, _, found) = checksum.finish();
+        if found == recorded.checksum { Ok(()) } else { Err(self.changed(path)) }
+    }
+
+    /// Tells that a file has changed. Without the log none is kept, so that a run that goes on writes them anew.
+    fn changed(&self, path: &Path) -> Error {
+        let _ = durable::forget(&self.path);
+        Error::output("a file that an earlier run wrote is not what it was").file(path).hint(ANEW)
+    }
 }
 
 /// Forgets what was recorded: what was written is of no use, now and later.
@@ -85,29 +145,13 @@ pub fn forget(log: &Path) -> Result<()> {
     durable::forget(log).map_err(failed)
 }
 
-/// Checks that the files of recorded segments are what was recorded, and removes all others of the parts.
+/// Removes all files of the parts but those of recorded segments.
 ///
 /// # Errors
-/// Where a file has changed, another one cannot be removed, or it is asked to stop.
-pub(super) fn restore(
-    dataset: &Path,
-    parts: &[String],
-    segments: &[Segment],
-    stop: &Stop,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let fits = |segment: &Segment| segment.files.len() == parts.len();
-    if !segments.iter().all(fits) {
-        return Err(changed(dataset));
-    }
-    let recorded = || segments.iter().flat_map(|segment| segment.files.iter().flatten());
-    if recorded().next().is_some() {
-        progress.begin("check what was written", Some(recorded().map(|file| file.rows).sum()));
-        let checked = recorded().try_for_each(|file| check_file(&dataset.join(&file.path), file, stop, progress));
-        progress.end();
-        checked?;
-    }
-    let known: HashSet<PathBuf> = recorded().map(|file| dataset.join(&file.path)).collect();
+/// Where one cannot be removed.
+pub(super) fn remove_others(dataset: &Path, parts: &[String], segments: &[Segment]) -> Result<()> {
+    let recorded = segments.iter().flat_map(|segment| segment.files.iter().flatten());
+    let known: HashSet<PathBuf> = recorded.map(|file| dataset.join(&file.path)).collect();
     for folder in parts.iter().map(|part| dataset.join(part)) {
         let failed = |error: std::io::Error| cannot_record(&folder, error);
         let entries = match std::fs::read_dir(&folder) {
@@ -124,45 +168,19 @@ pub(super) fn restore(
     Ok(())
 }
 
-/// Checks that a file is what was recorded, a piece at a time: there may be hundreds of gigabytes of them.
-fn check_file(path: &Path, recorded: &FileSummary, stop: &Stop, progress: &dyn Progress) -> Result<()> {
-    const PIECE: usize = 1 << 20;
-    let failed = |error: std::io::Error| changed(path).because(error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut checksum = Checksum::new(std::io::sink());
-    let (mut piece, mut bytes, mut told) = (vec![0; PIECE], 0, 0);
-    loop {
-        stop.check()?;
-        let read = file.read(&mut piece).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        checksum.write_all(&piece[..read]).map_err(failed)?;
-        bytes += read as u64;
-        let share = u128::from(recorded.rows) * u128::from(bytes) / u128::from(recorded.bytes.max(1));
-        let rows = u64::try_from(share).map_or(recorded.rows, |rows| rows.min(recorded.rows));
-        progress.advance(rows - told);
-        told = rows;
-    }
-    let (_, _, found) = checksum.finish();
-    if found == recorded.checksum { Ok(()) } else { Err(changed(path)) }
-}
-
 fn cannot_record(path: &Path, error: std::io::Error) -> Error {
     Error::output("the progress of the dataset cannot be recorded").file(path).because(error).hint(
         "see that the disk has room and that you may write there; `wafermill resume` goes on from what was recorded",
     )
 }
 
+/// Tells that the log is damaged, which then is none.
 fn damaged(path: &Path) -> Error {
+    let _ = durable::forget(path);
     Error::output("the record of what an earlier run wrote is damaged").file(path).hint(ANEW)
 }
 
-fn changed(path: &Path) -> Error {
-    Error::output("a file that an earlier run wrote is not what it was").file(path).hint(ANEW)
-}
-
-const ANEW: &str = "remove what the earlier run left with `wafermill clean`, and run again";
+const ANEW: &str = "see to that disk; `wafermill resume` writes the dataset anew, or run again after `wafermill clean`";
 
 #[cfg(test)]
 mod tests {
@@ -229,18 +247,24 @@ mod tests {
         std::fs::create_dir(folder.path().join("all")).unwrap();
         let content = vec![7; 5 << 20];
         std::fs::write(folder.path().join("all/a"), &content).unwrap();
-        let (path, checksum) = ("all/a".to_owned(), crate::digest::checksum(&content));
-        let file = FileSummary { path, rows: 1_000, bytes: content.len() as u64, checksum };
+        let (file, checksum) = ("all/a".to_owned(), crate::digest::checksum(&content));
+        let file = FileSummary { path: file, rows: 1_000, bytes: content.len() as u64, checksum };
         let segments = [Segment { rows: (0, 1_000), files: vec![vec![file]], spilled_bytes: 0 }];
+        let log = folder.path().join("segments");
+        let (path, log) = (log.clone(), SegmentLog::open(&log).unwrap().0);
         let check = |most| {
             let told = Told { rows: AtomicU64::new(0), most, stop: Stop::default() };
-            let restored = restore(folder.path(), &["all".to_owned()], &segments, &told.stop, &told);
-            (restored, told.rows.into_inner())
+            let checked = log.check(folder.path(), &["all".to_owned()], &segments, &told.stop, &told);
+            (checked, told.rows.into_inner())
         };
-        let (restored, rows) = check(u64::MAX);
-        assert!(restored.is_ok() && rows == 1_000);
-        let (restored, rows) = check(300);
-        assert!(restored.unwrap_err().kind() == crate::ErrorKind::Interrupted && rows == 400);
+        let (checked, rows) = check(u64::MAX);
+        assert!(checked.is_ok() && rows == 1_000);
+        let (checked, rows) = check(300);
+        assert!(checked.unwrap_err().kind() == crate::ErrorKind::Interrupted && rows == 400);
+        assert!(path.exists());
+        std::fs::write(folder.path().join("all/a"), &content[1..]).unwrap();
+        assert!(check(u64::MAX).0.unwrap_err().message().contains("not what it was"));
+        assert!(!path.exists(), "what cannot be believed is forgotten");
     }
 
     #[test]
