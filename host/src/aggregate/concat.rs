@@ -3,10 +3,11 @@
 use super::encode::Encoders;
 use super::part::{Format, Part};
 use super::route::{Routed, Router};
-use super::segment::{Segment, SegmentLog, restore};
+use super::segment::{Segment, SegmentLog, remove_others};
 use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
 use crate::contract::check_part_names;
+use crate::run::Progress;
 use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -93,18 +94,35 @@ struct Open {
 }
 
 impl Concat {
-    /// Creates a directory in `dataset` for each of the parts, whose position is their id, for rows of the logical `schema`; or goes on
-    /// with the dataset that the log tells of.
+    /// Creates a directory in `dataset` for each of the parts, whose position is their id, for rows of the logical `schema`.
     ///
     /// # Errors
-    /// Where a part cannot have its name, an option is out of bounds, a file cannot be created, or one that the log tells of has changed.
+    /// As for [`Self::resume`].
     pub fn create(dataset: &Path, schema: &SchemaRef, parts: &[String], options: &ConcatOptions) -> Result<Self> {
+        Self::resume(dataset, schema, parts, options, &())
+    }
+
+    /// As [`Self::create`], or goes on with the dataset that the log tells of, once its files are checked, which `progress` is told of.
+    ///
+    /// # Errors
+    /// Where a part cannot have its name, an option is out of bounds, a file cannot be created, one that the log tells of has changed, or
+    /// it is asked to stop.
+    pub fn resume(
+        dataset: &Path,
+        schema: &SchemaRef,
+        parts: &[String],
+        options: &ConcatOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         options.check()?;
         options.format.check(schema)?;
         check_part_names(parts)?;
         let (log, segments) = options.log.as_deref().map(SegmentLog::open).transpose()?.unzip();
         let segments: Vec<Segment> = segments.unwrap_or_default();
-        restore(dataset, parts, &segments, &options.stop)?;
+        if let Some(log) = &log {
+            log.check(dataset, parts, &segments, &options.stop, progress)?;
+        }
+        remove_others(dataset, parts, &segments)?;
         let create = |(id, name): (usize, &String)| {
             let written = segments.iter().filter_map(|segment| segment.files.get(id)).flatten().cloned().collect();
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, written, log.is_some())

@@ -28,7 +28,7 @@ pub use list::{List, Tagged, Tagger};
 pub use parquet_file::{Compression, ParquetOptions};
 pub use part::Format;
 pub use route::{Routed, Router};
-pub use segment::SEGMENTS;
+pub use segment::{SEGMENTS, forget};
 pub use shuffle::{Keyed, Keyer, Shuffle, ShuffleOptions};
 
 use crate::{Result, Stop};

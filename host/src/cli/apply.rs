@@ -2,7 +2,7 @@
 
 use super::arguments::ApplyArguments;
 use super::execute::{ALL, concat_options, options};
-use super::interrupt::context;
+use super::interrupt::{context, leave};
 use super::prepare::{model_store, open_table, plugins};
 use super::progress::Bar;
 use super::run::spare;
@@ -33,6 +33,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
     spare(&arguments.out, source.as_ref(), &[store.root()])?;
     let directory = RunDirectory::create(&arguments.out, REPORT, arguments.overwrite)?;
+    leave(Some(format!("`{}` removes what is there", directory.command("clean"))));
     let options = options(&arguments.resources, manifest.folds, &directory, stop);
     let timing = Timing::new(plan.definitions().len());
     let source = source.as_ref();
@@ -44,6 +45,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
     write_report(&directory, &report)?;
     directory.publish()?;
+    leave(None);
     let json = arguments.resources.json;
     print_report(&report, &Shown { destination: &arguments.out, model: None, json, to_stderr: false })
 }

@@ -78,7 +78,7 @@ pub(crate) struct ResumeArguments {
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
-    pub(crate) plugins: PluginFolder,
+    pub(crate) plugins: ResumedPluginFolder,
 }
 
 /// `clean`.
@@ -238,6 +238,22 @@ pub(crate) struct Resources {
 #[derive(Debug, Args)]
 pub(crate) struct PluginFolder {
     /// The folder of plugins [default: $WAFERMILL_PLUGINS, or `plugins` beside the program]
+    #[arg(long)]
+    pub(crate) plugins: Option<PathBuf>,
+}
+
+impl PluginFolder {
+    /// The folder that is named, wherever the program is started; nothing where it cannot be written down as text.
+    pub(crate) fn absolute(&self) -> Option<PathBuf> {
+        let folder = std::path::absolute(self.plugins.as_ref()?).ok()?;
+        folder.to_str().is_some().then_some(folder)
+    }
+}
+
+/// Where the plugins of a run are that is gone on with.
+#[derive(Debug, Args)]
+pub(crate) struct ResumedPluginFolder {
+    /// The folder of plugins [default: that of the run]
     #[arg(long)]
     pub(crate) plugins: Option<PathBuf>,
 }

@@ -6,9 +6,8 @@ use wafermill::{Result, RunDirectory};
 
 /// Removes the folder of an interrupted run; a finished dataset is not touched.
 pub(super) fn clean(arguments: &CleanArguments) -> Result<()> {
-    let mut directory = RunDirectory::reopen(&arguments.destination)?;
+    let directory = RunDirectory::reopen(&arguments.destination)?;
     let path = directory.path().display().to_string();
-    directory.discard();
-    drop(directory);
+    directory.remove()?;
     print(&format!("removed {path}\n"))
 }

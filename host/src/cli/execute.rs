@@ -1,12 +1,14 @@
 //! The work of `run`, `fit` and `resume`, once everything is open.
 
 use super::arguments::Resources;
+use super::interrupt::leave;
 use super::prepare::MODEL;
+use super::print::readable;
 use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
 use std::time::Instant;
-use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Shuffle, ShuffleOptions};
+use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Shuffle, ShuffleOptions, forget};
 use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode};
@@ -36,6 +38,8 @@ pub(super) struct Execution<'a> {
 pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> Result<()> {
     let Execution { document, goal, resources, .. } = execution;
     directory.discard();
+    let (resume, clean) = (directory.command("resume"), directory.command("clean"));
+    leave(Some(format!("`{resume}` goes on with what is there, `{clean}` removes it")));
     let report = match execution.work(&directory) {
         Ok(report) => report,
         Err(error) => {
@@ -43,9 +47,9 @@ pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> 
             let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin | ErrorKind::Model);
             if !stays && directory.can_be_resumed() {
                 directory.keep();
-                let name = directory.destination().display();
                 eprintln!(
-                    "note: `wafermill resume {name}` goes on from here, `wafermill clean {name}` removes what is there"
+                    "{}",
+                    readable(&format!("note: `{resume}` goes on from here, `{clean}` removes what is there"))
                 );
             }
             return Err(error);
@@ -53,6 +57,7 @@ pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> 
     };
     let destination = directory.destination().to_owned();
     directory.publish()?;
+    leave(None);
     let (model, to_stderr) = match goal {
         Goal::Run => (MODEL, is_list(document)),
         Goal::Fit => ("", false),
@@ -65,6 +70,10 @@ impl Execution<'_> {
         let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
+        if !source.keeps_order() {
+            // What was written of rows in another order is of no use, now and once they are all on disk in this one.
+            forget(&directory.path().join(SEGMENTS))?;
+        }
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
         let options = options(resources, document.pipeline.folds, directory, stop);
@@ -127,19 +136,10 @@ fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirecto
         let concat = Concat::create(&directory.data(), &schema, &parts, &concat)?;
         return run.apply(plan, Shuffle::new(concat, shuffle, run.options.stop.clone()));
     }
-    let log = directory.path().join(SEGMENTS);
     if run.source.keeps_order() {
-        concat.log = Some(log);
-    } else {
-        // What was written of rows in another order is of no use, now and later.
-        let removed = std::fs::remove_file(&log);
-        removed
-            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-            .map_err(|error| {
-                Error::output("the progress of the dataset cannot be forgotten").file(&log).because(error)
-            })?;
+        concat.log = Some(directory.path().join(SEGMENTS));
     }
-    run.apply(plan, Concat::create(&directory.data(), &schema, &parts, &concat)?)
+    run.apply(plan, Concat::resume(&directory.data(), &schema, &parts, &concat, run.progress)?)
 }
 
 fn is_list(document: &Document) -> bool {

@@ -59,7 +59,8 @@ pub(super) fn readable(text: &str) -> Cow<'_, str> {
 
 /// One line of an error, however many lines and however long the text is.
 fn line(text: &str) -> String {
-    cut(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+    // Spaces within a line stay: they may be those of a name.
+    cut(&text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")).into_owned()
 }
 
 /// The start of a long text.

@@ -1,6 +1,6 @@
 //! `resume`: a run goes on where it was interrupted.
 
-use super::arguments::ResumeArguments;
+use super::arguments::{PluginFolder, ResumeArguments};
 use super::execute::{Execution, execute, memory};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
@@ -14,24 +14,26 @@ use wafermill::{Result, RunDirectory};
 /// Goes on with an interrupted run.
 pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let mut directory = RunDirectory::reopen(&arguments.destination)?;
-    let (record, schema) = Record::read(directory.path())?;
     if directory.is_published() {
-        directory.discard();
-        return print(&format!("{} was complete already\n", directory.destination().display()));
+        let destination = directory.destination().display().to_string();
+        directory.remove()?;
+        return print(&format!("nothing is left to do: {destination} is complete\n"));
     }
-    directory.allow(&record.marker, record.overwrite);
+    let (record, schema) = Record::read(directory.path())?;
+    directory.allow(&record.marker, record.overwrite)?;
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
     let spooled = Spool::is_in(&directory.spool())?;
     let context = interrupt::context();
     let warn = context.warn.clone();
-    let ready = prepare(&document, &arguments.plugins, context, |context| {
+    let plugins = arguments.plugins.plugins.clone().or_else(|| record.overrides.plugins.clone());
+    let ready = prepare(&document, &PluginFolder { plugins }, context, |context| {
         if spooled {
             let origin = record.origin.clone();
             return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
         }
         if let Some(snapshot) = &record.snapshot {
             (context.warn)(&format!(
-                "its rows were not all on disk yet: they are read again, as they were at {snapshot}"
+                "its rows are not all on disk, or not whole: they are read again, as they were at {snapshot}"
             ));
         }
         let (snapshot, memory) = (record.snapshot.as_deref(), memory(&arguments.resources));
@@ -43,11 +45,14 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let (goal, resources) = (record.command, &arguments.resources);
     let resumed = record.check_plugins(&plan).and_then(|()| {
         let mut earlier = Fit::read(directory.path())?;
-        if earlier.is_some() && !spooled && !record.can_be_read_again() {
+        let is_limited = record.overrides.limit.is_some();
+        // The first rows of a source that has no order are others each time.
+        let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
+        if earlier.is_some() && !spooled && !can_be_read_again {
             warn("its rows cannot be read again as they were: it begins anew");
+            Fit::forget(directory.path())?;
             earlier = None;
         }
-        let is_limited = record.overrides.limit.is_some();
         let document = &document;
         execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources })
     });

@@ -28,6 +28,7 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
         max_bytes: arguments.max_bytes.clone(),
         no_storage_api: arguments.no_storage_api,
         limit: arguments.limit,
+        plugins: arguments.plugins.absolute(),
     };
     let document = load(&arguments.pipeline)?;
     let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {

@@ -3,11 +3,9 @@
 use super::print::{columns, counted, print, print_json, readable, thousands};
 use std::path::Path;
 use wafermill::memory::format_size;
+pub(super) use wafermill::run::REPORT;
 use wafermill::run::Report;
-use wafermill::{Error, Result, RunDirectory};
-
-/// The file that tells that wafermill wrote a dataset's folder.
-pub(super) const REPORT: &str = "report.json";
+use wafermill::{Error, Result, RunDirectory, quoted};
 
 /// How a report is shown.
 pub(super) struct Shown<'a> {
@@ -89,7 +87,7 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
     }
     text += &format!("\nwritten to {}\n", shown.destination.display());
     if let Some(model) = shown.model {
-        text += &format!("look at the model with `wafermill model show {}`\n", shown.destination.join(model).display());
+        text += &format!("look at the model with `wafermill model show {}`\n", quoted(shown.destination.join(model)));
     }
     text
 }

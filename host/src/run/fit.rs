@@ -12,15 +12,11 @@ use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
 use crate::source::SourceBatch;
-use crate::{Error, Result, durable, plain_file};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-
-/// The file in the run's folder that tells how far fitting has come.
-pub const PROGRESS: &str = "fit.json";
 
 /// What fitting came to, or has come to after some of its passes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,41 +32,6 @@ pub struct Fit {
     /// The steps that asked for another pass, with what they gave for it.
     again: BTreeMap<usize, Pass>,
 }
-
-impl Fit {
-    /// Has what it tells safe on disk; the models that it tells of must be.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(PROGRESS);
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::output("the progress of the run cannot be recorded").file(&path).because(error)
-        };
-        let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        durable::write(&path, &json).map_err(|error| failed(error.into()))
-    }
-
-    /// What an earlier run saved, if it came so far.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
-    pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(PROGRESS);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let error = Error::usage("the earlier run cannot be resumed").file(&path).because(error);
-            error.hint("remove what it left with `wafermill clean`, and run again")
-        };
-        let text = plain_file::read_to_string(&path, MOST).map_err(|error| failed(error.into()))?;
-        serde_json::from_str(&text).map(Some).map_err(|error| failed(error.into()))
-    }
-}
-
-/// Bytes of the progress: what plugins carry from pass to pass is bounded far below.
-const MOST: u64 = 4 << 30;
 
 /// Memory below which an instance that learns is not drained: each one begins with some, and draining all the time would learn nothing.
 const LEAST_DRAIN: usize = 16 << 20;

@@ -6,16 +6,18 @@ mod fit;
 mod progress;
 mod record;
 mod report;
+mod save;
 mod scan;
 mod steps;
 mod table;
 mod timing;
 
 pub use apply::Applied;
-pub use fit::{Fit, PROGRESS, restore};
+pub use fit::{Fit, restore};
 pub use progress::Progress;
 pub use record::{Goal, Overrides, RECORD, Record};
-pub use report::{PassReport, Report, StepReport};
+pub use report::{PassReport, REPORT, Report, StepReport};
+pub use save::PROGRESS;
 pub use timing::Timing;
 
 use crate::Stop;

@@ -7,9 +7,19 @@ use crate::source::Source;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The report's file in the folder of a dataset, by which wafermill also knows that it wrote the folder.
+pub const REPORT: &str = "report.json";
+
+/// The layout of a dataset's folder, and of its report.
+const FORMAT: u32 = 1;
+
 /// What a run came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// The host.
+    pub wafermill: &'static str,
+    /// The layout of what it wrote.
+    pub format: u32,
     /// What was read and in which state, where files do not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -76,6 +86,8 @@ impl Report {
         let spilled_partials = fit.as_ref().map_or(0, |fit| fit.spilled);
         let (rows, output) = applied.map(|applied| (applied.rows, applied.output)).unzip();
         Self {
+            wafermill: env!("CARGO_PKG_VERSION"),
+            format: FORMAT,
             source: source.origin(),
             rows: rows.or(fitted_rows),
             billed_bytes: source.billed_bytes(),
