@@ -51,13 +51,13 @@ SHUFFLED = kills.OUTPUT | {"order": "hash"}
 class Case:
     """A pipeline, what it comes to undisturbed, and runs of it towards a destination."""
 
-    def __init__(self, mill, source, steps=kills.STEPS, output=kills.OUTPUT, out=None, memory=None, split=KEY_SPLIT):
+    def __init__(self, mill, source, steps=kills.STEPS, output=kills.OUTPUT, out=None, spill_past=None, split=KEY_SPLIT):
         self.mill, self.folder = mill, mill.folder()
         self.out = out or self.folder / "out"
         self.run_folder = self.out.parent / f".{self.out.name}.run"
         self.file = self.folder / "pipeline.toml"
         self.file.write_text(pipeline_file(source, steps, split, output), encoding="utf-8")
-        self.memory = ["--memory", memory] if memory else []
+        self.spilling = ["--spill-past", spill_past] if spill_past else []
 
     def expected(self):
         ran = self.mill.call("run", self.file, "--out", self.folder / "expected")
@@ -65,13 +65,13 @@ class Case:
         return mills.digests(self.folder / "expected")
 
     def run(self, *arguments):
-        return self.mill.call("run", self.file, "--out", self.out, *self.memory, *arguments)
+        return self.mill.call("run", self.file, "--out", self.out, *self.spilling, *arguments)
 
     def resume(self, *arguments):
-        return self.mill.call("resume", self.out, "--plugins", self.mill.plugins, *self.memory, *arguments)
+        return self.mill.call("resume", self.out, "--plugins", self.mill.plugins, *self.spilling, *arguments)
 
     def begin(self, *arguments):
-        command = [self.mill.binary, "run", self.file, "--out", self.out, "--plugins", self.mill.plugins, *self.memory, *arguments]
+        command = [self.mill.binary, "run", self.file, "--out", self.out, "--plugins", self.mill.plugins, *self.spilling, *arguments]
         return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def killed(self, until="fit.json"):
@@ -117,7 +117,7 @@ def test_a_full_disk_while_the_rows_are_spooled_leaves_nothing_and_a_new_run_suc
 FULL = {
     "dataset": ({}, 400_000, "cannot write the dataset"),
     "model": ({"steps": LARGE}, 400_000, "a table cannot be written"),
-    "spill": ({"output": SHUFFLED, "memory": "16MiB"}, 2_000_000, "cannot keep rows in the scratch directory"),
+    "spill": ({"output": SHUFFLED, "spill_past": "8MiB"}, 2_000_000, "cannot keep rows in the scratch directory"),
 }
 
 
@@ -209,7 +209,7 @@ def test_of_two_runs_that_begin_towards_one_destination_one_writes_it(mill, sour
 STAGES = {
     "second pass": ({}, lambda folder: size(folder / "fit.json") > 0),
     "apply": ({}, lambda folder: size(folder / "segments") > 0),
-    "merge": ({"output": SHUFFLED, "memory": "16MiB"}, lambda folder: any(folder.glob("data/train/part-*"))),
+    "merge": ({"output": SHUFFLED, "spill_past": "8MiB"}, lambda folder: any(folder.glob("data/train/part-*"))),
 }
 
 

@@ -57,6 +57,23 @@ impl Default for ParquetOptions {
     }
 }
 
+impl ParquetOptions {
+    /// Bytes that an open row group takes, as far as a logical schema and the number of rows tell.
+    pub(super) fn group_bytes(&self, schema: &Schema, rows: Option<u64>) -> usize {
+        let rows = rows
+            .map_or(self.row_group_rows, |rows| self.row_group_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)));
+        let width: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+        claim(schema, self, rows.saturating_mul(width))
+    }
+}
+
+/// Assumed of values that have no width of their own.
+const TEXT: usize = 16;
+
+fn width(data_type: &DataType) -> usize {
+    data_type.primitive_width().unwrap_or(leaves(data_type) * TEXT)
+}
+
 /// One part's files.
 pub(super) struct ParquetPart {
     part: usize,

@@ -1,7 +1,7 @@
 //! One part of a dataset: rows that wait, the files they go to, and the spill file they may take on the way.
 
 use super::arrow_file::ArrowPart;
-use super::chunk::{CHUNK_ROWS, Chunk, Pending};
+use super::chunk::{CHUNK_BYTES, CHUNK_ROWS, Chunk, Pending};
 use super::encode::Encoders;
 use super::parquet_file::{ParquetOptions, ParquetPart};
 use super::spill::Spill;
@@ -10,7 +10,7 @@ use super::{FileSummary, PartSummary};
 use crate::digest::Checksum;
 use crate::{Error, Result, Stop, durable};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,14 @@ impl Format {
         match self {
             Self::Parquet(_) => storable::check(schema),
             Self::Arrow => Ok(()),
+        }
+    }
+
+    /// Bytes that an open row group takes, of a table of so many rows if that is known, as far as its schema tells.
+    pub fn group_bytes(&self, schema: &Schema, rows: Option<u64>) -> u64 {
+        match self {
+            Self::Parquet(options) => options.group_bytes(schema, rows) as u64,
+            Self::Arrow => 2 * CHUNK_BYTES,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `apply`: a fitted model over another table.
 
 use super::arguments::ApplyArguments;
-use super::execute::{ALL, concat_options, options};
+use super::execute::{ALL, concat_options, options, shares};
 use super::interrupt::{context, leave};
 use super::prepare::{model_store, open_table, plugins};
 use super::progress::Bar;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
 use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
-use wafermill::run::{Report, Run, Timing, restore};
+use wafermill::run::{Goal, Minimum, Report, Run, Timing, restore};
 use wafermill::{Result, RunDirectory};
 
 /// Runs a fitted model over another table.
@@ -32,13 +32,15 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let mut plan = Plan::new(source.schema().clone(), definitions)?;
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
     spare(&arguments.out, source.as_ref(), &[store.root()])?;
+    let output = OutputSection { format: arguments.format, ..OutputSection::default() };
+    let minimum = Minimum::of(source.as_ref(), &plan, Goal::Run, Some(&output.aggregate_format()));
+    let shares = shares(&minimum, &arguments.resources)?;
     let directory = RunDirectory::create(&arguments.out, REPORT, arguments.overwrite)?;
     leave(Some(format!("`{}` removes what is there", directory.command("clean"))));
-    let options = options(&arguments.resources, manifest.folds, &directory, stop);
+    let options = options(&arguments.resources, shares, manifest.folds, &directory, stop);
     let timing = Timing::new(plan.definitions().len());
     let source = source.as_ref();
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
-    let output = OutputSection { format: arguments.format, ..OutputSection::default() };
     let concat = concat_options(&options, &output)?;
     let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
     let applied = run.apply(&plan, aggregate)?;

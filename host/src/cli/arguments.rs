@@ -220,9 +220,12 @@ fn output_format(name: &str) -> Result<OutputFormat> {
 /// What a run may use. None of it changes a byte of what is written.
 #[derive(Debug, Args)]
 pub(crate) struct Resources {
-    /// Memory for what can spill to disk, such as `2GiB` [default: 70 % of what the machine or its cgroup has]
+    /// Memory that the run may take, such as `2GiB`; rows spill to disk beyond [default: 70 % of what the machine or its cgroup has]
     #[arg(long, value_parser = parse_size)]
     pub(crate) memory: Option<usize>,
+    /// Bytes past which results spill, whatever the memory, so that tests spill what is small
+    #[arg(long, value_parser = parse_size, hide = true)]
+    pub(crate) spill_past: Option<usize>,
     /// Threads that run plugins [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

@@ -12,7 +12,7 @@ use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Shuffle, Shuff
 use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode};
-use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
+use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Minimum, Report, Run, RunOptions, Timing, columns_of_run};
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
 use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
@@ -32,6 +32,7 @@ pub(super) struct Execution<'a> {
     /// How far an earlier run has come.
     pub(super) earlier: Option<Fit>,
     pub(super) resources: &'a Resources,
+    pub(super) shares: Shares,
 }
 
 /// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
@@ -67,7 +68,7 @@ pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> 
 
 impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
-        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources } = self;
+        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
         if !source.keeps_order() {
@@ -76,7 +77,7 @@ impl Execution<'_> {
         }
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
-        let options = options(resources, document.pipeline.folds, directory, stop);
+        let options = options(resources, shares, document.pipeline.folds, directory, stop);
         let timing = Timing::new(plan.definitions().len());
         let source = source.as_ref();
         let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
@@ -146,15 +147,37 @@ fn is_list(document: &Document) -> bool {
     document.pipeline.output.aggregate == AggregateKind::List
 }
 
-pub(super) fn options(resources: &Resources, folds: u8, directory: &RunDirectory, stop: Stop) -> RunOptions {
+pub(super) fn options(
+    resources: &Resources,
+    shares: Shares,
+    folds: u8,
+    directory: &RunDirectory,
+    stop: Stop,
+) -> RunOptions {
     RunOptions {
         workers: resources.workers.map_or_else(cores, usize::from),
         batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
-        memory: memory(resources),
+        shares,
         scratch: directory.path().to_owned(),
         folds,
         stop,
     }
+}
+
+/// What running a pipeline takes at least.
+pub(super) fn minimum(document: &Document, source: &dyn Source, plan: &Plan, goal: Goal) -> Minimum {
+    let output = &document.pipeline.output;
+    let format = (!is_list(document)).then(|| output.aggregate_format());
+    Minimum::of(source, plan, goal, format.as_ref())
+}
+
+/// How the memory that a run may use is divided.
+///
+/// # Errors
+/// Where it is less than the run takes.
+pub(super) fn shares(minimum: &Minimum, resources: &Resources) -> Result<Shares> {
+    let shares = minimum.shares(memory(resources))?;
+    Ok(Shares { results: resources.spill_past.unwrap_or(shares.results), ..shares })
 }
 
 /// Bytes that a run may use.
@@ -171,7 +194,7 @@ pub(super) fn concat_options(options: &RunOptions, output: &OutputSection) -> Re
     concat.format = output.aggregate_format();
     concat.file_rows = output.file_rows;
     concat.file_bytes = parse_size(&output.file_bytes).map_err(|error| error.at("/output/file_bytes"))? as u64;
-    concat.memory = Shares::of(options.memory).results;
+    concat.memory = options.shares.results;
     concat.stop = options.stop.clone();
     Ok(concat)
 }

@@ -1,15 +1,16 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
+use super::execute::minimum;
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
 use wafermill::contract::Read;
-use wafermill::memory::default_budget;
+use wafermill::memory::{default_budget, format_size};
 use wafermill::pipeline::{Entry, Plan, Step, load};
-use wafermill::run::Overrides;
+use wafermill::run::{Goal, Overrides};
 
 /// Prints the plan of a pipeline.
 pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
@@ -18,13 +19,15 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
         open_document_source(&document, &Overrides::default(), None, default_budget(), context)
     })?;
     check_output(&document, &plan).map_err(|error| document.locate(error))?;
+    let least = minimum(&document, source.as_ref(), &plan, Goal::Run).bytes();
     if arguments.json {
-        return print_json(&to_json(&plan));
+        return print_json(&to_json(&plan, least));
     }
     let head = format!(
-        "source: {}, {}\n\n",
+        "source: {}, {}\nmemory: at least {}\n\n",
         counted(source.fragments().len() as u64, "fragment"),
-        counted(plan.source().fields().len() as u64, "column")
+        counted(plan.source().fields().len() as u64, "column"),
+        format_size(least.div_ceil(1 << 20) << 20)
     );
     let waves = waves(&plan);
     let mut rows = vec![["step", "plugin", "wave", "passes", "reads", "writes"].map(str::to_owned).to_vec()];
@@ -105,7 +108,7 @@ fn name(entry: &Entry) -> String {
     }
 }
 
-fn to_json(plan: &Plan) -> Value {
+fn to_json(plan: &Plan, memory_bytes: u64) -> Value {
     let steps = plan.steps().iter().zip(waves(plan)).map(|(step, wave)| {
         let passes = step.plan.passes;
         json!({
@@ -124,6 +127,7 @@ fn to_json(plan: &Plan) -> Value {
     let waiting = plan.definitions()[plan.steps().len()..].iter().map(|definition| &definition.name);
     json!({
         "steps": steps.collect::<Vec<_>>(),
+        "memory_bytes": memory_bytes,
         "waiting": waiting.collect::<Vec<_>>(),
         "columns": plan.layout().entries().iter().map(name).collect::<Vec<_>>(),
     })

@@ -1,7 +1,7 @@
 //! `resume`: a run goes on where it was interrupted.
 
 use super::arguments::{PluginFolder, ResumeArguments};
-use super::execute::{Execution, execute, memory};
+use super::execute::{Execution, execute, memory, minimum, shares};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
@@ -54,7 +54,8 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
             earlier = None;
         }
         let document = &document;
-        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources })
+        let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;
+        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources, shares })
     });
     resumed.map_err(|error| document.locate(error))
 }

@@ -1,7 +1,7 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::RunArguments;
-use super::execute::{Execution, execute, memory, part_names};
+use super::execute::{Execution, execute, memory, minimum, part_names, shares};
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::summary::REPORT;
@@ -53,12 +53,13 @@ fn begin_prepared(
     }
     let destination = destination(document, arguments.out.as_deref());
     spare(&destination, source.as_ref(), &[document.path()])?;
+    let shares = shares(&minimum(document, source.as_ref(), &plan, goal), &arguments.resources)?;
     let directory = RunDirectory::create(&destination, marker, arguments.overwrite)?;
     let overwrite = arguments.overwrite;
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
-    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier: None, resources })
+    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier: None, resources, shares })
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {

@@ -6,7 +6,6 @@ use super::scan::Work;
 use super::steps::{StepRunner, outputs, task};
 use super::table::Table;
 use super::{Run, RunOptions, Timing, source_columns};
-use crate::memory::Shares;
 use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
@@ -97,7 +96,7 @@ impl Run<'_> {
         let columns = source_columns(plan, involved);
         let combiners = self.combiners(plan, active)?;
         let trained = Trained::of(active.keys());
-        let (guests, instances) = (Shares::of(self.options.memory).guests, self.options.workers * active.len());
+        let (guests, instances) = (self.options.shares.guests, self.options.workers * active.len());
         let work = || FitWork {
             plan,
             active,
@@ -121,9 +120,9 @@ impl Run<'_> {
     }
 
     fn combiners(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<BTreeMap<usize, Vec<Combiner>>> {
-        let RunOptions { memory, scratch, stop, .. } = &self.options;
+        let RunOptions { shares, scratch, stop, .. } = &self.options;
         let tables: usize = active.keys().map(|index| plan.steps()[*index].plan.partials.len()).sum();
-        let share = Shares::of(*memory).results / tables.max(1);
+        let share = shares.results / tables.max(1);
         let of_step = |index: &usize| {
             let partials = plan.steps()[*index].plan.partials.iter();
             let combiners = partials.map(|table| Combiner::new(table.clone(), share, scratch, stop.clone()));

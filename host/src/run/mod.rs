@@ -3,6 +3,7 @@
 mod apply;
 mod filters;
 mod fit;
+mod minimum;
 mod progress;
 mod record;
 mod report;
@@ -14,6 +15,7 @@ mod timing;
 
 pub use apply::Applied;
 pub use fit::{Fit, restore};
+pub use minimum::Minimum;
 pub use progress::Progress;
 pub use record::{Goal, Overrides, RECORD, Record};
 pub use report::{PassReport, REPORT, Report, StepReport};
@@ -50,8 +52,8 @@ pub struct RunOptions {
     pub workers: usize,
     /// Rows of a batch.
     pub batch_rows: usize,
-    /// Bytes of memory, of which those that can keep within a share get theirs.
-    pub memory: usize,
+    /// How memory is divided.
+    pub shares: Shares,
     /// A private folder for what spills.
     pub scratch: PathBuf,
     /// How many folds there are.
@@ -66,7 +68,7 @@ pub const BATCH_ROWS: usize = 8_192;
 impl Run<'_> {
     /// A scan of some of the source's columns, from a row on.
     fn scan<'a>(&'a self, plan: &'a Plan, start: u64, columns: BTreeSet<usize>) -> Scan<'a> {
-        let shares = Shares::of(self.options.memory);
+        let shares = self.options.shares;
         Scan {
             source: self.source,
             start,

@@ -57,6 +57,11 @@ pub trait Source: Send + Sync {
         }
     }
 
+    /// Bytes of memory that it takes to read some of the columns, however short the batches are.
+    fn reading_bytes(&self, columns: &[usize]) -> u64 {
+        self.inner().map_or(0, |inner| inner.reading_bytes(columns))
+    }
+
     /// Bytes of the rows of the pass that was begun last, where the source tells.
     fn pass_bytes(&self) -> Option<u64> {
         self.inner()?.pass_bytes()
