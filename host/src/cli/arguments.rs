@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
 use wafermill::pipeline::{BigQuerySection, OutputFormat};
+use wafermill::source::Fraction;
 use wafermill::source::bigquery::MOST_STREAMS;
 use wafermill::{Error, Result, source};
 
@@ -58,7 +59,13 @@ pub(crate) struct RunArguments {
     /// Read BigQuery over REST, which is slow
     #[arg(long)]
     pub(crate) no_storage_api: bool,
-    /// Read the first ROWS rows of the source only, for a try
+    /// Read this fraction of the rows, above 0 and at most 1: the same rows every time [default: `sample` in `[source]`, or all]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    pub(crate) sample: Option<Fraction>,
+    /// Another seed samples other rows [default: `sample_seed` in `[source]`, or 0]
+    #[arg(long, value_name = "SEED")]
+    pub(crate) sample_seed: Option<u64>,
+    /// Read the first ROWS rows only, of the sample where there is one, for a try
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Replace the folder, if wafermill wrote it, and what an interrupted run left

@@ -27,6 +27,8 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
     let overrides = Overrides {
         max_bytes: arguments.max_bytes.clone(),
         no_storage_api: arguments.no_storage_api,
+        sample: arguments.sample,
+        sample_seed: arguments.sample_seed,
         limit: arguments.limit,
     };
     let document = load(&arguments.pipeline)?;

@@ -13,7 +13,8 @@ mod timing;
 
 pub use apply::Applied;
 pub use fit::{Fit, PROGRESS, restore};
-pub use progress::Progress;
+pub(crate) use progress::Running;
+pub use progress::{Count, Progress, Stage, Watcher};
 pub use record::{Goal, Overrides, RECORD, Record};
 pub use report::{PassReport, Report, StepReport};
 pub use timing::Timing;
@@ -72,6 +73,14 @@ impl Run<'_> {
             workers: self.options.workers,
             under_way: Shares::of(self.options.memory).under_way,
             stop: &self.options.stop,
+        }
+    }
+}
+
+impl Run<'_> {
+    fn count_restarts(&self) {
+        if let Some(restarts) = self.source.restarts() {
+            self.progress.count(Count::Restarts, restarts);
         }
     }
 }

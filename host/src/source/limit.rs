@@ -54,6 +54,10 @@ impl Source for Limit {
         self.source.billed_bytes()
     }
 
+    fn restarts(&self) -> Option<u64> {
+        self.source.restarts()
+    }
+
     fn files(&self) -> Vec<&InputFile> {
         self.source.files()
     }

@@ -32,7 +32,7 @@ impl Iterator for Skip<'_> {
             }
             // Fewer than the batch has, so that they can be counted.
             let skipped = std::mem::take(&mut self.left) as usize;
-            position.start += skipped as u64;
+            position.skip(skipped);
             return Some(Ok(SourceBatch { position, batch: batch.slice(skipped, rows - skipped) }));
         }
     }

@@ -147,6 +147,10 @@ impl Source for Spool {
         self.source.billed_bytes().or_else(|| self.index.get().and_then(|index| index.billed_bytes))
     }
 
+    fn restarts(&self) -> Option<u64> {
+        self.source.restarts()
+    }
+
     fn files(&self) -> Vec<&InputFile> {
         self.source.files()
     }
