@@ -1,5 +1,6 @@
 //! The arguments: one table that drives parsing and help.
 
+use super::console::ConsoleArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
@@ -72,6 +73,8 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
+    #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
@@ -82,6 +85,8 @@ pub(crate) struct RunArguments {
 pub(crate) struct ResumeArguments {
     /// The folder that the interrupted run was to write
     pub(crate) destination: PathBuf,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
@@ -119,6 +124,8 @@ pub(crate) struct ApplyArguments {
     /// Seconds that one call of a plugin may take [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) call_seconds: Option<u64>,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]

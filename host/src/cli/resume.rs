@@ -1,6 +1,7 @@
 //! `resume`: a run goes on where it was interrupted.
 
 use super::arguments::ResumeArguments;
+use super::console::Console;
 use super::execute::{Execution, execute, memory};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
@@ -12,7 +13,8 @@ use wafermill::spool::{Recorded, Spool};
 use wafermill::{Result, RunDirectory};
 
 /// Goes on with an interrupted run.
-pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
+pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<()> {
+    console.open(arguments.console.metrics.as_deref())?;
     let mut directory = RunDirectory::reopen(&arguments.destination)?;
     let (record, schema) = Record::read(directory.path())?;
     if directory.is_published() {
@@ -22,7 +24,7 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     directory.allow(&record.marker, record.overwrite);
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
     let spooled = Spool::is_in(&directory.spool())?;
-    let context = interrupt::context();
+    let context = interrupt::context(console);
     let warn = context.warn.clone();
     let ready = prepare(&document, &arguments.plugins, context, |context| {
         if spooled {
@@ -49,7 +51,7 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
         }
         let is_limited = record.overrides.limit.is_some();
         let document = &document;
-        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources })
+        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources, console })
     });
     resumed.map_err(|error| document.locate(error))
 }
