@@ -313,7 +313,7 @@ fn no_rows(plan: &Plan) -> Error {
         Some(step) if step.is_split() => {
             error.at("/split").hint("the training part of the split got none: check its share, or the source")
         }
-        _ => error.at("/source/path").hint("the source has none: check what it names"),
+        _ => error.at("/source/path").hint("the source has none: check what it names, and its `sample`"),
     }
 }
 

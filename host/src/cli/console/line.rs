@@ -147,7 +147,7 @@ mod tests {
         let view = view(1_000, Some(4_000));
         assert_eq!(plain(&view), ALL);
         let wide = render(&view, 160);
-        assert!(wide.starts_with("fit 2: fill, scale  ██████░░░") && wide.ends_with(" 3 restarts"), "{wide}");
+        assert!(wide.starts_with("fit 2: fill, scale  ████████░░░") && wide.ends_with(" 3 restarts"), "{wide}");
         for width in 1..160 {
             let text = render(&view, width);
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 /// What is told while a run is under way. None of it changes what is written.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Progress")]
 pub(crate) struct ConsoleArguments {
-    /// How progress is shown on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    /// How progress is shown on standard error: auto (a bar on a terminal), bar (elsewhere lines), json (a line for each event) or none
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_possible_values = true)]
     pub(crate) progress: ProgressKind,
-    /// Tell results as JSON, errors and warnings only
+    /// Show no progress, no notes and no summary; errors and warnings stay
     #[arg(long, short, conflicts_with = "progress")]
     pub(crate) quiet: bool,
     /// Keep metrics of the run in this file, in the text format of Prometheus
