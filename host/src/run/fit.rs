@@ -152,16 +152,18 @@ impl Run<'_> {
             runner: StepRunner::new(plan, self.store, self.timing),
             fitters: BTreeMap::new(),
         };
+        let spilled = |combiner: &Combiner| combiner.statistics().spilled_bytes;
+        let count = || self.progress.count(Count::SpilledPartials, combiners.values().flatten().map(spilled).sum());
         let mut total = 0;
         self.scan(0, columns).run(work, |(rows, bytes)| {
             total += rows;
             self.progress.advance(rows);
             self.progress.bytes(bytes);
-            let spilled = |combiner: &Combiner| combiner.statistics().spilled_bytes;
-            self.progress.count(Count::SpilledPartials, combiners.values().flatten().map(spilled).sum());
             self.count_restarts();
+            count();
             Ok(())
         })?;
+        count();
         trained.check(plan)?;
         Ok((total, combiners))
     }

@@ -130,3 +130,42 @@ impl Deref for Watcher {
         &*self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl Progress for Kept {
+        fn begin(&self, stage: &str, rows: Option<u64>) {
+            self.0.lock().unwrap().push(format!("{stage} {rows:?}"));
+        }
+
+        fn advance(&self, rows: u64) {
+            self.0.lock().unwrap().push(rows.to_string());
+        }
+
+        fn end(&self) {
+            self.0.lock().unwrap().push("end".to_owned());
+        }
+    }
+
+    #[test]
+    fn who_knows_no_stages_is_told_their_names_and_each_ends() {
+        let kept = Kept::default();
+        let steps = ["fill", "scale"].map(str::to_owned).to_vec();
+        let failed = (|| -> Result<(), ()> {
+            let _outer = Running::begin(&kept, &Stage { pass: Some(2), steps, ..Stage::named("fit") }, Some(7));
+            kept.skip(3);
+            let _inner = Running::begin(&kept, &Stage { part: Some("val".to_owned()), ..Stage::named("write") }, None);
+            Err(())
+        })();
+        assert!(failed.is_err());
+        let told = ["fit 2: fill, scale Some(7)", "3", "write: val None", "end", "end"];
+        assert_eq!(*kept.0.lock().unwrap(), told);
+    }
+}

@@ -23,7 +23,15 @@ pub(super) fn render(view: &View, width: usize) -> String {
             let bar = bar(share, (room - GAP.len()).min(BAR.1));
             one_line(&format!("{name}{GAP}{bar}"), &facts)
         }
-        _ => wrapped(std::iter::once(&name).chain(&facts), width),
+        share => {
+            let room = width.saturating_sub(name.chars().count() + GAP.len());
+            match share.filter(|_| room >= BAR.0) {
+                Some(share) => {
+                    format!("{name}{GAP}{}\n{}", bar(share, room.min(BAR.1)), wrapped(facts.iter(), width))
+                }
+                None => wrapped(std::iter::once(&name).chain(&facts), width),
+            }
+        }
     }
 }
 
@@ -155,7 +163,8 @@ mod tests {
                 |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"█░".contains(*c)).collect::<String>();
             assert_eq!(letters(&text), letters(ALL), "{width}");
         }
-        assert_eq!(render(&view, 30).lines().next(), Some("fit 2: fill, scale  25 %"));
+        assert_eq!(render(&view, 29).lines().next(), Some("fit 2: fill, scale  25 %"));
+        assert_eq!(render(&view, 30).lines().next(), Some("fit 2: fill, scale  ██░░░░░░░░"));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use super::events::slug;
 use super::ledger::{Ledger, Tally};
 use std::fmt::{Display, Write as _};
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -204,8 +205,10 @@ impl MetricsFile {
         match std::fs::metadata(path) {
             Ok(found) if !found.is_file() => return Err(refused("metrics are kept in a plain file, and this is none")),
             Ok(found) if found.len() > 0 => {
-                let text = std::fs::read(path).map_err(|error| refused("the file cannot be read").because(error))?;
-                if !text.starts_with(FIRST_LINE.as_bytes()) {
+                let mut start = Vec::new();
+                let read = File::open(path).and_then(|file| file.take(FIRST_LINE.len() as u64).read_to_end(&mut start));
+                read.map_err(|error| refused("the file cannot be read").because(error))?;
+                if start != FIRST_LINE.as_bytes() {
                     return Err(refused("the file is not one of metrics that wafermill wrote, and is not replaced"));
                 }
             }
