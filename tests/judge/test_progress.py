@@ -90,16 +90,17 @@ def test_events_tell_of_each_stage_with_its_rows(mill, table):
 
 
 def test_progress_is_told_at_most_once_a_second(mill, table):
-    ran = mill.start("run", table, STEPS, split=KEY_SPLIT, arguments=["--progress", "json", *SLOW])
+    rows = 12_000
+    ran = mill.start("run", table.slice(0, rows), STEPS, split=KEY_SPLIT, arguments=["--progress", "json", *SLOW])
     assert ran.status == 0, ran.stderr
     told = named(events(ran.stderr), "progress")
     assert told, "the run is too short"
     times = [event["time"] for event in told]
     assert all(later - earlier > 0.95 for earlier, later in zip(times, times[1:], strict=False))
     for event in told:
-        assert 0 < event["rows"] <= event["rows_expected"] == ROWS and event["memory_bytes"] > 5e6
+        assert 0 < event["rows"] <= event["rows_expected"] == rows and event["memory_bytes"] > 5e6
         assert event["rows_per_second"] == pytest.approx(event["rows"] / event["seconds"], rel=0.01)
-        left = (ROWS - event["rows"]) / event["rows_per_second"]
+        left = (rows - event["rows"]) / event["rows_per_second"]
         assert left - 0.1 <= event["seconds_left"] <= left + 1.1
 
 
@@ -222,7 +223,7 @@ def test_metrics_of_a_run_that_fails_say_so_and_restarts_are_counted(mill, table
 
 def test_metrics_are_whole_at_any_time(mill, table, tmp_path):
     metrics = tmp_path / "run.prom"
-    process, _ = begin(mill, table, *SLOW, "--metrics", str(metrics), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process, _ = begin(mill, table.slice(0, 6_000), *SLOW, "--metrics", str(metrics), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for(process, metrics)
     seen = 0
     while process.poll() is None:
@@ -336,12 +337,12 @@ def on_terminal(mill, table, columns, *arguments, interrupt=False, environment=N
 
 @pytest.mark.parametrize("columns", [200, 80, 31, 12])
 def test_a_bar_tells_all_on_a_terminal_of_any_width_and_leaves_nothing(mill, table, columns):
-    some = table.slice(0, 15_000)
+    some = table.slice(0, 5_000)
     status, raw, shown, left = on_terminal(mill, some, columns, *SLOW, environment={"NO_COLOR": "1"})
     assert status == 0 and left == ""
     assert not re.search(r"\x1b\[[0-9;]*m", raw), "there is no colour"
     frames = [re.sub(r"\s+", "", text) for text in shown]
-    assert any(re.search(r"apply.*\d%.*/15,000rows.*rows/s.*[KM]iB/s.*(sleft|:\d\d left).*MiBmemory", text) for text in frames), max(frames, key=len)
+    assert any(re.search(r"apply.*\d%.*/5,000rows.*rows/s.*[KM]iB/s.*(sleft|:\d\d left).*MiBmemory", text) for text in frames), max(frames, key=len)
     assert ("█" in raw) == (columns > 12)
 
 

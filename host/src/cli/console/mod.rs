@@ -191,13 +191,14 @@ impl Console {
         };
         let (events, ended) = (shared.mode == Mode::Json, told.done());
         drop(told);
+        // What that warns of comes before the last event.
+        shared.write_metrics();
         match outcome {
             Ok(()) if events => shared.say(&ended),
             Ok(()) => {}
             Err(error) if events => shared.say(&events::error(error, exit_status)),
             Err(error) => shared.say(&readable(&render(error))),
         }
-        shared.write_metrics();
     }
 
     /// Takes a bar off the terminal at once.
