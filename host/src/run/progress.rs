@@ -154,17 +154,18 @@ mod tests {
         }
     }
 
+    fn fails(progress: &dyn Progress) -> crate::Result<()> {
+        let steps = ["fill", "scale"].map(str::to_owned).to_vec();
+        let _outer = Running::begin(progress, &Stage { pass: Some(2), steps, ..Stage::named("fit") }, Some(7));
+        progress.skip(3);
+        let _inner = Running::begin(progress, &Stage { part: Some("val".to_owned()), ..Stage::named("write") }, None);
+        Err(crate::Error::interrupted())
+    }
+
     #[test]
     fn who_knows_no_stages_is_told_their_names_and_each_ends() {
         let kept = Kept::default();
-        let steps = ["fill", "scale"].map(str::to_owned).to_vec();
-        let failed = (|| -> Result<(), ()> {
-            let _outer = Running::begin(&kept, &Stage { pass: Some(2), steps, ..Stage::named("fit") }, Some(7));
-            kept.skip(3);
-            let _inner = Running::begin(&kept, &Stage { part: Some("val".to_owned()), ..Stage::named("write") }, None);
-            Err(())
-        })();
-        assert!(failed.is_err());
+        assert!(fails(&kept).is_err());
         let told = ["fit 2: fill, scale Some(7)", "3", "write: val None", "end", "end"];
         assert_eq!(*kept.0.lock().unwrap(), told);
     }
