@@ -7,7 +7,7 @@ use super::segment::{Segment, SegmentLog, remove_others};
 use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
 use crate::contract::check_part_names;
-use crate::run::Progress;
+use crate::run::{Progress, Watcher};
 use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -33,6 +33,8 @@ pub struct ConcatOptions {
     pub log: Option<PathBuf>,
     /// Ends the writing early.
     pub stop: Stop,
+    /// Is told how far what takes long has come.
+    pub watcher: Watcher,
 }
 
 impl ConcatOptions {
@@ -48,6 +50,7 @@ impl ConcatOptions {
             scratch: scratch.into(),
             log: None,
             stop: Stop::default(),
+            watcher: Watcher::default(),
         }
     }
 
@@ -178,7 +181,7 @@ impl Concat {
         order.sort_by_key(|&part| self.parts[part].spills());
         let mut spilled_bytes = 0;
         for part in order {
-            spilled_bytes += self.parts[part].end_segment(&mut self.encoders, stop)?;
+            spilled_bytes += self.parts[part].end_segment(&mut self.encoders, stop, &*self.options.watcher)?;
         }
         self.spilled_bytes += spilled_bytes;
         let end = self.open.start + self.open.rows;
@@ -193,6 +196,11 @@ impl Concat {
     /// The logical schema of the rows.
     pub(super) fn schema(&self) -> &SchemaRef {
         self.router.schema()
+    }
+
+    /// Who is told how far it has come.
+    pub(super) fn watcher(&self) -> &Watcher {
+        &self.options.watcher
     }
 
     /// How many parts there are.
@@ -264,6 +272,10 @@ impl Aggregate for Concat {
             routed = rest;
         }
         Ok(())
+    }
+
+    fn spilled_bytes(&self) -> u64 {
+        self.spilled_bytes
     }
 
     fn finish(mut self, stop: &Stop) -> Result<Summary> {

@@ -84,6 +84,11 @@ pub trait Aggregate: Send {
     /// Where a result cannot be encoded or written.
     fn push(&mut self, item: <Self::Prepare as Prepare>::Item) -> Result<()>;
 
+    /// Bytes that went through spill files so far.
+    fn spilled_bytes(&self) -> u64 {
+        0
+    }
+
     /// Writes what is left and tells what was written.
     ///
     /// # Errors

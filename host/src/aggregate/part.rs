@@ -8,6 +8,8 @@ use super::spill::Spill;
 use super::storable;
 use super::{FileSummary, PartSummary};
 use crate::digest::Checksum;
+use crate::memory::batch_size;
+use crate::run::{Progress, Running, Stage};
 use crate::{Error, Result, Stop, durable};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
@@ -200,12 +202,16 @@ impl Part {
     }
 
     /// Ends the segment: reads back what was spilled, writes what is left, and completes the file. Tells how many bytes had been spilled.
-    pub(super) fn end_segment(&mut self, encoders: &mut Encoders, stop: &Stop) -> Result<u64> {
+    pub(super) fn end_segment(&mut self, encoders: &mut Encoders, stop: &Stop, progress: &dyn Progress) -> Result<u64> {
         let mut spilled = 0;
         if let Some(spill) = self.spill.take() {
+            let stage = Stage { part: Some(self.summary.name.clone()), ..Stage::named("write spilled rows") };
+            let _writing = Running::begin(progress, &stage, Some(spill.rows()));
             let rest = std::mem::take(&mut self.pending);
             spilled = spill.replay(|batch| {
                 stop.check()?;
+                progress.advance(batch.num_rows() as u64);
+                progress.bytes(batch_size(&batch) as u64);
                 self.pending.push(batch);
                 self.write_chunks(encoders, usize::MAX).map(drop)
             })?;

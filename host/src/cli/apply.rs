@@ -1,21 +1,22 @@
 //! `apply`: a fitted model over another table.
 
 use super::arguments::ApplyArguments;
-use super::execute::{ALL, concat_options, options, shares};
+use super::console::Console;
+use super::execute::{ALL, concat_options, options, publish, shares, timing};
 use super::interrupt::{context, leave};
 use super::prepare::{model_store, open_table, plugins};
-use super::progress::Bar;
 use super::run::spare;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::time::Instant;
 use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
 use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
-use wafermill::run::{Goal, Minimum, Report, Run, Timing, restore};
+use wafermill::run::{Goal, Minimum, Report, Run, restore};
 use wafermill::{Result, RunDirectory};
 
 /// Runs a fitted model over another table.
-pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
+pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()> {
+    console.open(arguments.console.metrics.as_deref())?;
     let start = Instant::now();
     let store = model_store(&arguments.model);
     let manifest = Manifest::read(&store)?;
@@ -23,7 +24,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     // The limits are the caller's: a model may come from anywhere.
     let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
     let plugins = plugins(&arguments.plugins, &limits)?;
-    let context = context();
+    let context = context(console);
     let stop = context.stop.clone();
     let (table, bigquery) = (&arguments.table, &arguments.bigquery);
     let source = open_table(&arguments.source, table, bigquery, &manifest.csv, manifest.source_types(), context)?;
@@ -38,16 +39,17 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let directory = RunDirectory::create(&arguments.out, REPORT, arguments.overwrite)?;
     leave(Some(format!("`{}` removes what is there", directory.command("clean"))));
     let options = options(&arguments.resources, shares, manifest.folds, &directory, stop);
-    let timing = Timing::new(plan.definitions().len());
+    let timing = timing(&plan, console);
+    let watcher = console.watcher();
     let source = source.as_ref();
-    let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
-    let concat = concat_options(&options, &output)?;
+    let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
+    let concat = concat_options(&options, &output, &watcher)?;
     let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
     let applied = run.apply(&plan, aggregate)?;
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
     write_report(&directory, &report)?;
-    directory.publish()?;
+    publish(directory, &watcher)?;
     leave(None);
     let json = arguments.resources.json;
-    print_report(&report, &Shown { destination: &arguments.out, model: None, json, to_stderr: false })
+    print_report(&report, &Shown { destination: &arguments.out, model: None, json, to_stderr: false }, console)
 }

@@ -1,9 +1,11 @@
 //! The arguments: one table that drives parsing and help.
 
+use super::console::ConsoleArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
 use wafermill::pipeline::{BigQuerySection, OutputFormat};
+use wafermill::source::Fraction;
 use wafermill::source::bigquery::MOST_STREAMS;
 use wafermill::{Error, Result, source};
 
@@ -58,12 +60,20 @@ pub(crate) struct RunArguments {
     /// Read BigQuery over REST, which is slow
     #[arg(long)]
     pub(crate) no_storage_api: bool,
-    /// Read the first ROWS rows of the source only, for a try
+    /// Read this fraction of the rows, above 0 and at most 1: the same rows every time [default: `sample` in `[source]`, or all]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    pub(crate) sample: Option<Fraction>,
+    /// Another seed samples other rows [default: `sample_seed` in `[source]`, or 0]
+    #[arg(long, value_name = "SEED")]
+    pub(crate) sample_seed: Option<u64>,
+    /// Read the first ROWS rows only, of the sample where there is one, for a try
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Replace the folder, if wafermill wrote it, and what an interrupted run left
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
@@ -75,6 +85,8 @@ pub(crate) struct RunArguments {
 pub(crate) struct ResumeArguments {
     /// The folder that the interrupted run was to write
     pub(crate) destination: PathBuf,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
@@ -112,6 +124,8 @@ pub(crate) struct ApplyArguments {
     /// Seconds that one call of a plugin may take [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) call_seconds: Option<u64>,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]

@@ -1,18 +1,20 @@
 //! The work of `run`, `fit` and `resume`, once everything is open.
 
 use super::arguments::Resources;
+use super::console::Console;
 use super::interrupt::leave;
 use super::prepare::MODEL;
-use super::print::readable;
-use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Shuffle, ShuffleOptions, forget};
 use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode};
-use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Minimum, Report, Run, RunOptions, Timing, columns_of_run};
+use wafermill::run::{
+    Applied, BATCH_ROWS, Fit, Goal, Minimum, Report, Run, RunOptions, Timing, Watcher, columns_of_run,
+};
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
 use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
@@ -33,11 +35,12 @@ pub(super) struct Execution<'a> {
     pub(super) earlier: Option<Fit>,
     pub(super) resources: &'a Resources,
     pub(super) shares: Shares,
+    pub(super) console: &'a Console,
 }
 
 /// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
 pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> Result<()> {
-    let Execution { document, goal, resources, .. } = execution;
+    let Execution { document, goal, resources, console, .. } = execution;
     directory.discard();
     let (resume, clean) = (directory.command("resume"), directory.command("clean"));
     leave(Some(format!("`{resume}` goes on with what is there, `{clean}` removes it")));
@@ -48,27 +51,41 @@ pub(super) fn execute(mut directory: RunDirectory, execution: Execution<'_>) -> 
             let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin | ErrorKind::Model);
             if !stays && directory.can_be_resumed() {
                 directory.keep();
-                eprintln!(
-                    "{}",
-                    readable(&format!("note: `{resume}` goes on from here, `{clean}` removes what is there"))
-                );
+                console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
             }
             return Err(error);
         }
     };
     let destination = directory.destination().to_owned();
-    directory.publish()?;
+    publish(directory, &console.watcher())?;
     leave(None);
     let (model, to_stderr) = match goal {
         Goal::Run => (MODEL, is_list(document)),
         Goal::Fit => ("", false),
     };
-    print_report(&report, &Shown { destination: &destination, model: Some(model), json: resources.json, to_stderr })
+    let shown = Shown { destination: &destination, model: Some(model), json: resources.json, to_stderr };
+    print_report(&report, &shown, console)
+}
+
+/// Makes a dataset safe on disk, which may take long, and moves it to its destination.
+pub(super) fn publish(directory: RunDirectory, watcher: &Watcher) -> Result<()> {
+    watcher.begin("publish", None);
+    let published = directory.publish();
+    watcher.end();
+    published
+}
+
+/// Takes the time of a plan's steps, which the console tells.
+pub(super) fn timing(plan: &Plan, console: &Console) -> Arc<Timing> {
+    let names: Vec<String> = plan.definitions().iter().map(|definition| definition.name.clone()).collect();
+    let timing = Arc::new(Timing::new(names.len()));
+    console.watch_steps(&timing, names);
+    timing
 }
 
 impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
-        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares } = self;
+        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares, console } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
         if !source.keeps_order() {
@@ -78,16 +95,16 @@ impl Execution<'_> {
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
         let options = options(resources, shares, document.pipeline.folds, directory, stop);
-        let timing = Timing::new(plan.definitions().len());
+        let (timing, watcher) = (timing(&plan, console), console.watcher());
         let source = source.as_ref();
-        let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
+        let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
         let fit = run.fit(&mut plan, earlier, |fit| {
             directory.sync()?;
             fit.save(directory.path())
         })?;
         Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
         let applied = match goal {
-            Goal::Run => Some(apply(&run, document, &plan, directory)?),
+            Goal::Run => Some(apply(&run, document, &plan, directory, &watcher)?),
             Goal::Fit => None,
         };
         let report = Report::of(source, &plan, &timing, Some(fit), applied, start.elapsed());
@@ -124,14 +141,20 @@ fn spooled(
     Ok(Box::new(Spool::open(source, columns_of_run(plan, goal), options)?))
 }
 
-fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirectory) -> Result<Applied> {
+fn apply(
+    run: &Run<'_>,
+    document: &Document,
+    plan: &Plan,
+    directory: &RunDirectory,
+    watcher: &Watcher,
+) -> Result<Applied> {
     let output = &document.pipeline.output;
     let (schema, parts) = (plan.layout().schema(), part_names(plan)?);
     if is_list(document) {
         let split = plan.steps().first().is_some_and(|step| step.is_split());
         return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?);
     }
-    let mut concat = concat_options(run.options, output)?;
+    let mut concat = concat_options(run.options, output, watcher)?;
     if output.order == Order::Hash {
         let shuffle = ShuffleOptions::within(concat.memory, schema.fields().len(), &run.options.scratch);
         let concat = Concat::create(&directory.data(), &schema, &parts, &concat)?;
@@ -189,13 +212,14 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-pub(super) fn concat_options(options: &RunOptions, output: &OutputSection) -> Result<ConcatOptions> {
+pub(super) fn concat_options(options: &RunOptions, output: &OutputSection, watcher: &Watcher) -> Result<ConcatOptions> {
     let mut concat = ConcatOptions::new(&options.scratch);
     concat.format = output.aggregate_format();
     concat.file_rows = output.file_rows;
     concat.file_bytes = parse_size(&output.file_bytes).map_err(|error| error.at("/output/file_bytes"))? as u64;
     concat.memory = options.shares.results;
     concat.stop = options.stop.clone();
+    concat.watcher = watcher.clone();
     Ok(concat)
 }
 

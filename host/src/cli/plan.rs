@@ -1,6 +1,7 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
+use super::console::Console;
 use super::execute::minimum;
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
@@ -13,9 +14,9 @@ use wafermill::pipeline::{Entry, Plan, Step, load};
 use wafermill::run::{Goal, Overrides};
 
 /// Prints the plan of a pipeline.
-pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
+pub(super) fn plan(arguments: &PlanArguments, console: &Console) -> Result<()> {
     let document = load(&arguments.pipeline)?;
-    let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+    let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, interrupt::context(console), |context| {
         open_document_source(&document, &Overrides::default(), None, default_budget(), context)
     })?;
     check_output(&document, &plan).map_err(|error| document.locate(error))?;

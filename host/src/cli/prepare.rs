@@ -13,7 +13,7 @@ use wafermill::pipeline::{
 use wafermill::run::Overrides;
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
-use wafermill::source::{self, Context, CsvOptions, Limit, Source};
+use wafermill::source::{self, Context, CsvOptions, Fraction, Limit, Sample, Source};
 use wafermill::{Error, ErrorKind, Result, Stop};
 
 /// The model's folder within that of a dataset.
@@ -63,11 +63,26 @@ pub(super) fn open_document_source(
         section.bigquery.snapshot = Some(snapshot.to_owned());
     }
     section.bigquery.read_ahead.get_or_insert_with(|| Shares::of(memory).read_ahead.to_string());
-    let source = open_source(&section, document.folder(), context)?;
+    let sample = sample(&section, overrides)?;
+    let mut source = open_source(&section, document.folder(), context)?;
+    if let Some(fraction) = sample {
+        source = Box::new(Sample::new(source, fraction, overrides.sample_seed.unwrap_or(section.sample_seed)));
+    }
     Ok(match overrides.limit {
         None => source,
         Some(rows) => Box::new(Limit::new(source, rows)),
     })
+}
+
+/// The fraction of rows that is read; nothing where all are.
+pub(super) fn sample(section: &SourceSection, overrides: &Overrides) -> Result<Option<Fraction>> {
+    let stated = section.sample.map(|number| Fraction::new(number).map_err(|error| error.at("/source/sample")));
+    let fraction = overrides.sample.or(stated.transpose()?);
+    if fraction.is_none() && overrides.sample_seed.is_some() {
+        let error = Error::usage("`--sample-seed` is of no use without a sample");
+        return Err(error.hint("state the fraction of rows to read, with `--sample`"));
+    }
+    Ok(fraction)
 }
 
 /// Checks that the output can hold the columns that are known by now.

@@ -1,6 +1,7 @@
 //! `resume`: a run goes on where it was interrupted.
 
 use super::arguments::{PluginFolder, ResumeArguments};
+use super::console::Console;
 use super::execute::{Execution, execute, memory, minimum, shares};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
@@ -12,7 +13,8 @@ use wafermill::spool::{Recorded, Spool};
 use wafermill::{Result, RunDirectory};
 
 /// Goes on with an interrupted run.
-pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
+pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<()> {
+    console.open(arguments.console.metrics.as_deref())?;
     let mut directory = RunDirectory::reopen(&arguments.destination)?;
     if directory.is_published() {
         let destination = directory.destination().display().to_string();
@@ -23,7 +25,7 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     directory.allow(&record.marker, record.overwrite)?;
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
     let spooled = Spool::is_in(&directory.spool())?;
-    let context = interrupt::context();
+    let context = interrupt::context(console);
     let warn = context.warn.clone();
     let plugins = arguments.plugins.plugins.clone().or_else(|| record.overrides.plugins.clone());
     let ready = prepare(&document, &PluginFolder { plugins }, context, |context| {
@@ -55,7 +57,10 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
         }
         let document = &document;
         let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;
-        execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, resources, shares })
+        execute(
+            directory,
+            Execution { document, source, plan, stop, goal, is_limited, earlier, resources, shares, console },
+        )
     });
     resumed.map_err(|error| document.locate(error))
 }

@@ -1,9 +1,10 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::RunArguments;
+use super::console::Console;
 use super::execute::{Execution, execute, memory, minimum, part_names, shares};
 use super::interrupt;
-use super::prepare::{Ready, check_output, open_document_source, prepare};
+use super::prepare::{Ready, check_output, open_document_source, prepare, sample};
 use super::summary::REPORT;
 use std::path::{Path, PathBuf};
 use wafermill::memory::parse_size;
@@ -14,27 +15,33 @@ use wafermill::source::Source;
 use wafermill::{Error, Result, RunDirectory};
 
 /// Fits a pipeline and writes its model and a dataset.
-pub(super) fn run(arguments: &RunArguments) -> Result<()> {
-    begin(arguments, Goal::Run, REPORT)
+pub(super) fn run(arguments: &RunArguments, console: &Console) -> Result<()> {
+    begin(arguments, Goal::Run, REPORT, console)
 }
 
 /// Fits a pipeline and writes its model.
-pub(super) fn fit(arguments: &RunArguments) -> Result<()> {
-    begin(arguments, Goal::Fit, MANIFEST)
+pub(super) fn fit(arguments: &RunArguments, console: &Console) -> Result<()> {
+    begin(arguments, Goal::Fit, MANIFEST, console)
 }
 
-fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
+fn begin(arguments: &RunArguments, goal: Goal, marker: &str, console: &Console) -> Result<()> {
+    console.open(arguments.console.metrics.as_deref())?;
     let overrides = Overrides {
         max_bytes: arguments.max_bytes.clone(),
         no_storage_api: arguments.no_storage_api,
+        sample: arguments.sample,
+        sample_seed: arguments.sample_seed,
         limit: arguments.limit,
         plugins: arguments.plugins.absolute(),
     };
     let document = load(&arguments.pipeline)?;
-    let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+    let ready = prepare(&document, &arguments.plugins, interrupt::context(console), |context| {
         open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;
-    let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker);
+    if let (Some(_), Some(price)) = (sample(&document.pipeline.source, &overrides)?, ready.source.price()) {
+        console.note(&format!("a sample is chosen by the content of rows, so all columns are read: {price}"));
+    }
+    let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker, console);
     begun.map_err(|error| document.locate(error))
 }
 
@@ -45,6 +52,7 @@ fn begin_prepared(
     goal: Goal,
     overrides: &Overrides,
     marker: &str,
+    console: &Console,
 ) -> Result<()> {
     if goal == Goal::Run {
         part_names(&plan)?;
@@ -59,7 +67,11 @@ fn begin_prepared(
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
-    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier: None, resources, shares })
+    let earlier = None;
+    execute(
+        directory,
+        Execution { document, source, plan, stop, goal, is_limited, earlier, resources, shares, console },
+    )
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {

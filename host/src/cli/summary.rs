@@ -1,5 +1,6 @@
 //! What a run came to: the report for machines and the summary for people.
 
+use super::console::Console;
 use super::print::{columns, counted, print, print_json, readable, thousands};
 use std::path::Path;
 use wafermill::memory::format_size;
@@ -27,20 +28,22 @@ pub(super) fn write_report(directory: &RunDirectory, report: &Report) -> Result<
     std::fs::write(&path, json + "\n").map_err(|error| failed(error.into()))
 }
 
-pub(super) fn print_report(report: &Report, shown: &Shown<'_>) -> Result<()> {
+pub(super) fn print_report(report: &Report, shown: &Shown<'_>, console: &Console) -> Result<()> {
+    console.came_to(report, shown.destination);
     match (shown.json, shown.to_stderr) {
-        (true, false) => print_json(report),
-        (false, false) => print(&render(report, shown)),
+        (true, false) => return print_json(report),
+        (false, _) if console.is_quiet() => {}
+        (false, false) => return print(&render(report, shown)),
+        (true, true) if console.tells_events() => console.report(report),
         (true, true) => {
             let json = serde_json::to_string_pretty(report);
-            eprintln!("{}", json.map_err(|error| Error::internal("no report").because(error))?);
-            Ok(())
+            console.say(&(json.map_err(|error| Error::internal("no report").because(error))? + "\n"));
         }
-        (false, true) => {
-            eprint!("{}", readable(&render(report, shown)));
-            Ok(())
-        }
+        // The event of the end says it.
+        (false, true) if console.tells_events() => {}
+        (false, true) => console.say(&readable(&render(report, shown))),
     }
+    Ok(())
 }
 
 fn render(report: &Report, shown: &Shown<'_>) -> String {

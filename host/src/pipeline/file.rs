@@ -69,6 +69,11 @@ pub struct SourceSection {
     /// How CSV files are written.
     #[serde(default)]
     pub csv: CsvSection,
+    /// The fraction of rows to read, above 0 and at most 1: the same ones every time.
+    pub sample: Option<f64>,
+    /// Another seed samples other rows.
+    #[serde(default)]
+    pub sample_seed: u64,
     /// Whether the rows are kept on disk for the passes behind the first.
     #[serde(default)]
     pub spool: SpoolMode,

@@ -3,9 +3,10 @@
 use super::scan::Work;
 use super::steps::StepRunner;
 use super::table::Table;
-use super::{Run, passed_on, source_columns};
+use super::{Count, Run, Running, Stage, passed_on, source_columns};
 use crate::Result;
 use crate::aggregate::{Aggregate, Prepare, Summary};
+use crate::memory::batch_size;
 use crate::pipeline::Plan;
 use crate::source::SourceBatch;
 use arrow_schema::SchemaRef;
@@ -41,18 +42,23 @@ impl Run<'_> {
         let start = aggregate.start();
         let mut total = start;
         let mut dropped = vec![0; plan.steps().len()];
-        self.progress.begin("apply", self.source.estimated_rows());
-        self.progress.advance(start);
-        let scanned = self.scan(plan, start, columns).run(work, |batch| {
+        let applying = Running::begin(self.progress, &Stage::named("apply"), self.source.estimated_rows());
+        self.progress.skip(start);
+        self.scan(plan, start, columns).run(work, |batch| {
             total += batch.rows;
             dropped.iter_mut().zip(batch.dropped).for_each(|(all, rows)| *all += rows);
             self.progress.advance(batch.rows);
-            aggregate.push(batch.item)
-        });
-        self.progress.end();
-        scanned?;
+            self.progress.bytes(batch.bytes);
+            self.count_restarts();
+            aggregate.push(batch.item)?;
+            self.progress.count(Count::SpilledRows, aggregate.spilled_bytes());
+            Ok(())
+        })?;
+        drop(applying);
         let dropped = (start == 0).then_some(dropped);
-        Ok(Applied { rows: total, dropped, output: aggregate.finish(&self.options.stop)? })
+        let output = aggregate.finish(&self.options.stop)?;
+        self.progress.count(Count::SpilledRows, output.spilled_bytes);
+        Ok(Applied { rows: total, dropped, output })
     }
 }
 
@@ -68,6 +74,8 @@ struct ApplyWork<'a, P> {
 struct Prepared<T> {
     /// Its rows before any were dropped.
     rows: u64,
+    /// Their bytes.
+    bytes: u64,
     /// For each step how many it dropped.
     dropped: Vec<u64>,
     item: T,
@@ -77,6 +85,7 @@ impl<P: Prepare> Work for ApplyWork<'_, P> {
     type Output = Prepared<P::Item>;
 
     fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
+        let bytes = batch_size(&input.batch) as u64;
         let mut table = Table::new(input.batch, self.folds);
         let rows = table.rows() as u64;
         let mut dropped = Vec::with_capacity(self.plan.steps().len());
@@ -87,7 +96,7 @@ impl<P: Prepare> Work for ApplyWork<'_, P> {
             dropped.push((before - table.rows()) as u64);
         }
         let item = self.prepare.prepare(table.into_rows(&self.schema, rows)?)?;
-        Ok(Prepared { rows, dropped, item })
+        Ok(Prepared { rows, bytes, dropped, item })
     }
 
     fn weigh(output: &Self::Output) -> usize {

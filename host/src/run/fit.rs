@@ -5,7 +5,8 @@ use super::report::{PassReport, seconds};
 use super::scan::Work;
 use super::steps::{StepRunner, outputs, task};
 use super::table::Table;
-use super::{Run, RunOptions, Timing, source_columns};
+use super::{Count, Run, RunOptions, Running, Stage, Timing, source_columns};
+use crate::memory::batch_size;
 use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
@@ -53,10 +54,12 @@ impl Run<'_> {
             }
             let start = Instant::now();
             let names = active.keys().map(|index| plan.steps()[*index].name.clone()).collect::<Vec<_>>();
-            self.progress.begin(&format!("fit {}", names.join(", ")), self.source.estimated_rows());
-            let gathered = self.gather(plan, &active);
-            self.progress.end();
-            let (rows, combiners) = gathered?;
+            let stage =
+                |name: &str| Stage { pass: Some(fit.passes.len() + 1), steps: names.clone(), ..Stage::named(name) };
+            let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
+            let (rows, combiners) = self.gather(plan, &active)?;
+            drop(gathering);
+            let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
             for (index, combiners) in combiners {
                 let step = &plan.steps()[index];
@@ -79,6 +82,7 @@ impl Run<'_> {
                     }
                 }
             }
+            drop(finishing);
             fit.passes.push(PassReport { steps: names, seconds: seconds(start.elapsed()) });
             save(&fit)?;
         }
@@ -109,12 +113,18 @@ impl Run<'_> {
             runner: StepRunner::new(plan, self.store, self.timing),
             fitters: BTreeMap::new(),
         };
+        let spilled = |combiner: &Combiner| combiner.statistics().spilled_bytes;
+        let count = || self.progress.count(Count::SpilledPartials, combiners.values().flatten().map(spilled).sum());
         let mut total = 0;
-        self.scan(plan, 0, columns).run(work, |rows| {
+        self.scan(plan, 0, columns).run(work, |(rows, bytes)| {
             total += rows;
             self.progress.advance(rows);
+            self.progress.bytes(bytes);
+            self.count_restarts();
+            count();
             Ok(())
         })?;
+        count();
         trained.check(plan)?;
         Ok((total, combiners))
     }
@@ -143,6 +153,8 @@ impl Run<'_> {
             let path = self.store.root().join(ModelStore::partials_file(step, combined.table().name()));
             let saved = partials::write(combined, &path, |batch| {
                 self.options.stop.check()?;
+                self.progress.advance(batch.num_rows() as u64);
+                self.progress.bytes(batch_size(&batch) as u64);
                 for rows in finisher.push(&TableBatch { table, batch })? {
                     model_batches += 1;
                     model.write(&rows)?;
@@ -264,7 +276,7 @@ fn no_rows(plan: &Plan) -> Error {
         Some(step) if step.is_split() => {
             error.at("/split").hint("the training part of the split got none: check its share, or the source")
         }
-        _ => error.at("/source/path").hint("the source has none: check what it names"),
+        _ => error.at("/source/path").hint("the source has none: check what it names, and its `sample`"),
     }
 }
 
@@ -284,10 +296,11 @@ struct FitWork<'a> {
 }
 
 impl Work for FitWork<'_> {
-    type Output = u64;
+    /// How many rows the source gave, and their bytes.
+    type Output = (u64, u64);
 
-    fn process(&mut self, input: SourceBatch) -> Result<u64> {
-        let rows = input.batch.num_rows() as u64;
+    fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
+        let rows = (input.batch.num_rows() as u64, batch_size(&input.batch) as u64);
         let mut table = Table::new(input.batch, self.folds);
         let mut training = table.rows();
         for (index, step) in self.plan.steps().iter().enumerate() {

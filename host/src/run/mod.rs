@@ -16,7 +16,8 @@ mod timing;
 pub use apply::Applied;
 pub use fit::{Fit, restore};
 pub use minimum::Minimum;
-pub use progress::Progress;
+pub(crate) use progress::Running;
+pub use progress::{Count, Progress, Stage, Watcher};
 pub use record::{Goal, Overrides, RECORD, Record};
 pub use report::{PassReport, REPORT, Report, StepReport};
 pub use save::PROGRESS;
@@ -78,6 +79,14 @@ impl Run<'_> {
             under_way: shares.under_way,
             guests: plan.steps().first().map(|step| (step.plugin.memory(), shares.guests)),
             stop: &self.options.stop,
+        }
+    }
+}
+
+impl Run<'_> {
+    fn count_restarts(&self) {
+        if let Some(restarts) = self.source.restarts() {
+            self.progress.count(Count::Restarts, restarts);
         }
     }
 }

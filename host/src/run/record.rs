@@ -2,7 +2,7 @@
 
 use crate::ipc::{Cause, TableWriter, open_table};
 use crate::pipeline::{Document, Plan};
-use crate::source::{InputFile, Source};
+use crate::source::{Fraction, InputFile, Source};
 use crate::{Error, Result, durable, plain_file, sealed};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,13 @@ pub struct Overrides {
     pub max_bytes: Option<String>,
     /// Whether BigQuery is read over REST.
     pub no_storage_api: bool,
-    /// How many rows of the source are read.
+    /// Which fraction of the source's rows is read.
+    #[serde(default)]
+    pub sample: Option<Fraction>,
+    /// Which rows these are.
+    #[serde(default)]
+    pub sample_seed: Option<u64>,
+    /// How many rows of the source, or of the sample, are read.
     pub limit: Option<u64>,
     /// The folder of plugins.
     pub plugins: Option<PathBuf>,

@@ -12,6 +12,7 @@ mod limit;
 mod normalize;
 mod parquet;
 mod price;
+mod sample;
 mod skip;
 
 pub use csv::CsvOptions;
@@ -19,6 +20,7 @@ pub use files::{Format, InputFile};
 pub use limit::Limit;
 pub(crate) use normalize::conform;
 pub use price::Price;
+pub use sample::{Fraction, Sample};
 
 use crate::{Error, ErrorKind, Result, Stop};
 use arrow_array::RecordBatch;
@@ -92,6 +94,11 @@ pub trait Source: Send + Sync {
         self.inner()?.billed_bytes()
     }
 
+    /// How often reading broke off and began again where it was, where the source tells.
+    fn restarts(&self) -> Option<u64> {
+        self.inner()?.restarts()
+    }
+
     /// The files that are read, where there are any, as they were when the source was opened.
     fn files(&self) -> Vec<&InputFile> {
         self.inner().map_or_else(Vec::new, |inner| inner.files())
@@ -150,15 +157,34 @@ pub struct Position {
     pub name: Arc<str>,
     /// Rows of the fragment before the batch.
     pub start: u64,
+    /// Where the rows stand in the fragment, where they do not follow each other from `start` on.
+    pub rows: Option<Arc<[u64]>>,
 }
 
 impl Position {
+    /// Of rows that follow each other.
+    pub fn new(fragment: usize, name: Arc<str>, start: u64) -> Self {
+        Self { fragment, name, start, rows: None }
+    }
+
+    /// Goes on by so many rows of the batch.
+    fn skip(&mut self, rows: usize) {
+        self.start += rows as u64;
+        self.rows = self.rows.take().map(|origin| origin.get(rows..).unwrap_or_default().into());
+    }
+
     /// Places an error, whose rows are counted from the start of the batch. One of the model is not the rows'.
     pub fn place(&self, error: Error) -> Error {
         if error.kind() == ErrorKind::Model {
             return error;
         }
-        error.offset_rows(self.start).fragment(self.fragment).file(&*self.name)
+        let error = match &self.rows {
+            None => error.offset_rows(self.start),
+            Some(origin) => {
+                error.map_rows(|row| usize::try_from(row).ok().and_then(|row| origin.get(row)).map_or(row, |row| *row))
+            }
+        };
+        error.fragment(self.fragment).file(&*self.name)
     }
 }
 

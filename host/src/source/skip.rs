@@ -34,7 +34,7 @@ impl Iterator for Skip<'_> {
             }
             // Fewer than the batch has, so that they can be counted.
             let skipped = std::mem::take(&mut self.left) as usize;
-            position.start += skipped as u64;
+            position.skip(skipped);
             return Some(Ok(SourceBatch { position, batch: batch.slice(skipped, rows - skipped) }));
         }
     }
@@ -56,7 +56,7 @@ mod tests {
     fn skipping(rows: u64) -> Vec<Result<i64>> {
         let batch = |start: i64| {
             let column: ArrayRef = Arc::new(Int64Array::from_iter_values(start..start + 3));
-            let position = Position { fragment: 0, name: "f".into(), start: start as u64 };
+            let position = Position::new(0, "f".into(), start as u64);
             Ok(SourceBatch { position, batch: RecordBatch::try_from_iter([("x", column)]).unwrap() })
         };
         let skip = Skip::new(Box::new([0, 3].into_iter().map(batch)), rows);

@@ -79,7 +79,7 @@ impl<'a> Replay<'a> {
         if rows < batch.num_rows() {
             self.rest = Some((fragment, batch.slice(rows, batch.num_rows() - rows)));
         }
-        let position = Position { fragment, name: self.names[fragment].clone(), start: self.given[fragment] };
+        let position = Position::new(fragment, self.names[fragment].clone(), self.given[fragment]);
         self.given[fragment] += rows as u64;
         Ok(Some(SourceBatch { position, batch: batch.slice(0, rows) }))
     }

@@ -74,8 +74,7 @@ impl Source for Turns {
             if self.fails.is_some_and(|row| start >= row) {
                 return Err(Error::source("on purpose"));
             }
-            let position =
-                Position { fragment: turn % 2, name: ["a", "b"][turn % 2].into(), start: (turn / 2 * 30) as u64 };
+            let position = Position::new(turn % 2, ["a", "b"][turn % 2].into(), (turn / 2 * 30) as u64);
             let batch = rows.slice(start, 30.min(ROWS - start));
             // Text comes behind a dictionary now and then.
             let columns = batch.columns().iter().map(|column| match column.data_type() {

@@ -34,7 +34,7 @@ impl Source for Numbers {
             (0..index).step_by(batch_rows).map(move |start| {
                 let rows = start..(start + batch_rows).min(index);
                 let numbers = Int64Array::from_iter_values(rows.map(|row| first + row as i64));
-                let position = Position { fragment: index, name: fragment.name.clone(), start: start as u64 };
+                let position = Position::new(index, fragment.name.clone(), start as u64);
                 let batch = RecordBatch::try_new(self.schema.clone(), vec![Arc::new(numbers)]).unwrap();
                 Ok(SourceBatch { position, batch })
             })
