@@ -16,6 +16,8 @@ const DATA: &str = "data";
 const REPLACED: &str = "replaced";
 /// Is locked by the process that writes here, and tells which one.
 const LOCK: &str = "lock";
+/// The tables of aggregates, until the dataset has them.
+const TABLES: &str = "tables";
 /// The rows of the source, once they were read.
 const SPOOL: &str = "spool";
 
@@ -96,6 +98,11 @@ impl RunDirectory {
         self.path.join(SPOOL)
     }
 
+    /// Where to keep the tables of aggregates.
+    pub fn tables(&self) -> PathBuf {
+        self.path.join(TABLES)
+    }
+
     /// The run's own folder, for what it needs in between.
     pub fn path(&self) -> &Path {
         &self.path
@@ -112,15 +119,19 @@ impl RunDirectory {
         self.data().exists()
             && holds(crate::run::RECORD)
             && (holds(crate::run::PROGRESS)
+                || holds(crate::run::AGGREGATED)
                 || holds(crate::aggregate::SEGMENTS)
                 || self.spool().join(crate::spool::INDEX).exists())
     }
 
-    /// Makes what was written of the dataset safe on disk.
+    /// Makes what was written of the dataset and of the tables of aggregates safe on disk.
     ///
     /// # Errors
     /// Where the file system cannot.
     pub fn sync(&self) -> Result<()> {
+        if self.tables().exists() {
+            sync(&self.tables())?;
+        }
         sync(&self.data())
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
 use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
-use wafermill::run::{Report, Run, Timing, restore};
+use wafermill::run::{Aggregates, Report, Run, Timing, restore};
 use wafermill::{Result, RunDirectory};
 
 /// Runs a fitted model over another table.
@@ -38,9 +38,9 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<()> {
     let source = source.as_ref();
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
     let output = OutputSection { format: arguments.format, ..OutputSection::default() };
-    let concat = concat_options(&options, &output)?;
+    let concat = concat_options(&options, &output, false)?;
     let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
-    let applied = run.apply(&plan, aggregate)?;
+    let applied = run.apply(&plan, aggregate, &mut Aggregates::none(&plan))?;
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
     write_report(&directory, &report)?;
     directory.publish()?;

@@ -1,12 +1,12 @@
 //! `resume`: a run goes on where it was interrupted.
 
 use super::arguments::ResumeArguments;
-use super::execute::{Execution, execute, memory};
+use super::execute::{Earlier, Execution, execute, memory};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
 use wafermill::pipeline::Document;
-use wafermill::run::{Fit, Record};
+use wafermill::run::{Aggregated, Fit, Record};
 use wafermill::source::Source;
 use wafermill::spool::{Recorded, Spool};
 use wafermill::{Result, RunDirectory};
@@ -24,7 +24,7 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let spooled = Spool::is_in(&directory.spool())?;
     let context = interrupt::context();
     let warn = context.warn.clone();
-    let ready = prepare(&document, &arguments.plugins, context, |context| {
+    let ready = prepare(&document, &arguments.plugins, record.command, context, |context| {
         if spooled {
             let origin = record.origin.clone();
             return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
@@ -42,10 +42,13 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let Ready { source, plan, stop } = ready;
     let (goal, resources) = (record.command, &arguments.resources);
     let resumed = record.check_plugins(&plan).and_then(|()| {
-        let mut earlier = Fit::read(directory.path())?;
-        if earlier.is_some() && !spooled && !record.can_be_read_again() {
+        let mut earlier =
+            Earlier { fit: Fit::read(directory.path())?, aggregated: Aggregated::read(directory.path())? };
+        if !earlier.is_nothing() && !spooled && !record.can_be_read_again() {
             warn("its rows cannot be read again as they were: it begins anew");
-            earlier = None;
+            earlier = Earlier::default();
+            // The next resuming must not take it for that of the new rows.
+            Aggregated::forget(directory.path())?;
         }
         let is_limited = record.overrides.limit.is_some();
         let document = &document;

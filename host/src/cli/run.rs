@@ -1,7 +1,7 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::RunArguments;
-use super::execute::{Execution, execute, memory, part_names};
+use super::execute::{Earlier, Execution, execute, memory, part_names};
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::summary::REPORT;
@@ -30,7 +30,7 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
         limit: arguments.limit,
     };
     let document = load(&arguments.pipeline)?;
-    let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+    let ready = prepare(&document, &arguments.plugins, goal, interrupt::context(), |context| {
         open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;
     let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker);
@@ -57,7 +57,10 @@ fn begin_prepared(
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
-    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier: None, resources })
+    execute(
+        directory,
+        Execution { document, source, plan, stop, goal, is_limited, earlier: Earlier::default(), resources },
+    )
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {

@@ -53,7 +53,7 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         report.columns_out,
         report.seconds
     );
-    if let Some(output) = &report.output {
+    if let Some(output) = report.output.as_ref().filter(|output| !output.parts.is_empty()) {
         let mut rows = vec![["part", "rows", "files", "bytes"].map(str::to_owned).to_vec()];
         for part in &output.parts {
             let bytes: u64 = part.files.iter().map(|file| file.bytes).sum();
@@ -80,6 +80,9 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
     if !report.steps.is_empty() {
         text += &columns(&rows);
     }
+    if !report.aggregates.is_empty() {
+        text += &format!("\n{}", aggregates(report));
+    }
     let spilled = report.spilled_partials + report.output.as_ref().map_or(0, |output| output.spilled_bytes);
     if spilled > 0 {
         text += &format!("\n{} were spilled to disk on the way\n", format_size(spilled));
@@ -92,4 +95,17 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         text += &format!("look at the model with `wafermill model show {}`\n", shown.destination.join(model).display());
     }
     text
+}
+
+/// What was learned of the rows that came out: a line for each table.
+fn aggregates(report: &Report) -> String {
+    let mut rows = vec![["aggregate", "plugin", "passes", "learn", "rows", "file"].map(str::to_owned).to_vec()];
+    for aggregate in &report.aggregates {
+        for file in &aggregate.files {
+            let (passes, seconds) = (aggregate.passes.to_string(), format!("{:.3} s", aggregate.seconds));
+            let (name, plugin) = (aggregate.name.clone(), aggregate.plugin.clone());
+            rows.push(vec![name, plugin, passes, seconds, thousands(file.rows), file.path.clone()]);
+        }
+    }
+    columns(&rows)
 }
