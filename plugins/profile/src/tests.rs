@@ -1,0 +1,1 @@
+//! Profiles are those of the rows, however they are cut.
