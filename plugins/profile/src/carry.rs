@@ -12,6 +12,9 @@ const MOST: usize = 16 << 20;
 /// Standard errors by which an estimate may be too high for a group whose values are all counted: it is that only once in billions.
 const SIGMAS: f64 = 7.0;
 
+/// Registers whose values are counted at least, of however many distinct values: 0.4 % of them, about.
+const LEAST_REGISTERS: usize = 16;
+
 /// A set of registers.
 type Registers = [u64; REGISTERS / 64];
 
@@ -52,10 +55,10 @@ impl Counting {
         if distinct <= limit * (1.0 + SIGMAS * ERROR) {
             return (distinct, Self::All);
         }
-        let most = (limit * REGISTERS as f64 / distinct) as usize;
-        if params.top == 0 || most == 0 {
+        if params.top == 0 {
             return (distinct, Self::Nothing);
         }
+        let most = ((limit * REGISTERS as f64 / distinct) as usize).max(LEAST_REGISTERS);
         let mut fullest: Vec<(i64, u32)> = registers.iter().map(|(register, _, rows)| (*rows, *register)).collect();
         // Of equally full ones the first are taken.
         fullest.sort_unstable_by_key(|(rows, register)| (-rows, *register));
