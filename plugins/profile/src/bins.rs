@@ -12,10 +12,13 @@ impl Bins {
     pub(crate) fn between(low: f64, high: f64, bins: u32) -> Self {
         let (low, high) = if low == high { (low - 0.5, high + 0.5) } else { (low, high) };
         let count = f64::from(bins);
-        let width = high - low;
-        // A width past the largest double is one that its bins have not.
-        let step = if width.is_finite() { width / count } else { high / count - low / count };
-        let mut edges: Vec<f64> = (0..=bins).map(|bin| f64::from(bin) * step + low).collect();
+        let step = (high - low) / count;
+        let edge = |bin: u32| match step.is_finite() {
+            true => f64::from(bin) * step + low,
+            // The distance is past the largest double, the edges are not.
+            false => low * (1.0 - f64::from(bin) / count) + high * (f64::from(bin) / count),
+        };
+        let mut edges: Vec<f64> = (0..=bins).map(edge).collect();
         if let Some(last) = edges.last_mut() {
             *last = high;
         }
