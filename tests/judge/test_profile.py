@@ -5,6 +5,7 @@ import decimal
 import json
 import math
 import random
+import subprocess
 import time
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import served
 import tables
 from kills import Killer
 from mill import KEY_SPLIT, Model, pipeline_file, read_arrow, step, write
@@ -350,3 +352,32 @@ def test_killed_runs_come_to_the_same_bytes(mill, table, output):
         assert files(out) == files(expected), seed
         resumed += killer.resumed
     assert resumed > 0
+
+
+def test_a_run_that_goes_on_behind_written_rows_shows_all_rows_to_its_aggregates(mill, table):
+    large = pa.concat_tables([table] * 20)
+    pipeline, out = prepare(mill, large, [aggregate(NUMBERS)], output={"row_group_rows": 500, "file_rows": 1_000})
+    expected = out.parent / "expected"
+    assert mill.call("run", pipeline, "--out", expected).status == 0
+    segments = out.parent / f".{out.name}.run" / "segments"
+    command = [mill.binary, "run", str(pipeline), "--out", str(out), "--plugins", mill.plugins, "--workers", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and not (segments.exists() and segments.stat().st_size > 1_000):
+            time.sleep(0.001)
+        process.kill()
+    assert not out.exists(), "it was too fast to be killed"
+    resumed = mill.call("resume", out, "--plugins", mill.plugins)
+    assert resumed.status == 0, resumed.stderr
+    assert files(out) == files(expected)
+    passes = [it["steps"] for it in json.loads((out / "report.json").read_text())["passes"]]
+    assert passes == [["profile"], ["profile"]], "the first pass of the aggregate was one of its own"
+
+
+@pytest.mark.parametrize("streams", [1, 16])
+def test_bigquery_is_read_once_and_its_streams_change_nothing(mill, table, profiled, streams):
+    _, wanted, _ = profiled
+    with served.serve(mill.folder(), {"t": table}, "--message-rows", 37) as address:
+        ran = run(mill, served.source(address, "t", max_streams=streams), [aggregate(NUMBERS + OTHERS)])
+    found = tables_of(ran.out)
+    assert all(found[name].equals(wanted[name]) for name in wanted)
+    assert json.loads((ran.out / "report.json").read_text())["billed_bytes"] <= 2 * table.nbytes

@@ -1,7 +1,7 @@
 //! The work of `run`, `fit` and `resume`, once everything is open.
 
 use super::arguments::Resources;
-use super::prepare::MODEL;
+use super::prepare::{MODEL, check_output};
 use super::progress::Bar;
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
@@ -95,6 +95,8 @@ impl Execution<'_> {
         if goal == Goal::Fit {
             return Ok(Report::of(source, &plan, &timing, Some(fit), None, start.elapsed()));
         }
+        // Some columns and aggregates are known only now.
+        check_output(document, &plan)?;
         let tables = ModelStore::new(make(directory.tables())?);
         let mut aggregates = Aggregates::of(&plan, tables, earlier.aggregated, |aggregated| {
             directory.sync()?;

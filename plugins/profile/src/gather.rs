@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 use wafermill_sdk::stats::{ColumnMoments, Moments};
 use wafermill_sdk::{Result, Rows};
 
+/// Values that are given away together: a few megabytes, however long they are.
+const VALUE_ROWS: usize = 16_384;
+
 /// One group in the last pass.
 #[derive(Debug)]
 pub(crate) struct Gathered {
@@ -115,13 +118,13 @@ pub(crate) fn rows(groups: &[(u32, Box<Gathered>)]) -> Result<Vec<Rows>> {
             output.primitives(bins.iter().map(|(.., rows)| Some(*rows)))
         })?);
     }
-    let values = || groups.iter().flat_map(|(group, it)| it.values.iter().map(|(key, rows)| (*group, &key[..], *rows)));
-    let count = values().count();
-    if count > 0 {
-        all.push(Rows::new(VALUES, &schema(VALUES), count, |output| {
-            output.primitives(values().map(|(group, ..)| Some(group)))?;
-            output.bytes(values().map(|(_, key, _)| Some(key)))?;
-            output.primitives(values().map(|(.., rows)| Some(rows)))
+    let values = groups.iter().flat_map(|(group, it)| it.values.iter().map(|(key, rows)| (*group, &key[..], *rows)));
+    let values: Vec<(u32, &[u8], i64)> = values.collect();
+    for values in values.chunks(VALUE_ROWS) {
+        all.push(Rows::new(VALUES, &schema(VALUES), values.len(), |output| {
+            output.primitives(values.iter().map(|(group, ..)| Some(*group)))?;
+            output.bytes(values.iter().map(|(_, key, _)| Some(*key)))?;
+            output.primitives(values.iter().map(|(.., rows)| Some(*rows)))
         })?);
     }
     Ok(all)

@@ -26,8 +26,11 @@ pub(crate) struct Summary {
     /// Values that were counted.
     counted: i64,
     /// The most frequent of them so far, the rarest on top; of equally frequent ones the largest.
-    top: BinaryHeap<Reverse<(i64, Reverse<i64>, Vec<u8>)>>,
+    top: BinaryHeap<Ranked>,
 }
+
+/// Rows of a value, its position among all, and its key.
+type Ranked = Reverse<(i64, Reverse<i64>, Vec<u8>)>;
 
 /// A value that many rows have.
 #[derive(Debug, PartialEq)]
@@ -72,7 +75,8 @@ impl Summary {
     pub(crate) fn distinct(&self, plan: &GroupPlan) -> (i64, bool) {
         match plan.counting {
             Counting::All => (self.counted, true),
-            _ => (plan.distinct.round() as i64, false),
+            // There are no more values than rows that have one.
+            _ => ((plan.distinct.round() as i64).min(self.rows - self.nulls - self.nans), false),
         }
     }
 
