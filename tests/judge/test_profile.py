@@ -338,17 +338,17 @@ def test_the_first_pass_is_that_which_applies_the_steps(mill, table):
 @pytest.mark.parametrize("output", [{"row_group_rows": 500, "file_rows": 1_000}, {"aggregate": "custom"}])
 def test_killed_runs_come_to_the_same_bytes(mill, table, output):
     steps = [step("impute", ["x"], strategy="median"), step("filter", ["n"], min=-90)]
-    large = pa.concat_tables([table] * 12)
+    large = pa.concat_tables([table] * 6)
     pipeline, expected = prepare(mill, large, [aggregate(NUMBERS + OTHERS)], steps=steps, output=output)
     began = time.monotonic()
     ran = mill.call("run", pipeline, "--out", expected, out=expected)
     duration = time.monotonic() - began
     assert ran.status == 0, ran.stderr
     resumed = 0
-    for seed in range(4):
+    for seed in range(2):
         out = expected.parent / f"out-{seed}"
         killer = Killer(mill, pipeline, out, random.Random(seed), duration)
-        killer.finish(3)
+        killer.finish(2)
         assert files(out) == files(expected), seed
         resumed += killer.resumed
     assert resumed > 0
@@ -373,11 +373,20 @@ def test_a_run_that_goes_on_behind_written_rows_shows_all_rows_to_its_aggregates
     assert passes == [["profile"], ["profile"]], "the first pass of the aggregate was one of its own"
 
 
+@pytest.fixture(scope="module")
+def of_bigquery(mill, table):
+    """The columns that BigQuery has types for, and what is said of them in a file."""
+    columns = ["x", "n", "large", "word", "flag", "day", "at"]
+    out = run(mill, table.select(["id", *columns]), [aggregate(columns)]).out
+    return columns, tables_of(out)
+
+
 @pytest.mark.parametrize("streams", [1, 16])
-def test_bigquery_is_read_once_and_its_streams_change_nothing(mill, table, profiled, streams):
-    _, wanted, _ = profiled
-    with served.serve(mill.folder(), {"t": table}, "--message-rows", 37) as address:
-        ran = run(mill, served.source(address, "t", max_streams=streams), [aggregate(NUMBERS + OTHERS)])
+def test_bigquery_is_read_once_and_its_streams_change_nothing(mill, table, of_bigquery, streams):
+    columns, wanted = of_bigquery
+    narrow = table.select(["id", *columns])
+    with served.serve(mill.folder(), {"t": narrow}, "--message-rows", 37) as address:
+        ran = run(mill, served.source(address, "t", max_streams=streams), [aggregate(columns)])
     found = tables_of(ran.out)
     assert all(found[name].equals(wanted[name]) for name in wanted)
-    assert json.loads((ran.out / "report.json").read_text())["billed_bytes"] <= 2 * table.nbytes
+    assert json.loads((ran.out / "report.json").read_text())["billed_bytes"] < 1.5 * narrow.nbytes
