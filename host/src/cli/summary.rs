@@ -101,10 +101,12 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
 fn aggregates(report: &Report) -> String {
     let mut rows = vec![["aggregate", "plugin", "passes", "learn", "rows", "file"].map(str::to_owned).to_vec()];
     for aggregate in &report.aggregates {
+        let (passes, learned) = (aggregate.passes.to_string(), format!("{:.3} s", aggregate.seconds));
+        let mut of_aggregate = [aggregate.name.clone(), aggregate.plugin.clone(), passes, learned];
         for file in &aggregate.files {
-            let (passes, seconds) = (aggregate.passes.to_string(), format!("{:.3} s", aggregate.seconds));
-            let (name, plugin) = (aggregate.name.clone(), aggregate.plugin.clone());
-            rows.push(vec![name, plugin, passes, seconds, thousands(file.rows), file.path.clone()]);
+            // What is of the aggregate stands in the line of its first table only.
+            let of_aggregate = std::mem::take(&mut of_aggregate);
+            rows.push(of_aggregate.into_iter().chain([thousands(file.rows), file.path.clone()]).collect());
         }
     }
     columns(&rows)

@@ -52,29 +52,22 @@ impl Gathered {
                 }
             }
         }
-        let numbers = keys.numbers();
-        let mut scratch = Vec::new();
-        for (row, count) in keys.distinct(rows) {
-            let row = row as usize;
-            // NaN is no value: it has a count of its own.
-            if numbers.is_some_and(|numbers| numbers[row].is_nan()) {
-                continue;
-            }
-            self.compare(keys.start(row, &mut scratch));
+        if let Some((least, largest)) = keys.extremes(rows) {
+            self.extremes = Some(match self.extremes.take() {
+                None => (least, largest),
+                Some((so_far_least, so_far_largest)) => (so_far_least.min(least), so_far_largest.max(largest)),
+            });
+        }
+        if self.counting == Counting::Nothing {
+            return;
+        }
+        let (all, mut scratch) = (self.counting == Counting::All, Vec::new());
+        keys.each_value(rows, |row, count| {
             let key = keys.key(row, &mut scratch);
-            if self.counting == Counting::All || self.counting.counts(hash(key)) {
+            if all || self.counting.counts(hash(key)) {
                 add(&mut self.values, key, i64::from(count));
             }
-        }
-    }
-
-    fn compare(&mut self, value: &[u8]) {
-        match &mut self.extremes {
-            None => self.extremes = Some((value.to_vec(), value.to_vec())),
-            Some((least, _)) if value < &least[..] => *least = value.to_vec(),
-            Some((_, largest)) if value > &largest[..] => *largest = value.to_vec(),
-            Some(_) => {}
-        }
+        });
     }
 }
 

@@ -134,29 +134,55 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The start of a row's value that is not missing, by which it is ordered; one byte more than is kept, where it is longer.
-    pub(crate) fn start<'k>(&'k self, row: usize, scratch: &'k mut Vec<u8>) -> &'k [u8] {
-        let start = |bytes: &'k [u8]| &bytes[..bytes.len().min(KEPT + 1)];
+    /// Whether a row that is not missing has a value: NaN is none.
+    fn has_value(&self, row: usize) -> bool {
+        self.numbers.as_ref().is_none_or(|numbers| !numbers[row].is_nan())
+    }
+
+    /// The starts of the least and the largest value of some rows, none of them missing: one byte more than is kept, where a value is
+    /// longer.
+    pub(crate) fn extremes(&self, rows: &[u32]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let rows = rows.iter().map(|row| *row as usize).filter(|row| self.has_value(*row));
+        let start = |bytes: &'a [u8]| &bytes[..bytes.len().min(KEPT + 1)];
         match &self.values {
-            KeyValues::Bytes(bytes) => start(bytes.get(row)),
-            KeyValues::Dictionary(keys, bytes) => start(bytes.get(keys[row] as usize)),
-            _ => self.key(row, scratch),
+            KeyValues::Words(words) => {
+                let (least, largest) = least_and_largest(rows.map(|row| words[row]))?;
+                Some((least.to_be_bytes().to_vec(), largest.to_be_bytes().to_vec()))
+            }
+            KeyValues::Wide(values) => {
+                let (least, largest) = least_and_largest(rows.map(|row| values[row]))?;
+                Some((wide(least).to_vec(), wide(largest).to_vec()))
+            }
+            KeyValues::Bytes(bytes) => {
+                let (least, largest) = least_and_largest(rows.map(|row| start(bytes.get(row))))?;
+                Some((least.to_vec(), largest.to_vec()))
+            }
+            KeyValues::Dictionary(keys, bytes) => {
+                let (least, largest) = least_and_largest(rows.map(|row| start(bytes.get(keys[row] as usize))))?;
+                Some((least.to_vec(), largest.to_vec()))
+            }
         }
     }
 
-    /// Rows that have the same value, of a column behind a dictionary: one of the rows, and how many they are. Every row alone, otherwise.
-    pub(crate) fn distinct(&self, rows: &[u32]) -> Vec<(u32, u32)> {
+    /// Calls `each` for the values of some rows, none of them missing, with a row that has it and how many rows do: once for a value
+    /// behind a dictionary, for every row otherwise.
+    pub(crate) fn each_value(&self, rows: &[u32], mut each: impl FnMut(usize, u32)) {
         let KeyValues::Dictionary(keys, bytes) = &self.values else {
-            return rows.iter().map(|row| (*row, 1)).collect();
+            let rows = rows.iter().map(|row| *row as usize).filter(|row| self.has_value(*row));
+            return rows.for_each(|row| each(row, 1));
         };
         let mut counts = vec![(0, 0); bytes.len()];
         for row in rows {
             let (first, count) = &mut counts[keys[*row as usize] as usize];
-            (*first, *count) = (*row, *count + 1);
+            (*first, *count) = (*row as usize, *count + 1);
         }
-        counts.retain(|(_, count)| *count > 0);
-        counts
+        counts.into_iter().filter(|(_, count)| *count > 0).for_each(|(row, count)| each(row, count));
     }
+}
+
+fn least_and_largest<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<(T, T)> {
+    let first = values.next()?;
+    Some(values.fold((first, first), |(least, largest), value| (least.min(value), largest.max(value))))
 }
 
 fn filled<'k>(scratch: &'k mut Vec<u8>, pieces: &[&[u8]]) -> &'k [u8] {

@@ -20,21 +20,16 @@ impl Survey {
 
     /// Takes some rows of a column, none of them missing.
     pub(crate) fn update(&mut self, keys: &Keys<'_>, rows: &[u32]) {
-        let numbers = keys.numbers();
-        for row in rows {
-            let number = numbers.map(|numbers| numbers[*row as usize] + 0.0);
-            if let Some(number) = number.filter(|number| number.is_finite()) {
+        if let Some(numbers) = keys.numbers() {
+            // Adding zero turns −0.0 into 0.0.
+            let numbers = rows.iter().map(|row| numbers[*row as usize] + 0.0).filter(|number| number.is_finite());
+            for number in numbers {
                 let (low, high) = self.range.unwrap_or((number, number));
                 self.range = Some((low.min(number), high.max(number)));
             }
         }
         let mut scratch = Vec::new();
-        for (row, count) in keys.distinct(rows) {
-            // NaN is no value.
-            if numbers.is_none_or(|numbers| !numbers[row as usize].is_nan()) {
-                self.sketch.add(hash(keys.key(row as usize, &mut scratch)), count);
-            }
-        }
+        keys.each_value(rows, |row, count| self.sketch.add(hash(keys.key(row, &mut scratch)), count));
     }
 }
 
