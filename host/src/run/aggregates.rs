@@ -122,6 +122,8 @@ impl<'a> Aggregates<'a> {
     /// What a pass of their own came to, where no rows are written.
     pub fn counted(&self) -> Option<Applied> {
         let Counted { rows, dropped } = self.progress.counted.clone()?;
+        // What an earlier run saved is not trusted.
+        let dropped = dropped.filter(|dropped| dropped.len() == self.plan.steps().len());
         Some(Applied { rows, dropped, output: Summary::default() })
     }
 

@@ -5,6 +5,7 @@ use crate::carry::{Carry, Counting, GroupPlan};
 use crate::kind::Kind;
 use crate::learn::{kinds, place};
 use crate::partials::{BINS, BUCKETS, EXTREMES, MOMENTS, RANGE, REGISTERS, VALUES};
+use crate::sketch;
 use crate::summary::Summary;
 use crate::tables::{self, Described};
 use wafermill_sdk::stats::{ColumnQuantiles, MomentsReader, QuantilesReader, Refined};
@@ -118,6 +119,9 @@ impl Finish {
         let rows = rows.to_i64()?;
         for (row, group) in groups.iter().enumerate().filter(|_| table == REGISTERS) {
             let group = usize::try_from(*group).ok().filter(|group| *group < self.groups.len())?;
+            if registers[row] as usize >= sketch::REGISTERS {
+                return None;
+            }
             if !matches!(&self.stage, Stage::First(Some(current), _) if *current == group) {
                 self.conclude();
             }
