@@ -9,7 +9,7 @@ mod lock;
 mod tests;
 
 use crate::model::MANIFEST;
-use crate::run::{PROGRESS, RECORD, REPORT};
+use crate::run::{AGGREGATED, PROGRESS, RECORD, REPORT};
 use crate::shell::quoted;
 use crate::{Error, Result, durable};
 use destination::{check, check_movable, is_ours, places};
@@ -24,6 +24,8 @@ const DATA: &str = "data";
 const REPLACED: &str = "replaced";
 /// Is locked by the process that writes here, and tells which one.
 const LOCK: &str = "lock";
+/// The tables of aggregates, until the dataset has them.
+const TABLES: &str = "tables";
 /// The rows of the source, once they were read.
 const SPOOL: &str = "spool";
 /// Tells that the dataset is at its destination, and that only the folder is left to be removed.
@@ -113,6 +115,11 @@ impl RunDirectory {
         self.path.join(SPOOL)
     }
 
+    /// Where to keep the tables of aggregates.
+    pub fn tables(&self) -> PathBuf {
+        self.path.join(TABLES)
+    }
+
     /// The run's own folder, for what it needs in between.
     pub fn path(&self) -> &Path {
         &self.path
@@ -136,7 +143,10 @@ impl RunDirectory {
         let holds = |name: &str| self.path.join(name).metadata().is_ok_and(|found| found.len() > 0);
         self.data().exists()
             && holds(RECORD)
-            && (holds(PROGRESS) || holds(crate::aggregate::SEGMENTS) || self.spool().join(crate::spool::INDEX).exists())
+            && (holds(PROGRESS)
+                || holds(AGGREGATED)
+                || holds(crate::aggregate::SEGMENTS)
+                || self.spool().join(crate::spool::INDEX).exists())
     }
 
     /// What a user types so that a command of wafermill is about this run.
@@ -144,11 +154,14 @@ impl RunDirectory {
         format!("wafermill {command} {}", quoted(&self.destination))
     }
 
-    /// Makes what was written of the dataset safe on disk.
+    /// Makes what was written of the dataset and of the tables of aggregates safe on disk.
     ///
     /// # Errors
     /// Where the file system cannot.
     pub fn sync(&self) -> Result<()> {
+        if self.tables().exists() {
+            sync(&self.tables())?;
+        }
         sync(&self.data())
     }
 

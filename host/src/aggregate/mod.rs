@@ -8,6 +8,7 @@ mod arrow_file;
 mod canonical;
 mod chunk;
 mod concat;
+mod discard;
 mod encode;
 mod interval;
 mod list;
@@ -19,17 +20,20 @@ mod segment;
 mod shuffle;
 mod spill;
 mod storable;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod value_bytes;
 
 pub use concat::{Concat, ConcatOptions};
+pub use discard::Discard;
 pub use list::{List, Tagged, Tagger};
 pub use parquet_file::{Compression, ParquetOptions};
 pub use part::Format;
 pub use route::{Routed, Router};
 pub use segment::{SEGMENTS, forget};
 pub use shuffle::{Keyed, Keyer, Shuffle, ShuffleOptions};
+pub use tables::{AGGREGATES, TableFiles};
 
 use crate::{Result, Stop};
 use arrow_array::{RecordBatch, UInt8Array};

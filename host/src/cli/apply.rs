@@ -11,7 +11,7 @@ use std::time::Instant;
 use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
 use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
-use wafermill::run::{Goal, Minimum, Report, Run, restore};
+use wafermill::run::{Aggregates, Minimum, Report, Run, restore};
 use wafermill::{Result, RunDirectory};
 
 /// Runs a fitted model over another table.
@@ -34,7 +34,7 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
     restore(&mut plan, &store, |step| manifest.check_columns(step))?;
     spare(&arguments.out, source.as_ref(), &[store.root()])?;
     let output = OutputSection { format: arguments.format, ..OutputSection::default() };
-    let minimum = Minimum::of(source.as_ref(), &plan, Goal::Run, Some(&output.aggregate_format()));
+    let minimum = Minimum::of(source.as_ref(), &plan, true, Some(&output.aggregate_format()));
     let shares = shares(&minimum, &arguments.resources)?;
     let directory = RunDirectory::create(&arguments.out, REPORT, arguments.overwrite)?;
     leave(Some(format!("`{}` removes what is there", directory.command("clean"))));
@@ -43,9 +43,9 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
     let watcher = console.watcher();
     let source = source.as_ref();
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
-    let concat = concat_options(&options, &output, &watcher)?;
+    let concat = concat_options(&options, &output, false, &watcher)?;
     let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
-    let applied = run.apply(&plan, aggregate)?;
+    let applied = run.apply(&plan, aggregate, &mut Aggregates::none(&plan))?;
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());
     write_report(&directory, &report)?;
     publish(directory, &watcher)?;

@@ -5,12 +5,13 @@ use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use wafermill::aggregate::TableFiles;
 use wafermill::memory::{Shares, parse_size};
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{
     AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
 };
-use wafermill::run::Overrides;
+use wafermill::run::{Goal, Overrides};
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
 use wafermill::source::{self, Context, CsvOptions, Fraction, Limit, Sample, Source};
@@ -26,10 +27,11 @@ pub(super) struct Ready {
     pub(super) stop: Stop,
 }
 
-/// Opens the source of a pipeline and plans its steps.
+/// Opens the source of a pipeline and plans its steps, and its aggregates too, as far as the goal needs them.
 pub(super) fn prepare(
     document: &Document,
     folder: &PluginFolder,
+    goal: Goal,
     context: Context,
     open: impl FnOnce(Context) -> Result<Box<dyn Source>>,
 ) -> Result<Ready> {
@@ -38,7 +40,12 @@ pub(super) fn prepare(
     let plugins = plugins(folder, &document.pipeline.limits).map_err(locate)?;
     let source = open(context).map_err(locate)?;
     let definitions = StepDefinition::of(document, &plugins)?;
-    let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
+    let aggregates = match goal {
+        Goal::Run => StepDefinition::of_aggregates(document, &plugins)?,
+        Goal::Fit => Vec::new(),
+    };
+    let plan = Plan::new(source.schema().clone(), definitions).and_then(|plan| plan.with_aggregates(aggregates));
+    let plan = plan.map_err(locate)?;
     stop.check()?;
     Ok(Ready { source, plan, stop })
 }
@@ -88,10 +95,16 @@ pub(super) fn sample(section: &SourceSection, overrides: &Overrides) -> Result<O
 /// Checks that the output can hold the columns that are known by now.
 pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
     let output = &document.pipeline.output;
-    output.check()?;
+    output.check(document.pipeline.aggregate.len())?;
+    let format = output.aggregate_format();
+    for aggregate in plan.aggregates() {
+        let mut tables = aggregate.plan.model.iter();
+        let checked = tables.try_for_each(|table| format.check(&TableFiles::schema(&table.schema)));
+        checked.map_err(|error| aggregate.place(error))?;
+    }
     match output.aggregate {
-        AggregateKind::Concat => output.aggregate_format().check(&plan.layout().schema()),
-        AggregateKind::List => Ok(()),
+        AggregateKind::Concat => format.check(&plan.layout().schema()),
+        AggregateKind::List | AggregateKind::Custom => Ok(()),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::arguments::{PluginFolder, ResumeArguments};
 use super::console::Console;
-use super::execute::{Execution, execute, memory, minimum, shares};
+use super::execute::{Earlier, Execution, execute, memory, minimum, shares};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
 use wafermill::pipeline::Document;
-use wafermill::run::{Fit, Record};
+use wafermill::run::{Aggregated, Fit, Record};
 use wafermill::source::Source;
 use wafermill::spool::{Recorded, Spool};
 use wafermill::{Result, RunDirectory};
@@ -28,7 +28,7 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     let context = interrupt::context(console);
     let warn = context.warn.clone();
     let plugins = arguments.plugins.plugins.clone().or_else(|| record.overrides.plugins.clone());
-    let ready = prepare(&document, &PluginFolder { plugins }, context, |context| {
+    let ready = prepare(&document, &PluginFolder { plugins }, record.command, context, |context| {
         if spooled {
             let origin = record.origin.clone();
             return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
@@ -46,14 +46,17 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     let Ready { source, plan, stop } = ready;
     let (goal, resources) = (record.command, &arguments.resources);
     let resumed = record.check_plugins(&plan).and_then(|()| {
-        let mut earlier = Fit::read(directory.path())?;
+        let folder = directory.path();
+        let mut earlier = Earlier { fit: Fit::read(folder)?, aggregated: Aggregated::read(folder)? };
         let is_limited = record.overrides.limit.is_some();
         // The first rows of a source that has no order are others each time.
         let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
-        if earlier.is_some() && !spooled && !can_be_read_again {
+        if !earlier.is_nothing() && !spooled && !can_be_read_again {
             warn("its rows cannot be read again as they were: it begins anew");
-            Fit::forget(directory.path())?;
-            earlier = None;
+            // The next resuming must not take it for that of the new rows.
+            Fit::forget(folder)?;
+            Aggregated::forget(folder)?;
+            earlier = Earlier::default();
         }
         let document = &document;
         let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;

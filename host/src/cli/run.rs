@@ -2,7 +2,7 @@
 
 use super::arguments::RunArguments;
 use super::console::Console;
-use super::execute::{Execution, execute, memory, minimum, part_names, shares};
+use super::execute::{Earlier, Execution, execute, memory, minimum, part_names, shares};
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare, sample};
 use super::summary::REPORT;
@@ -35,7 +35,7 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str, console: &Console) 
         plugins: arguments.plugins.absolute(),
     };
     let document = load(&arguments.pipeline)?;
-    let ready = prepare(&document, &arguments.plugins, interrupt::context(console), |context| {
+    let ready = prepare(&document, &arguments.plugins, goal, interrupt::context(console), |context| {
         open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;
     if let (Some(_), Some(price)) = (sample(&document.pipeline.source, &overrides)?, ready.source.price()) {
@@ -67,7 +67,7 @@ fn begin_prepared(
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
-    let earlier = None;
+    let earlier = Earlier::default();
     execute(
         directory,
         Execution { document, source, plan, stop, goal, is_limited, earlier, resources, shares, console },

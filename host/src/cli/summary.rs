@@ -54,7 +54,7 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         report.columns_out,
         report.seconds
     );
-    if let Some(output) = &report.output {
+    if let Some(output) = report.output.as_ref().filter(|output| !output.parts.is_empty()) {
         let mut rows = vec![["part", "rows", "files", "bytes"].map(str::to_owned).to_vec()];
         for part in &output.parts {
             let bytes: u64 = part.files.iter().map(|file| file.bytes).sum();
@@ -81,6 +81,9 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
     if !report.steps.is_empty() {
         text += &columns(&rows);
     }
+    if !report.aggregates.is_empty() {
+        text += &format!("\n{}", aggregates(report));
+    }
     let spilled = report.spilled_partials + report.output.as_ref().map_or(0, |output| output.spilled_bytes);
     if spilled > 0 {
         text += &format!("\n{} were spilled to disk on the way\n", format_size(spilled));
@@ -93,4 +96,19 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         text += &format!("look at the model with `wafermill model show {}`\n", quoted(shown.destination.join(model)));
     }
     text
+}
+
+/// What was learned of the rows that came out: a line for each table.
+fn aggregates(report: &Report) -> String {
+    let mut rows = vec![["aggregate", "plugin", "passes", "learn", "rows", "file"].map(str::to_owned).to_vec()];
+    for aggregate in &report.aggregates {
+        let (passes, learned) = (aggregate.passes.to_string(), format!("{:.3} s", aggregate.seconds));
+        let mut of_aggregate = [aggregate.name.clone(), aggregate.plugin.clone(), passes, learned];
+        for file in &aggregate.files {
+            // What is of the aggregate stands in the line of its first table only.
+            let of_aggregate = std::mem::take(&mut of_aggregate);
+            rows.push(of_aggregate.into_iter().chain([thousands(file.rows), file.path.clone()]).collect());
+        }
+    }
+    columns(&rows)
 }

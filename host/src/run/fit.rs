@@ -1,20 +1,21 @@
 //! Fitting: in each pass over the source, all steps whose columns no unfitted step writes see the training rows.
 
 use super::filters::{filters_before, settled};
+use super::learn::{Learned, Learner, Learning};
 use super::report::{PassReport, seconds};
 use super::scan::Work;
-use super::steps::{StepRunner, outputs, task};
+use super::steps::{StepRunner, outputs};
 use super::table::Table;
-use super::{Count, Run, RunOptions, Running, Stage, Timing, source_columns};
+use super::{Count, Run, Running, Stage, saved, source_columns};
 use crate::memory::batch_size;
 use crate::model::{Fitted, ModelStore};
-use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
-use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
+use crate::sandbox::{Outcome, Pass};
 use crate::source::SourceBatch;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -33,8 +34,34 @@ pub struct Fit {
     again: BTreeMap<usize, Pass>,
 }
 
-/// Memory below which an instance that learns is not drained: each one begins with some, and draining all the time would learn nothing.
-const LEAST_DRAIN: usize = 16 << 20;
+/// The file in the run's folder that tells how far fitting has come.
+pub const PROGRESS: &str = "fit.json";
+
+impl Fit {
+    /// Has what it tells safe on disk; the models that it tells of must be.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        saved::save(folder, PROGRESS, self)
+    }
+
+    /// What an earlier run saved, if it came so far.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is damaged.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        saved::read(folder, PROGRESS)
+    }
+
+    /// Forgets what an earlier run saved: it is of other rows than those that are read now.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn forget(folder: &Path) -> Result<()> {
+        saved::forget(folder, PROGRESS)
+    }
+}
 
 impl Run<'_> {
     /// Fits all steps of a plan on the source's training rows, and completes the plan with what they write. Goes on from where an earlier
@@ -57,24 +84,20 @@ impl Run<'_> {
             let stage =
                 |name: &str| Stage { pass: Some(fit.passes.len() + 1), steps: names.clone(), ..Stage::named(name) };
             let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
-            let (rows, combiners) = self.gather(plan, &active)?;
+            let (rows, learned) = self.gather(plan, active)?;
             drop(gathering);
             let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
-            for (index, combiners) in combiners {
+            for (index, pass, combiners) in learned {
                 let step = &plan.steps()[index];
                 let finished = {
                     let _clock = self.timing.fit(index);
-                    self.finish(step, &active[&index], combiners).map_err(|error| step.place(error))?
+                    let finished = self.finish(self.store, true, step, &pass, combiners);
+                    finished.map_err(|error| step.place(error))?
                 };
                 fit.spilled += finished.spilled;
                 match finished.outcome {
-                    Outcome::Again(carry) => {
-                        fit.again.insert(
-                            index,
-                            Pass { number: active[&index].number.saturating_add(1), carry: Some(carry) },
-                        );
-                    }
+                    Outcome::Again(carry) => drop(fit.again.insert(index, pass.next(carry))),
                     Outcome::Model => {
                         fit.steps[index] = finished.fitted;
                         let outputs = outputs(step, self.store)?;
@@ -94,27 +117,22 @@ impl Run<'_> {
     }
 
     /// One pass over the source: how many rows it has, and the partials of all active steps.
-    fn gather(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<(u64, BTreeMap<usize, Vec<Combiner>>)> {
+    fn gather(&self, plan: &Plan, active: BTreeMap<usize, Pass>) -> Result<(u64, Learned)> {
         let needed = needed_steps(plan, active.keys().copied());
         let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
         let columns = source_columns(plan, involved);
-        let combiners = self.combiners(plan, active)?;
-        let trained = Trained::of(active.keys());
-        let (guests, instances) = (self.options.shares.guests, self.options.workers * active.len());
+        let learning = Learning::begin(self.options, plan.steps(), active, self.options.shares.results, self.timing)?;
+        let trained = AtomicU64::new(0);
         let work = || FitWork {
             plan,
-            active,
             needed: &needed,
-            combiners: &combiners,
             folds: self.options.folds,
-            timing: self.timing,
             trained: &trained,
-            drain: (guests / (2 * instances)).max(LEAST_DRAIN),
             runner: StepRunner::new(plan, self.store, self.timing),
-            fitters: BTreeMap::new(),
+            learning: &learning,
+            learner: learning.learner(),
         };
-        let spilled = |combiner: &Combiner| combiner.statistics().spilled_bytes;
-        let count = || self.progress.count(Count::SpilledPartials, combiners.values().flatten().map(spilled).sum());
+        let count = || self.progress.count(Count::SpilledPartials, learning.spilled_bytes());
         let mut total = 0;
         self.scan(plan, 0, columns).run(work, |(rows, bytes)| {
             total += rows;
@@ -125,71 +143,14 @@ impl Run<'_> {
             Ok(())
         })?;
         count();
-        trained.check(plan)?;
-        Ok((total, combiners))
-    }
-
-    fn combiners(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<BTreeMap<usize, Vec<Combiner>>> {
-        let RunOptions { shares, scratch, stop, .. } = &self.options;
-        let tables: usize = active.keys().map(|index| plan.steps()[*index].plan.partials.len()).sum();
-        let share = shares.results / tables.max(1);
-        let of_step = |index: &usize| {
-            let partials = plan.steps()[*index].plan.partials.iter();
-            let combiners = partials.map(|table| Combiner::new(table.clone(), share, scratch, stop.clone()));
-            Ok((*index, combiners.collect::<Result<_>>()?))
-        };
-        active.keys().map(of_step).collect()
-    }
-
-    /// Hands the partials, combined, to a finisher, and keeps them and the model.
-    fn finish(&self, step: &Step, pass: &Pass, combiners: Vec<Combiner>) -> Result<Finished> {
-        let mut finisher = Finisher::open(&step.plugin, &task(step, step.plan.input(&step.selection)), pass)?;
-        let mut model = self.store.begin(step)?;
-        let mut model_batches = 0;
-        let mut finished = Finished { outcome: Outcome::Model, fitted: Fitted::default(), spilled: 0 };
-        for (table, combiner) in combiners.into_iter().enumerate() {
-            let combined = combiner.finish()?;
-            finished.spilled += combined.statistics().spilled_bytes;
-            let path = self.store.root().join(ModelStore::partials_file(step, combined.table().name()));
-            let saved = partials::write(combined, &path, |batch| {
-                self.options.stop.check()?;
-                self.progress.advance(batch.num_rows() as u64);
-                self.progress.bytes(batch_size(&batch) as u64);
-                for rows in finisher.push(&TableBatch { table, batch })? {
-                    model_batches += 1;
-                    model.write(&rows)?;
-                }
-                Ok(())
-            })?;
-            finished.fitted.partials.push(saved);
+        if trained.into_inner() == 0 {
+            return Err(no_rows(plan));
         }
-        finished.outcome = finisher.finish()?;
-        match finished.outcome {
-            Outcome::Again(_) if model_batches > 0 => {
-                return Err(Error::sandbox("the plugin asks for another pass after it gave rows of its model"));
-            }
-            Outcome::Again(_) if pass.number.saturating_add(1) >= step.plan.passes.most => {
-                let most = step.plan.passes.most;
-                let message = format!("the plugin asks for more than the {most} passes that it planned");
-                return Err(Error::sandbox(message));
-            }
-            Outcome::Again(_) => {}
-            Outcome::Model => {
-                finisher.drain(|rows| model.write(&rows))?;
-                finished.fitted.passes = pass.number.saturating_add(1);
-                finished.fitted.model = model.finish()?;
-            }
+        match learning.starved() {
+            Some(index) => Err(none_left(plan, index)),
+            None => Ok((total, learning.end())),
         }
-        Ok(finished)
     }
-}
-
-/// How a step's pass ended.
-struct Finished {
-    outcome: Outcome,
-    fitted: Fitted,
-    /// Bytes of partials that were spilled.
-    spilled: u64,
 }
 
 /// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
@@ -237,31 +198,6 @@ fn needed_steps(plan: &Plan, wanted: impl Iterator<Item = usize>) -> BTreeSet<us
     needed
 }
 
-/// How many rows there were to learn from.
-struct Trained {
-    /// Of the training part.
-    part: AtomicU64,
-    /// By the step that saw them: filters may leave it fewer.
-    steps: BTreeMap<usize, AtomicU64>,
-}
-
-impl Trained {
-    fn of<'i>(active: impl Iterator<Item = &'i usize>) -> Self {
-        Self { part: AtomicU64::new(0), steps: active.map(|index| (*index, AtomicU64::new(0))).collect() }
-    }
-
-    /// Each step needs a row.
-    fn check(&self, plan: &Plan) -> Result<()> {
-        if self.part.load(Ordering::Relaxed) == 0 {
-            return Err(no_rows(plan));
-        }
-        match self.steps.iter().find(|(_, rows)| rows.load(Ordering::Relaxed) == 0) {
-            Some((index, _)) => Err(none_left(plan, *index)),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Of a step behind filters that drop all training rows.
 fn none_left(plan: &Plan, index: usize) -> Error {
     let steps = plan.steps();
@@ -283,16 +219,13 @@ fn no_rows(plan: &Plan) -> Error {
 /// One worker of a pass.
 struct FitWork<'a> {
     plan: &'a Plan,
-    active: &'a BTreeMap<usize, Pass>,
     needed: &'a BTreeSet<usize>,
-    combiners: &'a BTreeMap<usize, Vec<Combiner>>,
     folds: u8,
-    timing: &'a Timing,
-    trained: &'a Trained,
-    /// Bytes of an instance from which on it is drained.
-    drain: usize,
+    /// Counts the rows of the training part.
+    trained: &'a AtomicU64,
     runner: StepRunner<'a>,
-    fitters: BTreeMap<usize, Fitter>,
+    learning: &'a Learning<'a>,
+    learner: Learner<'a>,
 }
 
 impl Work for FitWork<'_> {
@@ -304,8 +237,8 @@ impl Work for FitWork<'_> {
         let mut table = Table::new(input.batch, self.folds);
         let mut training = table.rows();
         for (index, step) in self.plan.steps().iter().enumerate() {
-            let result = if self.active.contains_key(&index) {
-                self.update(index, &table)
+            let result = if self.learning.active().contains_key(&index) {
+                self.learner.update(index, &table)
             } else if self.needed.contains(&index) {
                 self.runner.apply(index, &mut table)
             } else {
@@ -317,49 +250,12 @@ impl Work for FitWork<'_> {
                 training = table.rows();
             }
         }
-        self.trained.part.fetch_add(training as u64, Ordering::Relaxed);
+        self.trained.fetch_add(training as u64, Ordering::Relaxed);
         Ok(rows)
     }
 
     fn end(&mut self) -> Result<()> {
-        for (index, mut fitter) in std::mem::take(&mut self.fitters) {
-            self.drain(index, &mut fitter).map_err(|error| self.plan.steps()[index].place(error))?;
-        }
-        Ok(())
-    }
-}
-
-impl FitWork<'_> {
-    fn update(&mut self, index: usize, table: &Table) -> Result<()> {
-        let _clock = self.timing.fit(index);
-        let step = &self.plan.steps()[index];
-        let placed = |error| step.place(error);
-        let input = table.input(step).map_err(placed)?;
-        if input.num_rows() == 0 {
-            return Ok(());
-        }
-        self.trained.steps[&index].fetch_add(input.num_rows() as u64, Ordering::Relaxed);
-        let mut fitter = match self.fitters.remove(&index) {
-            Some(fitter) if fitter.input() == input.schema_ref() => fitter,
-            other => {
-                if let Some(mut fitter) = other {
-                    self.drain(index, &mut fitter).map_err(placed)?;
-                }
-                Fitter::open(&step.plugin, &task(step, input.schema()), &self.active[&index]).map_err(placed)?
-            }
-        };
-        fitter.update(&input).map_err(placed)?;
-        if fitter.is_full(self.drain) {
-            // Linear memory never shrinks, so a full instance is replaced by a fresh one.
-            return self.drain(index, &mut fitter).map_err(placed);
-        }
-        self.fitters.insert(index, fitter);
-        Ok(())
-    }
-
-    fn drain(&self, index: usize, fitter: &mut Fitter) -> Result<()> {
-        let combiners = &self.combiners[&index];
-        fitter.drain(|rows| combiners[rows.table].push(rows.batch))
+        self.learner.end()
     }
 }
 

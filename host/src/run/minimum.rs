@@ -1,6 +1,6 @@
 //! The least memory that a run takes, told before it reads a row.
 
-use super::{Goal, columns_of_run};
+use super::columns_of_run;
 use crate::aggregate::Format;
 use crate::memory::{Shares, format_size};
 use crate::pipeline::{Entry, Plan};
@@ -33,13 +33,17 @@ pub struct Minimum {
 }
 
 impl Minimum {
-    /// Of a plan over a source, whose rows are written in a format, or not written at all.
-    pub fn of(source: &dyn Source, plan: &Plan, goal: Goal, format: Option<&Format>) -> Self {
-        let writer = format.filter(|_| goal == Goal::Run);
-        let writer = writer.map_or(0, |format| format.group_bytes(&written(plan), source.estimated_rows()));
-        let reader = source.reading_bytes(&columns_of_run(plan, goal));
+    /// Of a plan over a source, whose rows come out or not, in files of a format or otherwise.
+    pub fn of(source: &dyn Source, plan: &Plan, writes_rows: bool, format: Option<&Format>) -> Self {
+        let writer = format.map_or(0, |format| format.group_bytes(&written(plan), source.estimated_rows()));
+        let reader = source.reading_bytes(&columns_of_run(plan, writes_rows));
         let batch = source.estimated_bytes().map_or(BATCH, |bytes| bytes.min(BATCH));
-        Self { reader, plugins: plan.definitions().len() as u64 * INSTANCE, batches: BATCHES * batch, writer }
+        Self {
+            reader,
+            plugins: (plan.definitions().len() + plan.aggregate_definitions().len()) as u64 * INSTANCE,
+            batches: BATCHES * batch,
+            writer,
+        }
     }
 
     /// All of it.

@@ -1,26 +1,28 @@
 //! Running a plan: passes over the source that fit steps, and the last one that applies them all.
 
+mod aggregates;
 mod apply;
 mod filters;
 mod fit;
+mod learn;
 mod minimum;
 mod progress;
 mod record;
 mod report;
-mod save;
+mod saved;
 mod scan;
 mod steps;
 mod table;
 mod timing;
 
+pub use aggregates::{AGGREGATED, Aggregated, Aggregates};
 pub use apply::Applied;
-pub use fit::{Fit, restore};
+pub use fit::{Fit, PROGRESS, restore};
 pub use minimum::Minimum;
 pub(crate) use progress::Running;
 pub use progress::{Count, Progress, Stage, Watcher};
 pub use record::{Goal, Overrides, RECORD, Record};
-pub use report::{PassReport, REPORT, Report, StepReport};
-pub use save::PROGRESS;
+pub use report::{AggregateReport, PassReport, REPORT, Report, StepReport};
 pub use timing::Timing;
 
 use crate::Stop;
@@ -91,14 +93,14 @@ impl Run<'_> {
     }
 }
 
-/// The source's columns that a whole run reads, by their positions: those of its steps, and, where a dataset is written, those that
-/// pass through it. All of them as long as a step waits to learn what it reads.
-pub fn columns_of_run(plan: &Plan, goal: Goal) -> Vec<usize> {
-    if plan.steps().len() < plan.definitions().len() {
+/// The source's columns that a whole run reads, by their positions: those of its steps and aggregates, and, where rows are written, those
+/// that pass through it. All of them as long as a step waits to learn what it reads.
+pub fn columns_of_run(plan: &Plan, writes_rows: bool) -> Vec<usize> {
+    if plan.waits() {
         return (0..plan.source().fields().len()).collect();
     }
-    let mut columns = source_columns(plan, plan.steps().iter());
-    if goal == Goal::Run {
+    let mut columns = source_columns(plan, plan.steps().iter().chain(plan.aggregates()));
+    if writes_rows {
         columns.extend(passed_on(plan));
     }
     columns.into_iter().collect()

@@ -205,5 +205,5 @@ fn files(source: &dyn Source) -> Result<Vec<InputFile>> {
 fn digests(plan: &Plan) -> BTreeMap<String, String> {
     let digest =
         |definition: &crate::pipeline::StepDefinition| (definition.name.clone(), definition.plugin.digest().to_owned());
-    plan.definitions().iter().map(digest).collect()
+    plan.definitions().iter().chain(plan.aggregate_definitions()).map(digest).collect()
 }
