@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// The field metadata in which a split names its parts, as a JSON array.
 pub const PARTS: &str = "wafermill:parts";
 
+/// The column of a table with the names of parts.
+pub const PART: &str = "part";
+
 /// How many parts there can be: a part's number is a UInt8, and one of those is kept free.
 const PARTS_MOST: usize = 255;
 
@@ -38,6 +41,12 @@ impl Role {
             Self::Filter => "filter",
             Self::Aggregate => "aggregate",
         }
+    }
+
+    /// For a sentence: `a filter`, `an aggregate`.
+    pub fn name_with_article(self) -> String {
+        let article = if self == Self::Aggregate { "an" } else { "a" };
+        format!("{article} {}", self.name())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Digests by which files are known: `sha256:` and 64 hexadecimal digits.
 
 use sha2::{Digest, Sha256};
-use std::io::{Read, Result, Write};
-use xxhash_rust::xxh3::Xxh3;
+use std::io::{Result, Write};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Counts and checks what is written through it, against accidents: `xxh3:` and 16 hexadecimal digits.
 pub(crate) struct Checksum<W> {
@@ -18,21 +18,7 @@ impl<W> Checksum<W> {
 
     /// What was written to, how many bytes were, and their checksum.
     pub(crate) fn finish(self) -> (W, u64, String) {
-        (self.inner, self.bytes, format!("xxh3:{:016x}", self.hash.digest()))
-    }
-}
-
-impl Checksum<std::io::Sink> {
-    /// The checksum of all that can be read.
-    pub(crate) fn of(mut reader: impl Read) -> Result<String> {
-        let mut checksum = Self::new(std::io::sink());
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match reader.read(&mut buffer)? {
-                0 => return Ok(checksum.finish().2),
-                read => checksum.write_all(&buffer[..read])?,
-            }
-        }
+        (self.inner, self.bytes, told(self.hash.digest()))
     }
 }
 
@@ -47,6 +33,15 @@ impl<W: Write> Write for Checksum<W> {
     fn flush(&mut self) -> Result<()> {
         self.inner.flush()
     }
+}
+
+/// The checksum of some bytes, as [`Checksum`] tells it.
+pub(crate) fn checksum(bytes: &[u8]) -> String {
+    told(xxh3_64(bytes))
+}
+
+fn told(checksum: u64) -> String {
+    format!("xxh3:{checksum:016x}")
 }
 
 /// The digest of some bytes.

@@ -1,7 +1,7 @@
-//! Files that are there whole or not at all, whatever happens to the machine.
+//! Files that are there whole or not at all, whatever happens to the machine; and how they go.
 
 use std::fs::File;
-use std::io::{Result, Write};
+use std::io::{ErrorKind, Result, Write};
 use std::path::Path;
 
 /// Writes a file in one step: a reader, and a machine that comes up again, sees the old content or the new one.
@@ -15,6 +15,32 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// Removes a file, or a folder with all that is in it, and tells whether there was one.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub(crate) fn remove(path: &Path) -> Result<bool> {
+    let removed = std::fs::symlink_metadata(path).and_then(|found| match found.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    });
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
+    }
+}
+
+/// Removes a file for good: a machine that comes up again does not see it either.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub(crate) fn forget(path: &Path) -> Result<()> {
+    match (remove(path)?, path.parent()) {
+        (true, Some(folder)) => sync_folder(folder),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a file that was written safe on disk.

@@ -15,9 +15,12 @@ pub mod model;
 pub mod partials;
 pub mod pipeline;
 mod plain_file;
+mod private;
 pub mod run;
 mod run_directory;
 pub mod sandbox;
+mod sealed;
+mod shell;
 pub mod source;
 pub mod spool;
 mod stop;
@@ -26,4 +29,5 @@ mod tournament;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use run_directory::RunDirectory;
+pub use shell::quoted;
 pub use stop::Stop;

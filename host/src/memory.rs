@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use arrow_array::{Array, RecordBatch};
+use std::path::{Path, PathBuf};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// The share of the available memory that is used when the user names no budget.
@@ -17,15 +18,39 @@ const LEAST_DEFAULT: usize = 64 << 20;
 pub fn default_budget() -> usize {
     let wanted = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
     let Ok(system) = System::new_with_specifics(wanted) else { return UNKNOWN };
-    let total = match system.cgroup_limits() {
-        Some(limits) if limits.total_memory > 0 => limits.total_memory.min(system.total_memory()),
-        _ => system.total_memory(),
-    };
+    // sysinfo looks at the topmost group only.
+    let limits = system.cgroup_limits().map(|limits| limits.total_memory).filter(|limit| *limit > 0);
+    let limits = limits.into_iter().chain(cgroup_limits()).chain([system.total_memory()]);
+    let total = limits.min().unwrap_or(UNKNOWN as u64);
     ((total as f64 * DEFAULT_SHARE) as usize).max(LEAST_DEFAULT)
 }
 
-/// How the memory of a run is divided among those that keep within a share of it. What is left is for instances of plugins, for readers of
-/// files, and for what encoders hold of open row groups.
+/// What the groups allow that this process is in, its own and those above it.
+fn cgroup_limits() -> Vec<u64> {
+    let Ok(groups) = std::fs::read_to_string("/proc/self/cgroup") else { return Vec::new() };
+    let limits =
+        groups.lines().flat_map(|line| limit_files(line)).filter_map(|file| std::fs::read_to_string(file).ok());
+    // `max` stands for no limit.
+    limits.filter_map(|limit| limit.trim().parse().ok()).collect()
+}
+
+/// The files with the limits of a group and of those above it, from a line `ID:CONTROLLERS:PATH` of `/proc/self/cgroup`: cgroups(7).
+fn limit_files(line: &str) -> Vec<PathBuf> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (root, file) = match fields.next() {
+        Some("") => ("/sys/fs/cgroup", "memory.max"),
+        Some(controllers) if controllers.split(',').any(|name| name == "memory") => {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        }
+        _ => return Vec::new(),
+    };
+    let path = Path::new(fields.next().unwrap_or("/"));
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    inside.ancestors().map(|group| Path::new(root).join(group).join(file)).collect()
+}
+
+/// How the memory of a run is divided among those that keep within a share of it. What is left is for readers of
+/// files and for the process itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
     /// Of rows that are fetched before they are asked for.
@@ -34,19 +59,14 @@ pub struct Shares {
     pub under_way: usize,
     /// Of partial results while fitting, and of the parts of a dataset while applying.
     pub results: usize,
-    /// Of the memory of all instances that learn.
-    pub fitters: usize,
+    /// Of all instances of plugins; those that learn are drained at their part of half of it.
+    pub guests: usize,
 }
 
 impl Shares {
     /// Of so many bytes.
     pub fn of(memory: usize) -> Self {
-        Self {
-            read_ahead: (memory / 8).min(256 << 20),
-            under_way: memory / 8,
-            results: memory / 2,
-            fitters: memory / 4,
-        }
+        Self { read_ahead: (memory / 8).min(256 << 20), under_way: memory / 8, results: memory / 2, guests: memory / 4 }
     }
 }
 
@@ -114,6 +134,16 @@ mod tests {
         for bad in ["", "MiB", "-1", "1 parsec", "0"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_group_is_bound_by_those_above_it() {
+        let files = |line| limit_files(line).into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let expected = ["/sys/fs/cgroup/a/b/memory.max", "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.max"];
+        assert_eq!(files("0::/a/b"), expected);
+        let expected = ["/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+        assert_eq!(files("4:cpu,memory:/a"), expected);
+        assert!(files("5:cpu:/a").is_empty() && files("").is_empty());
     }
 
     #[test]

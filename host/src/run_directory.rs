@@ -3,11 +3,19 @@
 //! It lies beside the destination, belongs to one process at a time, and can be read by its owner only. The dataset appears at its
 //! destination in one step, or not at all.
 
-use crate::durable;
-use crate::{Error, Result};
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+mod destination;
+mod lock;
+#[cfg(test)]
+mod tests;
+
+use crate::model::MANIFEST;
+use crate::run::{AGGREGATED, PROGRESS, RECORD, REPORT};
+use crate::shell::quoted;
+use crate::{Error, Result, durable};
+use destination::{check, check_movable, is_ours, places};
+use lock::lock;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// The dataset.
@@ -16,8 +24,12 @@ const DATA: &str = "data";
 const REPLACED: &str = "replaced";
 /// Is locked by the process that writes here, and tells which one.
 const LOCK: &str = "lock";
+/// The tables of aggregates, until the dataset has them.
+const TABLES: &str = "tables";
 /// The rows of the source, once they were read.
 const SPOOL: &str = "spool";
+/// Tells that the dataset is at its destination, and that only the folder is left to be removed.
+const PUBLISHED: &str = "published";
 
 /// A run in the making, beside its destination. It goes away with this value, unless it is kept.
 pub struct RunDirectory {
@@ -31,8 +43,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Starts a run whose dataset is to be at `destination`. With `overwrite` it may replace a directory that holds a file named `marker`,
-    /// by which wafermill knows what it wrote itself, and what an earlier run left unfinished.
+    /// Starts a run whose dataset is to be at `destination`. With `overwrite` it may replace a directory with a file `marker` that
+    /// wafermill wrote, by which it knows what is its own, and what an earlier run left unfinished.
     ///
     /// # Errors
     /// Where there is something at the destination that may not be replaced, nothing can be written beside it, another run does so, or an
@@ -47,14 +59,15 @@ impl RunDirectory {
         put_back(&path, &destination)?;
         check(&destination, marker, overwrite)?;
         let mut created = Self { path, destination, marker: marker.to_owned(), overwrite, _lock: lock, kept: true };
-        if !overwrite && created.can_be_resumed() {
-            let error =
-                Error::usage("an earlier run towards this destination was interrupted").file(&created.destination);
-            let name = created.destination.display();
-            return Err(error.hint(format!(
-                "`wafermill resume {name}` goes on where it was; `wafermill clean {name}`, or `--overwrite`, removes what it left"
-            )));
+        created.kept = created.can_be_resumed();
+        if !overwrite && created.kept {
+            let error = Error::usage("an earlier run towards this destination was interrupted");
+            let (resume, clean) = (created.command("resume"), created.command("clean"));
+            return Err(error
+                .file(&created.destination)
+                .hint(format!("`{resume}` goes on where it was; `{clean}`, or `--overwrite`, removes what it left")));
         }
+        check_movable(&created.destination, &created.path)?;
         created.kept = false;
         let emptied = created.empty().and_then(|()| fs::create_dir(created.data()));
         emptied.map_err(|error| cannot_write(&created.path, error))?;
@@ -77,8 +90,14 @@ impl RunDirectory {
     }
 
     /// Says what the earlier run was allowed to replace.
-    pub fn allow(&mut self, marker: &str, overwrite: bool) {
+    ///
+    /// # Errors
+    /// Where there is something at the destination that may not be replaced, or cannot be.
+    pub fn allow(&mut self, marker: &str, overwrite: bool) -> Result<()> {
         (self.marker, self.overwrite) = (marker.to_owned(), overwrite);
+        let checked = check(&self.destination, marker, overwrite);
+        checked.map_err(|error| error.hint("move away what is there, and resume again"))?;
+        check_movable(&self.destination, &self.path)
     }
 
     /// Where the dataset is to be.
@@ -96,6 +115,11 @@ impl RunDirectory {
         self.path.join(SPOOL)
     }
 
+    /// Where to keep the tables of aggregates.
+    pub fn tables(&self) -> PathBuf {
+        self.path.join(TABLES)
+    }
+
     /// The run's own folder, for what it needs in between.
     pub fn path(&self) -> &Path {
         &self.path
@@ -103,7 +127,15 @@ impl RunDirectory {
 
     /// Whether the dataset is at its destination already, so that only this folder was left to be removed.
     pub fn is_published(&self) -> bool {
-        !self.data().exists() && self.path.join(crate::run::RECORD).exists()
+        let there = |name: &str| self.path.join(name).exists();
+        let removed = || self.is_empty() && [REPORT, MANIFEST].iter().any(|marker| is_ours(&self.destination, marker));
+        there(PUBLISHED) || (there(RECORD) && !there(DATA)) || removed()
+    }
+
+    /// Whether there is nothing but the lock.
+    fn is_empty(&self) -> bool {
+        let other = |entry: io::Result<fs::DirEntry>| entry.map_or(true, |entry| entry.file_name() != LOCK);
+        fs::read_dir(&self.path).is_ok_and(|mut entries| !entries.any(other))
     }
 
     /// Whether the run can be resumed: something was completed that would else have to be done again.
@@ -111,18 +143,27 @@ impl RunDirectory {
         let holds = |name: &str| self.path.join(name).metadata().is_ok_and(|found| found.len() > 0);
         let is_left_to_upload = holds(crate::store::UPLOAD);
         self.data().exists()
-            && (is_left_to_upload || holds(crate::run::RECORD))
+            && (is_left_to_upload || holds(RECORD))
             && (is_left_to_upload
-                || holds(crate::run::PROGRESS)
+                || holds(PROGRESS)
+                || holds(AGGREGATED)
                 || holds(crate::aggregate::SEGMENTS)
                 || self.spool().join(crate::spool::INDEX).exists())
     }
 
-    /// Makes what was written of the dataset safe on disk.
+    /// What a user types so that a command of wafermill is about this run.
+    pub fn command(&self, command: &str) -> String {
+        format!("wafermill {command} {}", quoted(&self.destination))
+    }
+
+    /// Makes what was written of the dataset and of the tables of aggregates safe on disk.
     ///
     /// # Errors
     /// Where the file system cannot.
     pub fn sync(&self) -> Result<()> {
+        if self.tables().exists() {
+            sync(&self.tables())?;
+        }
         sync(&self.data())
     }
 
@@ -136,6 +177,18 @@ impl RunDirectory {
         self.kept = false;
     }
 
+    /// Removes it now.
+    ///
+    /// # Errors
+    /// Where something of it stays.
+    pub fn remove(mut self) -> Result<()> {
+        self.kept = true;
+        self.remove_all().map_err(|error| {
+            let error = Error::output("what the run left cannot be removed").file(&self.path).because(error);
+            error.hint("see that you may write there and that nothing is mounted in it, and try again")
+        })
+    }
+
     /// Makes the dataset safe on disk and moves it to its destination.
     ///
     /// # Errors
@@ -144,6 +197,10 @@ impl RunDirectory {
     pub fn publish(mut self) -> Result<()> {
         let moved = self.move_to_destination();
         self.kept = moved.is_err();
+        if moved.is_ok() {
+            // without it `resume` still sees that there is no dataset here, as long as there is the run's record
+            let _ = File::create(self.path.join(PUBLISHED));
+        }
         moved.map_err(|error| {
             let data = self.data();
             error.hint(format!("the finished dataset is kept in `{}`: move it where you want it", data.display()))
@@ -178,145 +235,46 @@ impl RunDirectory {
 
     /// Removes all but the lock. What tells that there is a run goes first: half removed it must not look like one.
     fn empty(&self) -> io::Result<()> {
-        for name in [crate::run::RECORD, crate::store::UPLOAD] {
-            match fs::remove_file(self.path.join(name)) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                removed => removed.and_then(|()| durable::sync_folder(&self.path))?,
-            }
-        }
+        durable::forget(&self.path.join(RECORD))?;
+        durable::forget(&self.path.join(crate::store::UPLOAD))?;
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            match entry.file_name() == LOCK {
-                true => {}
-                false if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
-                false => fs::remove_file(entry.path())?,
+            if entry.file_name() != LOCK && entry.file_name() != PUBLISHED {
+                durable::remove(&entry.path())?;
             }
         }
-        Ok(())
+        durable::remove(&self.path.join(PUBLISHED)).map(drop)
+    }
+
+    /// Removes the folder. The lock goes last, when there is nothing left that another run's could be taken for.
+    fn remove_all(&self) -> io::Result<()> {
+        self.empty()?;
+        durable::remove(&self.path.join(LOCK))?;
+        match fs::remove_dir(&self.path) {
+            // another run has begun there, or removed it as well
+            Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) => Ok(()),
+            removed => removed,
+        }
     }
 }
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
         if !self.kept {
-            // the lock goes last, when there is nothing left that another run's could be taken for; where one has begun there the folder stays
-            let _ = self.empty();
-            let _ = fs::remove_file(self.path.join(LOCK));
-            let _ = fs::remove_dir(&self.path);
+            let _ = self.remove_all();
         }
     }
 }
 
-/// The destination, and the folder of its run.
-fn places(destination: &Path) -> Result<(PathBuf, PathBuf)> {
-    if destination.is_symlink() && !destination.exists() {
-        let error = Error::usage("the destination is a link that leads nowhere").file(destination);
-        return Err(error.hint("remove the link, or make the folder that it names"));
-    }
-    // what a link leads to is replaced, not the link
-    let destination = fs::canonicalize(destination).or_else(|_| std::path::absolute(destination));
-    let destination = destination.map_err(|error| Error::output("cannot find the destination").because(error))?;
-    let (Some(parent), Some(name)) = (destination.parent(), destination.file_name()) else {
-        return Err(Error::usage("the destination has no name").file(&destination).hint("name a new directory"));
-    };
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(".run");
-    let path = parent.join(hidden);
-    Ok((destination, path))
-}
-
-/// Puts back what an earlier run was about to replace when it was killed.
+/// Puts back what an earlier run was about to replace when it was killed, which was before its dataset had left its folder.
 fn put_back(path: &Path, destination: &Path) -> Result<()> {
     let replaced = path.join(REPLACED);
-    if replaced.exists() && !destination.exists() {
+    if replaced.exists() && path.join(DATA).exists() && !destination.exists() {
         fs::rename(&replaced, destination).map_err(|error| {
             Error::output("cannot put back what an earlier run was to replace").file(&replaced).because(error)
         })?;
     }
     Ok(())
-}
-
-/// Checks that a folder is that of a run: ours, and nobody else's.
-fn check_own(path: &Path) -> Result<()> {
-    let found = fs::symlink_metadata(path).map_err(|error| cannot_write(path, error))?;
-    let is_private = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o077 == 0;
-    let is_run = path.join(LOCK).exists() || !holds_something(path).unwrap_or(true);
-    match is_private && is_run {
-        true => Ok(()),
-        false => {
-            let error = Error::usage("there is something beside the destination where a run would work").file(path);
-            Err(error.hint("move it away, or choose another destination"))
-        }
-    }
-}
-
-/// Locks a run's folder, which is made where it is missing and may be.
-fn lock(path: &Path, make: bool) -> Result<File> {
-    const TRIES: usize = 10;
-    let cannot = |error: io::Error| cannot_write(path, error);
-    for _ in 0..TRIES {
-        if make {
-            // nobody else sees the dataset grow; once published it has the permissions that the umask allows
-            match DirBuilder::new().mode(0o700).create(path) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(cannot(error)),
-                _ => {}
-            }
-        }
-        match check_own(path) {
-            // the run before went away meanwhile, and its folder with it
-            Err(_) if make && !path.exists() => continue,
-            checked => checked?,
-        }
-        let opened = File::options().create(true).truncate(false).read(true).write(true).open(path.join(LOCK));
-        let mut file = match opened {
-            // the run before went away meanwhile, and its folder with it
-            Err(error) if make && error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.map_err(cannot)?,
-        };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(busy(path, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(cannot(error)),
-        }
-        let own = file.metadata().map_err(cannot)?;
-        let there =
-            fs::metadata(path.join(LOCK)).is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()));
-        if there {
-            let told = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-            return told.map(|()| file).map_err(cannot);
-        }
-    }
-    Err(cannot(io::Error::other("other runs begin and end there all the time")))
-}
-
-fn busy(path: &Path, lock: &mut File) -> Error {
-    let mut process = String::new();
-    let _ = lock.take(20).read_to_string(&mut process);
-    let who = if process.is_empty() { String::new() } else { format!(", process {}", process.trim()) };
-    Error::usage(format!("another run writes to this destination{who}"))
-        .file(path)
-        .hint("wait until it ends, or choose another destination")
-}
-
-/// Checks that what is at the destination may go.
-fn check(destination: &Path, marker: &str, overwrite: bool) -> Result<()> {
-    match holds_something(destination) {
-        Ok(false) => Ok(()),
-        Ok(true) if !overwrite => Err(Error::usage("the destination is not empty")
-            .file(destination)
-            .hint("pass `--overwrite` to replace it, or choose another destination")),
-        Ok(true) if destination.join(marker).is_file() => Ok(()),
-        Ok(true) => Err(Error::usage(format!(
-            "the destination has no `{marker}`, so it is not what this command writes and is not replaced"
-        ))
-        .file(destination)
-        .hint("choose another destination, or remove this one yourself")),
-        Err(error) => Err(Error::usage("the destination is not a directory that can be read")
-            .file(destination)
-            .because(error)
-            .hint("choose another destination")),
-    }
 }
 
 fn holds_something(path: &Path) -> io::Result<bool> {
@@ -343,136 +301,4 @@ fn cannot_write(path: &Path, error: io::Error) -> Error {
         .file(path)
         .because(error)
         .hint("see that the disk has room and that you may write there, or choose another destination")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    const MARKER: &str = "wafermill.json";
-
-    fn write(directory: &Path, content: &str) {
-        fs::create_dir_all(directory).unwrap();
-        fs::write(directory.join(MARKER), content).unwrap();
-    }
-
-    fn read(directory: &Path) -> String {
-        fs::read_to_string(directory.join(MARKER)).unwrap()
-    }
-
-    fn entries(directory: &Path) -> usize {
-        fs::read_dir(directory).unwrap().count()
-    }
-
-    #[test]
-    fn a_dataset_appears_at_its_destination_and_nothing_else_stays() {
-        let home = tempfile::tempdir().unwrap();
-        let destination = home.path().join("new/out");
-        let run = RunDirectory::create(&destination, MARKER, false).unwrap();
-        assert_eq!(fs::metadata(run.path()).unwrap().permissions().mode() & 0o777, 0o700);
-        fs::write(run.path().join("spill"), "").unwrap();
-        write(&run.data(), "1");
-        assert!(!destination.exists());
-        run.publish().unwrap();
-        assert_eq!((read(&destination).as_str(), entries(&home.path().join("new"))), ("1", 1));
-    }
-
-    #[test]
-    fn a_dropped_run_leaves_no_debris() {
-        let home = tempfile::tempdir().unwrap();
-        let run = RunDirectory::create(&home.path().join("out"), MARKER, false).unwrap();
-        write(&run.data().join("train"), "1");
-        assert_eq!(entries(home.path()), 1);
-        drop(run);
-        assert_eq!(entries(home.path()), 0);
-    }
-
-    #[test]
-    fn what_a_killed_run_was_about_to_replace_is_put_back() {
-        let home = tempfile::tempdir().unwrap();
-        let destination = home.path().join("out");
-        write(&destination, "old");
-        let mut run = RunDirectory::create(&destination, MARKER, true).unwrap();
-        fs::rename(&destination, run.path().join(REPLACED)).unwrap();
-        run.keep();
-        drop(run);
-        let mut run = RunDirectory::reopen(&destination).unwrap();
-        assert_eq!(read(&destination), "old");
-        run.discard();
-        drop(run);
-        assert_eq!((read(&destination).as_str(), entries(home.path())), ("old", 1));
-    }
-
-    #[test]
-    fn a_folder_of_somebody_else_is_neither_used_nor_emptied() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join(".out.run");
-        write(&path, "mine");
-        for mode in [0o700, 0o755] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(RunDirectory::create(&home.path().join("out"), MARKER, true).is_err());
-            assert!(RunDirectory::reopen(&home.path().join("out")).is_err());
-        }
-        fs::remove_file(path.join(MARKER)).unwrap();
-        assert!(RunDirectory::create(&home.path().join("out"), MARKER, true).is_err(), "others can read it");
-        fs::remove_dir(&path).unwrap();
-        std::os::unix::fs::symlink(home.path().join("elsewhere"), &path).unwrap();
-        fs::create_dir(home.path().join("elsewhere")).unwrap();
-        assert!(RunDirectory::create(&home.path().join("out"), MARKER, true).is_err());
-    }
-
-    #[test]
-    fn a_run_that_is_half_removed_is_neither_published_nor_resumed() {
-        let home = tempfile::tempdir().unwrap();
-        let destination = home.path().join("out");
-        let run = RunDirectory::create(&destination, MARKER, false).unwrap();
-        for name in [crate::run::RECORD, crate::run::PROGRESS] {
-            fs::write(run.path().join(name), "{}").unwrap();
-        }
-        assert!(run.can_be_resumed() && !run.is_published());
-        fs::remove_file(run.path().join(crate::run::RECORD)).unwrap();
-        assert!(!run.can_be_resumed() && !run.is_published());
-        fs::remove_dir(run.data()).unwrap();
-        assert!(!run.is_published());
-    }
-
-    #[test]
-    fn only_what_wafermill_wrote_is_overwritten_and_only_on_demand() {
-        let home = tempfile::tempdir().unwrap();
-        let destination = home.path().join("out");
-        write(&destination, "old");
-        let error = RunDirectory::create(&destination, MARKER, false).err().unwrap();
-        assert!(error.hint_text().unwrap().contains("--overwrite"));
-        assert!(RunDirectory::create(&destination, "other.json", true).is_err());
-        let run = RunDirectory::create(&destination, MARKER, true).unwrap();
-        write(&run.data(), "new");
-        assert_eq!(read(&destination), "old");
-        run.publish().unwrap();
-        assert_eq!((read(&destination).as_str(), entries(home.path())), ("new", 1));
-    }
-
-    #[test]
-    fn an_empty_directory_may_be_the_destination_and_a_file_may_not() {
-        let home = tempfile::tempdir().unwrap();
-        let run = RunDirectory::create(home.path(), MARKER, false).unwrap();
-        write(&run.data(), "1");
-        run.publish().unwrap();
-        assert_eq!(read(home.path()), "1");
-        assert!(RunDirectory::create(&home.path().join(MARKER), MARKER, true).is_err());
-        assert!(RunDirectory::create(Path::new("/"), MARKER, true).is_err());
-    }
-
-    #[test]
-    fn what_appears_meanwhile_is_kept_and_so_is_the_dataset() {
-        let home = tempfile::tempdir().unwrap();
-        let destination = home.path().join("out");
-        let run = RunDirectory::create(&destination, MARKER, false).unwrap();
-        let data = run.data();
-        write(&data, "mine");
-        write(&destination, "theirs");
-        let error = run.publish().unwrap_err();
-        assert!(error.hint_text().unwrap().contains(data.to_str().unwrap()));
-        assert_eq!((read(&destination).as_str(), read(&data).as_str()), ("theirs", "mine"));
-    }
 }

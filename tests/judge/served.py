@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import socket
+import socketserver
 import subprocess
+import threading
 from pathlib import Path
 
 import mill
@@ -24,6 +27,37 @@ def serve(folder, tables, *options):
             yield server.stdout.readline().strip()
         finally:
             server.stdin.close()
+
+
+class Switch(socketserver.ThreadingTCPServer):
+    """An address that stays while the server behind it changes."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), None)
+        self.behind = None
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def finish_request(self, client, _):
+        with socket.create_connection(("127.0.0.1", int(self.behind.rsplit(":", 1)[1]))) as server:
+            back = threading.Thread(target=forward, args=(server, client), daemon=True)
+            back.start()
+            forward(client, server)
+            back.join()
+
+
+def forward(source, target):
+    """Passes on what comes until there is no more."""
+    with contextlib.suppress(OSError):
+        while read := source.recv(1 << 16):
+            target.sendall(read)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def stored(table, path):

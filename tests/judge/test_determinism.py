@@ -65,7 +65,9 @@ def wanted(mill, source):
         ("--batch-rows", "1000"),
         ("--batch-rows", "100000"),
         ("--workers", "7", "--batch-rows", "1000"),
-        ("--memory", "16MiB"),
+        ("--spill-past", "8MiB"),
+        ("--memory", "256MiB"),
+        ("--memory", "8GiB", "--workers", "8"),
     ],
     ids=" ".join,
 )
@@ -74,7 +76,7 @@ def test_bytes_do_not_depend_on_workers_batches_or_memory(mill, source, wanted, 
 
 
 def test_memory_is_short_enough_to_spill(mill, source):
-    dataset = mill.run(source, STEPS, split=KEY_SPLIT, output=SMALL_FILES, arguments=("--memory", "16MiB"))
+    dataset = mill.run(source, STEPS, split=KEY_SPLIT, output=SMALL_FILES, arguments=("--spill-past", "8MiB"))
     report = json.loads((dataset.path / "report.json").read_text())
     assert report["spilled_partials"] > 0
     assert report["output"]["spilled_bytes"] > 0
@@ -143,7 +145,7 @@ def test_fit_and_run_write_the_same_model(mill, source, wanted):
 
 def test_arrow_outputs_are_the_same_bytes_too(mill, source):
     output = {"format": "arrow", **SMALL_FILES}
-    runs = [("--workers", "1", "--batch-rows", "1000"), ("--workers", "7"), ("--memory", "16MiB")]
+    runs = [("--workers", "1", "--batch-rows", "1000"), ("--workers", "7"), ("--spill-past", "8MiB")]
     first, *others = [
         mill.run(source, STEPS[:-1], split=KEY_SPLIT, output=output, arguments=it).digests() for it in runs
     ]

@@ -243,7 +243,7 @@ def test_bytes_do_not_depend_on_workers_or_batches(mill, table):
         {"name": "codes", **step("encode", ["word"], method="ordinal", unseen="code")},
     ]
     source = write(table, mill.folder() / "table.parquet", row_group_size=700)
-    runs = [(), ("--workers", "1", "--batch-rows", "100"), ("--workers", "7", "--batch-rows", "33"), ("--memory", "16MiB")]
+    runs = [(), ("--workers", "1", "--batch-rows", "100"), ("--workers", "7", "--batch-rows", "33"), ("--spill-past", "8MiB")]
     first, *others = [mill.run(source, steps, split=KEY_SPLIT, arguments=it).digests() for it in runs]
     assert all(it == first for it in others)
     as_arrow = write(table, mill.folder() / "table.arrow", max_chunksize=999)

@@ -72,7 +72,7 @@ def test_every_type_is_put_in_order(mill, folder):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--workers", "1"), ("--workers", "7"), ("--batch-rows", "500"), ("--batch-rows", "100000"), ("--memory", "4MiB"), ("--memory", "1KiB")],
+    [("--workers", "1"), ("--workers", "7"), ("--batch-rows", "500"), ("--batch-rows", "100000"), ("--spill-past", "2MiB"), ("--spill-past", "512"), ("--memory", "256MiB"), ("--memory", "8GiB")],
     ids=" ".join,
 )
 def test_a_shuffled_dataset_does_not_depend_on_workers_batches_or_memory(mill, table, local, arguments):
@@ -80,7 +80,7 @@ def test_a_shuffled_dataset_does_not_depend_on_workers_batches_or_memory(mill, t
 
 
 def test_short_memory_sorts_on_disk(mill, table):
-    dataset = mill.run(table, STEPS, split=KEY_SPLIT, output=HASH, arguments=("--memory", "4MiB"))
+    dataset = mill.run(table, STEPS, split=KEY_SPLIT, output=HASH, arguments=("--spill-past", "2MiB"))
     output = json.loads((dataset.path / "report.json").read_text())["output"]
     assert output["spilled_bytes"] > 3_000_000
     assert output["peak_memory"] > 0

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The plugins that come with wafermill.
-const BUNDLED: [&str; 5] = ["encode", "filter", "impute", "scale", "split"];
+const BUNDLED: [&str; 6] = ["encode", "filter", "impute", "profile", "scale", "split"];
 
 /// The `wafermill` that was built, and the plugins it is to use.
 #[derive(Clone, Debug)]

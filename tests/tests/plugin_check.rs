@@ -75,6 +75,21 @@ fn encode_keeps_every_law() {
     passes("encode", &["partition", "outputs", "repeat", "cut", "dictionary"]);
 }
 
+#[test]
+fn profile_keeps_every_law() {
+    passes("profile", &["describe", "plan", "contract", "partition", "dictionary"]);
+}
+
+#[test]
+fn an_aggregate_of_one_pass_keeps_every_law_and_is_not_applied() {
+    let checked = check(&guest("sizes"), &[]);
+    assert!(checked.success, "{}\n{:#}", checked.errors, checked.report["report"]["findings"]);
+    let laws = checked.report["report"]["laws"].as_array().expect("a report has laws").iter();
+    let applied =
+        laws.filter(|tally| ["outputs", "repeat", "cut"].contains(&tally["law"].as_str().unwrap_or_default()));
+    assert!(applied.into_iter().all(|tally| tally["checked"] == 0));
+}
+
 /// The findings of a guest, all of which must be of these laws, the first one among them.
 fn findings(name: &str, laws: &[&str]) -> Vec<String> {
     let checked = check(&guest(name), &[]);

@@ -209,7 +209,7 @@ fn reports_for_programs_are_json() {
 
     let plugins = place.json("plugin list --json");
     let listed = plugins.as_array().unwrap().iter().map(|plugin| plugin["description"]["name"].as_str().unwrap());
-    assert_eq!(listed.collect::<Vec<_>>(), ["encode", "filter", "impute", "scale", "split"]);
+    assert_eq!(listed.collect::<Vec<_>>(), ["encode", "filter", "impute", "profile", "scale", "split"]);
 
     let plugin = place.json("plugin info scale --json");
     assert_eq!(plugin["description"]["role"], "transform");

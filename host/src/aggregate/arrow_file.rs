@@ -56,6 +56,14 @@ impl Files for ArrowPart {
         Ok(())
     }
 
+    fn claim(&self, _: &dyn Fn(usize) -> usize) -> usize {
+        0
+    }
+
+    fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
     fn memory(&self) -> usize {
         0
     }

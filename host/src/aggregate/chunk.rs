@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// Rows of a chunk at most, and so of a mini-batch of Parquet's writer and of a batch in Arrow files and streams.
 pub(super) const CHUNK_ROWS: usize = 8192;
 
-/// Bytes of values at which a chunk ends early: each part has one under way, joined and encoded, and Arrow's offsets count to 2 GiB.
-const CHUNK_BYTES: u64 = 16 << 20;
+/// Bytes of values at which a chunk ends early: each part has a few under way, and Arrow's offsets count to 2 GiB.
+pub(super) const CHUNK_BYTES: u64 = 4 << 20;
 
 /// Rows that wait until there are enough of them.
 #[derive(Default)]
@@ -49,6 +49,11 @@ impl Pending {
         self.rows += batch.num_rows();
         self.bytes += bytes;
         self.pieces.push_back(Piece { batch, bytes, values });
+    }
+
+    /// What so many rows weigh, by those that wait.
+    pub(super) fn weight_of(&self, rows: usize) -> usize {
+        (self.bytes / self.rows.max(1)).saturating_mul(rows)
     }
 
     /// Puts the rows of `other` after its own.

@@ -3,10 +3,11 @@
 use super::encode::Encoders;
 use super::part::{Format, Part};
 use super::route::{Routed, Router};
-use super::segment::{Segment, SegmentLog, restore};
+use super::segment::{Segment, SegmentLog, remove_others};
 use super::spill::next_to_spill;
 use super::{Aggregate, Summary};
 use crate::contract::check_part_names;
+use crate::run::{Progress, Watcher};
 use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -32,6 +33,8 @@ pub struct ConcatOptions {
     pub log: Option<PathBuf>,
     /// Ends the writing early.
     pub stop: Stop,
+    /// Is told how far what takes long has come.
+    pub watcher: Watcher,
 }
 
 impl ConcatOptions {
@@ -47,6 +50,7 @@ impl ConcatOptions {
             scratch: scratch.into(),
             log: None,
             stop: Stop::default(),
+            watcher: Watcher::default(),
         }
     }
 
@@ -93,18 +97,35 @@ struct Open {
 }
 
 impl Concat {
-    /// Creates a directory in `dataset` for each of the parts, whose position is their id, for rows of the logical `schema`; or goes on
-    /// with the dataset that the log tells of.
+    /// Creates a directory in `dataset` for each of the parts, whose position is their id, for rows of the logical `schema`.
     ///
     /// # Errors
-    /// Where a part cannot have its name, an option is out of bounds, a file cannot be created, or one that the log tells of has changed.
+    /// As for [`Self::resume`].
     pub fn create(dataset: &Path, schema: &SchemaRef, parts: &[String], options: &ConcatOptions) -> Result<Self> {
+        Self::resume(dataset, schema, parts, options, &())
+    }
+
+    /// As [`Self::create`], or goes on with the dataset that the log tells of, once its files are checked, which `progress` is told of.
+    ///
+    /// # Errors
+    /// Where a part cannot have its name, an option is out of bounds, a file cannot be created, one that the log tells of has changed, or
+    /// it is asked to stop.
+    pub fn resume(
+        dataset: &Path,
+        schema: &SchemaRef,
+        parts: &[String],
+        options: &ConcatOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         options.check()?;
         options.format.check(schema)?;
         check_part_names(parts)?;
         let (log, segments) = options.log.as_deref().map(SegmentLog::open).transpose()?.unzip();
         let segments: Vec<Segment> = segments.unwrap_or_default();
-        restore(dataset, parts, &segments, &options.stop)?;
+        if let Some(log) = &log {
+            log.check(dataset, parts, &segments, &options.stop, progress)?;
+        }
+        remove_others(dataset, parts, &segments)?;
         let create = |(id, name): (usize, &String)| {
             let written = segments.iter().filter_map(|segment| segment.files.get(id)).flatten().cloned().collect();
             Part::create(id, name, dataset, Arc::clone(schema), &options.format, written, log.is_some())
@@ -140,7 +161,8 @@ impl Concat {
         self.open.rows += routed.of;
         self.open.bytes += routed.bytes;
         for (part, batch) in routed.parts {
-            self.parts[part].push(batch, &mut self.encoders)?;
+            let room = self.room_for(part);
+            self.parts[part].push(batch, &mut self.encoders, room, &self.options.scratch)?;
             self.govern()?;
         }
         if self.open.rows < self.options.file_rows && self.open.bytes < self.options.file_bytes {
@@ -159,7 +181,7 @@ impl Concat {
         order.sort_by_key(|&part| self.parts[part].spills());
         let mut spilled_bytes = 0;
         for part in order {
-            spilled_bytes += self.parts[part].end_segment(&mut self.encoders, stop)?;
+            spilled_bytes += self.parts[part].end_segment(&mut self.encoders, stop, &*self.options.watcher)?;
         }
         self.spilled_bytes += spilled_bytes;
         let end = self.open.start + self.open.rows;
@@ -176,6 +198,11 @@ impl Concat {
         self.router.schema()
     }
 
+    /// Who is told how far it has come.
+    pub(super) fn watcher(&self) -> &Watcher {
+        &self.options.watcher
+    }
+
     /// How many parts there are.
     pub(super) fn parts(&self) -> usize {
         self.parts.len()
@@ -187,6 +214,15 @@ impl Concat {
         let pushed = self.push(Routed::of_part(part, batch));
         self.options.memory = memory;
         pushed
+    }
+
+    /// Bytes that a row group of a part may take. The first part never waits on disk: see `spill`.
+    fn room_for(&self, part: usize) -> usize {
+        if part == 0 {
+            return usize::MAX;
+        }
+        let others = self.parts.iter().enumerate().filter(|(other, _)| *other != part).map(|(_, other)| other.claim());
+        self.options.memory.saturating_sub(others.sum())
     }
 
     /// Sees to it that the parts stay near the budget.
@@ -236,6 +272,10 @@ impl Aggregate for Concat {
             routed = rest;
         }
         Ok(())
+    }
+
+    fn spilled_bytes(&self) -> u64 {
+        self.spilled_bytes
     }
 
     fn finish(mut self, stop: &Stop) -> Result<Summary> {

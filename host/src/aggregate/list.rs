@@ -3,6 +3,7 @@
 use super::chunk::{CHUNK_ROWS, Pending};
 use super::route::{check_columns, count_parts};
 use super::{Aggregate, PartSummary, Prepare, Rows, Summary};
+use crate::memory::batch_size;
 use crate::{Error, Result, Stop};
 use arrow_array::types::UInt8Type;
 use arrow_array::{Array, ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt8Array};
@@ -105,6 +106,10 @@ impl Prepare for Tagger {
             (None, _) => batch,
         };
         Ok(Tagged { batch, rows })
+    }
+
+    fn weigh(tagged: &Tagged) -> usize {
+        batch_size(&tagged.batch)
     }
 }
 

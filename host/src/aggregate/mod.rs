@@ -8,9 +8,11 @@ mod arrow_file;
 mod canonical;
 mod chunk;
 mod concat;
+mod discard;
 mod encode;
 mod interval;
 mod list;
+mod pages;
 mod parquet_file;
 mod part;
 mod route;
@@ -18,17 +20,20 @@ mod segment;
 mod shuffle;
 mod spill;
 mod storable;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod value_bytes;
 
 pub use concat::{Concat, ConcatOptions};
+pub use discard::Discard;
 pub use list::{List, Tagged, Tagger};
 pub use parquet_file::{Compression, ParquetOptions};
 pub use part::Format;
 pub use route::{Routed, Router};
-pub use segment::SEGMENTS;
+pub use segment::{SEGMENTS, forget};
 pub use shuffle::{Keyed, Keyer, Shuffle, ShuffleOptions};
+pub use tables::{AGGREGATES, TableFiles};
 
 use crate::{Result, Stop};
 use arrow_array::{RecordBatch, UInt8Array};
@@ -59,6 +64,9 @@ pub trait Prepare: Clone + Send + Sync {
     /// # Errors
     /// Where they do not have the schema announced, or one belongs to no known part.
     fn prepare(&self, rows: Rows) -> Result<Self::Item>;
+
+    /// Bytes of a batch made ready.
+    fn weigh(item: &Self::Item) -> usize;
 }
 
 /// The half of an aggregator that one thread drives, in the order of the input manifest.
@@ -79,6 +87,11 @@ pub trait Aggregate: Send {
     /// # Errors
     /// Where a result cannot be encoded or written.
     fn push(&mut self, item: <Self::Prepare as Prepare>::Item) -> Result<()>;
+
+    /// Bytes that went through spill files so far.
+    fn spilled_bytes(&self) -> u64 {
+        0
+    }
 
     /// Writes what is left and tells what was written.
     ///

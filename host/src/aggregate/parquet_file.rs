@@ -1,18 +1,20 @@
 //! Writes one part as Parquet files.
 
 use super::FileSummary;
-use super::chunk::{CHUNK_ROWS, Chunk};
+use super::chunk::{CHUNK_BYTES, CHUNK_ROWS, Chunk};
 use super::encode::{Closing, ColumnEncoder, Encoders, Load, Ticket};
+use super::pages::ExactPages;
 use super::part::{Files, Place, cannot_write, create_file};
 use super::storable::storable;
 use crate::digest::Checksum;
 use crate::{Error, Result};
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::BufWriter;
@@ -53,6 +55,23 @@ impl Default for ParquetOptions {
     fn default() -> Self {
         Self { compression: Compression::default(), row_group_rows: 131_072, row_group_bytes: 64 << 20 }
     }
+}
+
+impl ParquetOptions {
+    /// Bytes that an open row group takes, as far as a logical schema and the number of rows tell.
+    pub(super) fn group_bytes(&self, schema: &Schema, rows: Option<u64>) -> usize {
+        let rows = rows
+            .map_or(self.row_group_rows, |rows| self.row_group_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)));
+        let width: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+        claim(schema, self, rows.saturating_mul(width))
+    }
+}
+
+/// Assumed of values that have no width of their own.
+const TEXT: usize = 16;
+
+fn width(data_type: &DataType) -> usize {
+    data_type.primitive_width().unwrap_or(leaves(data_type) * TEXT)
 }
 
 /// One part's files.
@@ -100,9 +119,10 @@ impl ParquetPart {
     fn open_file(&self) -> Result<OpenFile> {
         let path = self.place.path();
         let target = BufWriter::new(Checksum::new(create_file(&path)?));
-        let properties = properties(self.options.compression);
+        let properties = properties(&self.schema, self.options.compression);
         let (writer, factory) = ArrowWriter::try_new(target, Arc::clone(&self.schema), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
+            .map(|(writer, factory)| (writer, factory.with_page_store_factory(Arc::new(ExactPages))))
             .map_err(|error| Error::output("cannot write this table as Parquet").file(&path).because(error))?;
         Ok(OpenFile { path, writer, factory, groups: 0, rows: 0 })
     }
@@ -159,6 +179,14 @@ impl Files for ParquetPart {
         Ok(())
     }
 
+    fn claim(&self, rows: &dyn Fn(usize) -> usize) -> usize {
+        claim(&self.schema, &self.options, rows(self.options.row_group_rows))
+    }
+
+    fn is_open(&self) -> bool {
+        self.group.rows > 0
+    }
+
     fn memory(&self) -> usize {
         self.group.memory() + self.closing.as_ref().map_or(0, |(_, memory)| *memory)
     }
@@ -196,16 +224,53 @@ impl OpenFile {
     }
 }
 
-fn properties(compression: Compression) -> WriterProperties {
+/// Columns from which on a table is wide: its row groups end by their bytes, long before a dictionary of numbers that hardly repeat
+/// pays, and each open encoder counts.
+const WIDE: usize = 512;
+
+/// Bytes of an encoder with a dictionary, which has room for 4,096 values from the start.
+const ENCODER: usize = 32 << 10;
+
+/// Bytes of an encoder without one.
+const PLAIN_ENCODER: usize = 4 << 10;
+
+fn is_wide(schema: &Schema) -> bool {
+    schema.fields().len() >= WIDE
+}
+
+/// Bytes of an open row group whose rows have so many: the encoders, what waits for them, and what they have encoded, twice since buffers grow
+/// by doubling.
+fn claim(schema: &Schema, options: &ParquetOptions, bytes: usize) -> usize {
+    let columns: usize = schema.fields().iter().map(|field| leaves(field.data_type())).sum();
+    let encoders = columns * if is_wide(schema) { PLAIN_ENCODER } else { ENCODER };
+    let waiting = (LAG + 1) * bytes.min(CHUNK_BYTES as usize);
+    encoders + waiting + 2 * bytes.min(options.row_group_bytes.saturating_add(waiting))
+}
+
+/// Columns of a file that hold the values of one of this type.
+fn leaves(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => leaves(item.data_type()),
+        _ => 1,
+    }
+}
+
+fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
     let codec = match compression {
         Compression::Snappy => Codec::SNAPPY,
         Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
         Compression::None => Codec::UNCOMPRESSED,
     };
-    WriterProperties::builder()
+    let properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(codec)
         // a chunk is one mini-batch, after which the writer looks whether a page is full
-        .set_write_batch_size(CHUNK_ROWS)
-        .build()
+        .set_write_batch_size(CHUNK_ROWS);
+    let floats = schema.fields().iter().filter(|field| is_wide(schema) && field.data_type().is_floating());
+    let plain = |field: &FieldRef| ColumnPath::new(vec![field.name().clone()]);
+    floats.fold(properties, |properties, field| properties.set_column_dictionary_enabled(plain(field), false)).build()
 }

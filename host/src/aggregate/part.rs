@@ -1,16 +1,18 @@
 //! One part of a dataset: rows that wait, the files they go to, and the spill file they may take on the way.
 
 use super::arrow_file::ArrowPart;
-use super::chunk::{CHUNK_ROWS, Chunk, Pending};
+use super::chunk::{CHUNK_BYTES, CHUNK_ROWS, Chunk, Pending};
 use super::encode::Encoders;
 use super::parquet_file::{ParquetOptions, ParquetPart};
 use super::spill::Spill;
 use super::storable;
 use super::{FileSummary, PartSummary};
 use crate::digest::Checksum;
+use crate::memory::batch_size;
+use crate::run::{Progress, Running, Stage};
 use crate::{Error, Result, Stop, durable};
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,14 @@ impl Format {
         match self {
             Self::Parquet(_) => storable::check(schema),
             Self::Arrow => Ok(()),
+        }
+    }
+
+    /// Bytes that an open row group takes, of a table of so many rows if that is known, as far as its schema tells.
+    pub fn group_bytes(&self, schema: &Schema, rows: Option<u64>) -> u64 {
+        match self {
+            Self::Parquet(options) => options.group_bytes(schema, rows) as u64,
+            Self::Arrow => 2 * CHUNK_BYTES,
         }
     }
 }
@@ -87,6 +97,8 @@ pub(super) struct Part {
     begun: bool,
     files: Box<dyn Files>,
     spill: Option<Spill>,
+    /// Bytes that the open row group was given room for.
+    claimed: usize,
     directory: PathBuf,
     durable: bool,
     summary: PartSummary,
@@ -99,6 +111,12 @@ pub(super) trait Files: Send {
 
     /// Writes a chunk of as many rows as were wanted.
     fn write(&mut self, chunk: Chunk, encoders: &mut Encoders) -> Result<()>;
+
+    /// Bytes that the row group to come takes at most, as far as can be told from what so many rows weigh.
+    fn claim(&self, weight: &dyn Fn(usize) -> usize) -> usize;
+
+    /// Whether a row group is open, which has to be brought to its end.
+    fn is_open(&self) -> bool;
 
     /// Bytes in memory.
     fn memory(&self) -> usize;
@@ -132,23 +150,29 @@ impl Part {
         let rows = written.iter().fold(0, |sum: u64, file| sum.saturating_add(file.rows));
         let summary = PartSummary { name: name.to_owned(), rows, files: written };
         let pending = Pending::default();
-        Ok(Self { schema, pending, begun: false, files, spill: None, directory, durable, summary })
+        Ok(Self { schema, pending, begun: false, files, spill: None, claimed: 0, directory, durable, summary })
     }
 
-    /// Takes the next rows, and sends the whole chunks on.
-    pub(super) fn push(&mut self, batch: RecordBatch, encoders: &mut Encoders) -> Result<()> {
+    /// Takes the next rows, and sends the whole chunks on; to disk, where a row group would have to begin for which `room` is too small.
+    pub(super) fn push(
+        &mut self,
+        batch: RecordBatch,
+        encoders: &mut Encoders,
+        room: usize,
+        scratch: &Path,
+    ) -> Result<()> {
         self.summary.rows += batch.num_rows() as u64;
         self.begun |= batch.num_rows() > 0;
         self.pending.push(batch);
-        match &mut self.spill {
-            Some(spill) => {
-                while let Some(rows) = self.pending.next_chunk(CHUNK_ROWS) {
-                    spill.append(&self.pending.take(rows).batch(&self.schema)?)?;
-                }
-                Ok(())
-            }
-            None => self.write_chunks(encoders),
+        if self.spill.is_none() && !self.write_chunks(encoders, room)? {
+            self.spill(scratch)?;
         }
+        if let Some(spill) = &mut self.spill {
+            while let Some(rows) = self.pending.next_chunk(CHUNK_ROWS) {
+                spill.append(&self.pending.take(rows).batch(&self.schema)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// From now on, keeps rows on disk until the end of the segment.
@@ -162,6 +186,11 @@ impl Part {
         self.spill.is_some()
     }
 
+    /// Bytes in memory, and those that its open row group was given room for.
+    pub(super) fn claim(&self) -> usize {
+        self.pending.bytes() + self.files.memory().max(if self.files.is_open() { self.claimed } else { 0 })
+    }
+
     /// Bytes in memory.
     pub(super) fn memory(&self) -> usize {
         self.pending.bytes() + self.files.memory()
@@ -173,18 +202,22 @@ impl Part {
     }
 
     /// Ends the segment: reads back what was spilled, writes what is left, and completes the file. Tells how many bytes had been spilled.
-    pub(super) fn end_segment(&mut self, encoders: &mut Encoders, stop: &Stop) -> Result<u64> {
+    pub(super) fn end_segment(&mut self, encoders: &mut Encoders, stop: &Stop, progress: &dyn Progress) -> Result<u64> {
         let mut spilled = 0;
         if let Some(spill) = self.spill.take() {
+            let stage = Stage { part: Some(self.summary.name.clone()), ..Stage::named("write spilled rows") };
+            let _writing = Running::begin(progress, &stage, Some(spill.rows()));
             let rest = std::mem::take(&mut self.pending);
             spilled = spill.replay(|batch| {
                 stop.check()?;
+                progress.advance(batch.num_rows() as u64);
+                progress.bytes(batch_size(&batch) as u64);
                 self.pending.push(batch);
-                self.write_chunks(encoders)
+                self.write_chunks(encoders, usize::MAX).map(drop)
             })?;
             self.pending.append(rest);
         }
-        self.write_chunks(encoders)?;
+        self.write_chunks(encoders, usize::MAX)?;
         if self.pending.rows() > 0 {
             self.files.write(self.pending.take(CHUNK_ROWS), encoders)?;
         }
@@ -215,13 +248,20 @@ impl Part {
         Ok(self.summary)
     }
 
-    fn write_chunks(&mut self, encoders: &mut Encoders) -> Result<()> {
+    /// Writes whole chunks. False as soon as one would begin a row group for which there is no room.
+    fn write_chunks(&mut self, encoders: &mut Encoders, room: usize) -> Result<bool> {
         while self.pending.rows() > 0 {
             let wanted = self.files.wanted(encoders)?;
             let Some(rows) = self.pending.next_chunk(wanted) else { break };
+            if !self.files.is_open() {
+                self.claimed = self.files.claim(&|rows| self.pending.weight_of(rows));
+                if self.claimed > room {
+                    return Ok(false);
+                }
+            }
             self.files.write(self.pending.take(rows), encoders)?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::value_bytes::{running_bytes, value_bytes};
 use super::{Prepare, Rows};
+use crate::memory::batch_size;
 use crate::{Error, Result};
 use arrow_array::{Array, BooleanArray, RecordBatch, UInt8Array};
 use arrow_buffer::BooleanBuffer;
@@ -117,6 +118,10 @@ impl Prepare for Router {
         });
         let parts = routed.collect::<Result<Vec<_>>>()?;
         Ok(Routed { bytes: weigh(&parts), parts, of, rows: batch.num_rows(), ids, origin })
+    }
+
+    fn weigh(routed: &Routed) -> usize {
+        routed.parts.iter().map(|(_, batch)| batch_size(batch)).sum()
     }
 }
 

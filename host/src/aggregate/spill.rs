@@ -22,6 +22,7 @@ pub(super) fn next_to_spill(parts: impl Iterator<Item = (usize, bool)>) -> Optio
 pub(super) struct Spill {
     scratch: PathBuf,
     writer: StreamWriter<BufWriter<File>>,
+    rows: u64,
 }
 
 impl Spill {
@@ -29,16 +30,22 @@ impl Spill {
     pub(super) fn create(scratch: &Path, schema: &SchemaRef) -> Result<Self> {
         let file = tempfile::tempfile_in(scratch).map_err(|error| cannot_spill(scratch, error))?;
         let writer = StreamWriter::try_new_buffered(file, schema).map_err(|error| cannot_spill(scratch, error))?;
-        Ok(Self { scratch: scratch.to_owned(), writer })
+        Ok(Self { scratch: scratch.to_owned(), writer, rows: 0 })
+    }
+
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
     }
 
     pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
         self.writer.write(batch).map_err(|error| cannot_spill(&self.scratch, error))
     }
 
     /// Ends the writing.
     pub(super) fn end(self) -> Result<Spilled> {
-        let Self { scratch, writer } = self;
+        let Self { scratch, writer, .. } = self;
         let file = writer.into_inner().map_err(|error| cannot_spill(&scratch, error))?;
         let mut file = file.into_inner().map_err(|error| cannot_spill(&scratch, error.into_error()))?;
         let bytes = file.stream_position().map_err(|error| cannot_spill(&scratch, error))?;

@@ -208,6 +208,61 @@ fn every_part_but_the_first_spills_under_a_tiny_budget() {
     assert!(spilling.summary.peak_memory > 0 && free.summary.peak_memory > 0);
 }
 
+#[test]
+fn a_part_without_room_for_a_row_group_waits_on_disk() {
+    let halves = |memory: usize| {
+        let (home, table) = (tempfile::tempdir().unwrap(), table());
+        let options = ConcatOptions { memory, ..ConcatOptions::new(home.path()) };
+        let mut sink = Concat::create(&home.path().join("data"), &table.schema(), &names()[..2], &options).unwrap();
+        let preparation = sink.preparation();
+        for start in (0..ROWS).step_by(5_000) {
+            let parts = UInt8Array::from_iter_values((0..5_000).map(|row| (row % 2) as u8));
+            sink.push(preparation.prepare(rows(table.slice(start, 5_000), parts)).unwrap()).unwrap();
+        }
+        let summary = sink.finish(&Stop::default()).unwrap();
+        (summary, files(&home.path().join("data")))
+    };
+    // What all rows take fits, and what one row group may come to, but not two of them.
+    let memory = 60 << 20;
+    let (free, expected) = halves(usize::MAX);
+    let (tight, found) = halves(memory);
+    assert!(free.peak_memory < memory && free.spilled_bytes == 0);
+    assert!(tight.spilled_bytes > 0);
+    assert!(found == expected, "other bytes");
+}
+
+#[test]
+fn wide_tables_have_no_dictionaries_of_floats_and_the_same_bytes_from_any_batches() {
+    let wide = |rows: usize| {
+        let float = |column: usize| {
+            Arc::new(Float64Array::from_iter_values((0..rows).map(|row| (row * column % 7) as f64))) as ArrayRef
+        };
+        let columns = (0..600).map(|column| (format!("x{column}"), float(column)));
+        let text = Arc::new(StringArray::from_iter_values((0..rows).map(|row| (row % 3).to_string()))) as ArrayRef;
+        RecordBatch::try_from_iter(columns.chain([("text".to_owned(), text)])).unwrap()
+    };
+    let rows_of = |size: usize| {
+        let (home, table) = (tempfile::tempdir().unwrap(), wide(2_000));
+        let mut sink =
+            Concat::create(home.path(), &table.schema(), &["all".to_owned()], &ConcatOptions::new(home.path()))
+                .unwrap();
+        let preparation = sink.preparation();
+        for start in (0..2_000).step_by(size) {
+            let batch = table.slice(start, size);
+            let rows = Rows { source: batch.clone(), of: size as u64, origin: None, parts: None, batch };
+            sink.push(preparation.prepare(rows).unwrap()).unwrap();
+        }
+        sink.finish(&Stop::default()).unwrap();
+        fs::read(home.path().join("all/part-00000.parquet")).unwrap()
+    };
+    let bytes = rows_of(2_000);
+    assert_eq!(bytes, rows_of(50));
+    let footer =
+        parquet::file::metadata::ParquetMetaDataReader::new().parse_and_finish(&bytes::Bytes::from(bytes)).unwrap();
+    let has_dictionary = |column: usize| footer.row_group(0).column(column).dictionary_page_offset().is_some();
+    assert!(!has_dictionary(0) && has_dictionary(600));
+}
+
 /// Pushes the rows of a table from the first that a sink has not got yet, `until` a row, and drops the sink as a killed run would.
 fn push_and_die(dataset: &Path, options: &ConcatOptions, size: usize, until: usize) {
     let mut sink = Concat::create(dataset, &table().schema(), &names(), options).unwrap();

@@ -42,8 +42,13 @@ impl<'a> Case<'a> {
         let roles = vec![role; schema.fields().len()];
         let selection = Selection { schema: Arc::new(schema), roles };
         let plan = Arc::new(plugin.plan(params, &selection)?);
-        let input = table(&selection, &plan, &name, name.rows, 0)?;
-        let other = table(&selection, &plan, &name, name.rows / 2, 1)?;
+        let parts = match plugin.description().role {
+            // It learns from the rows of all parts.
+            Role::Aggregate => [PartIds::Several, PartIds::None],
+            _ => [PartIds::Training, PartIds::None],
+        };
+        let input = table(&selection, &plan, &name, name.rows, (0, parts[0]))?;
+        let other = table(&selection, &plan, &name, name.rows / 2, (1, parts[1]))?;
         Ok(Self { plugin, parsed, params, selection, plan, input, other, name })
     }
 
@@ -82,13 +87,30 @@ pub(super) fn column_name(data_type: &DataType) -> String {
     data_type.to_string().to_lowercase().replace(", ", "-")
 }
 
-fn table(selection: &Selection, plan: &StepPlan, name: &TableName, rows: usize, salt: u64) -> Result<RecordBatch> {
+/// The parts of the rows of a table.
+#[derive(Clone, Copy, Debug)]
+enum PartIds {
+    /// The training part.
+    Training,
+    /// Any of three.
+    Several,
+    /// None at all, as when a model is applied to another table.
+    None,
+}
+
+fn table(
+    selection: &Selection,
+    plan: &StepPlan,
+    name: &TableName,
+    rows: usize,
+    (salt, parts): (u64, PartIds),
+) -> Result<RecordBatch> {
     let mut fields = Vec::new();
     let mut columns = Vec::new();
     for (position, read) in plan.reads.iter().enumerate() {
         let random = &mut Random::new(&[name.seed, name.flavour as u64, position as u64, salt]);
         let (field, made) = match read {
-            Read::Context(context) => (context.field(), computed(*context, rows, salt == 0, random)),
+            Read::Context(context) => (context.field(), computed(*context, rows, parts, random)),
             Read::Column { position, .. } => {
                 let field = selection.schema.field(*position).clone();
                 let made = column(field.data_type(), name.flavour, rows, random).map_err(unmade)?;
@@ -101,13 +123,17 @@ fn table(selection: &Selection, plan: &StepPlan, name: &TableName, rows: usize, 
     record_batch(fields, columns, rows)
 }
 
-/// Hashes are as good as random. Rows that are not learned from may have no part.
-fn computed(context: Context, rows: usize, training: bool, random: &mut Random) -> ArrayRef {
+/// Hashes are as good as random.
+fn computed(context: Context, rows: usize, parts: PartIds, random: &mut Random) -> ArrayRef {
     match context {
         Context::KeyHash | Context::RowHash => {
             Arc::new(UInt64Array::from_iter_values((0..rows).map(|_| random.bits())))
         }
-        Context::Part => Arc::new(UInt8Array::from(vec![training.then_some(0); rows])),
+        Context::Part => Arc::new(UInt8Array::from_iter((0..rows).map(|_| match parts {
+            PartIds::Training => Some(0),
+            PartIds::Several => Some(random.below(3) as u8),
+            PartIds::None => None,
+        }))),
         Context::Fold => Arc::new(UInt8Array::from_iter_values((0..rows).map(|_| random.below(5) as u8))),
     }
 }

@@ -7,7 +7,7 @@ use super::refusal::settle;
 use super::report::{ParameterSet, Report, TableName};
 use super::values::{Flavour, data_types};
 use super::{CheckOptions, Law, apply, fit};
-use crate::contract::StepPlan;
+use crate::contract::{Role, StepPlan};
 use crate::sandbox::Plugin;
 use crate::{Error, ErrorKind, Result};
 use arrow_schema::DataType;
@@ -130,7 +130,10 @@ impl<'a> Examiner<'a> {
                 Err(_) => return Ok(Course::Refused),
             }
         }
-        apply::examine(&case, &model, calls, report, random)?;
+        // An aggregate is never applied.
+        if plugin.description().role != Role::Aggregate {
+            apply::examine(&case, &model, calls, report, random)?;
+        }
         Ok(Course::Through)
     }
 

@@ -1,9 +1,11 @@
 //! The arguments: one table that drives parsing and help.
 
+use super::console::ConsoleArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
 use wafermill::pipeline::{BigQuerySection, OutputFormat};
+use wafermill::source::Fraction;
 use wafermill::source::bigquery::MOST_STREAMS;
 use wafermill::{Error, Result, source};
 
@@ -58,7 +60,13 @@ pub(crate) struct RunArguments {
     /// Read BigQuery over REST, which is slow
     #[arg(long)]
     pub(crate) no_storage_api: bool,
-    /// Read the first ROWS rows of the source only, for a try
+    /// Read this fraction of the rows, above 0 and at most 1: the same rows every time [default: `sample` in `[source]`, or all]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    pub(crate) sample: Option<Fraction>,
+    /// Another seed samples other rows [default: `sample_seed` in `[source]`, or 0]
+    #[arg(long, value_name = "SEED")]
+    pub(crate) sample_seed: Option<u64>,
+    /// Read the first ROWS rows only, of the sample where there is one, for a try
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
     /// Replace the folder, if wafermill wrote it, and what an interrupted run left
@@ -66,6 +74,8 @@ pub(crate) struct RunArguments {
     pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) work: WorkFolder,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
@@ -80,9 +90,11 @@ pub(crate) struct ResumeArguments {
     #[command(flatten)]
     pub(crate) work: WorkFolder,
     #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
+    #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
-    pub(crate) plugins: PluginFolder,
+    pub(crate) plugins: ResumedPluginFolder,
 }
 
 /// `clean`.
@@ -120,6 +132,8 @@ pub(crate) struct ApplyArguments {
     /// Seconds that one call of a plugin may take [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) call_seconds: Option<u64>,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArguments,
     #[command(flatten)]
     pub(crate) resources: Resources,
     #[command(flatten)]
@@ -228,9 +242,12 @@ fn output_format(name: &str) -> Result<OutputFormat> {
 /// What a run may use. None of it changes a byte of what is written.
 #[derive(Debug, Args)]
 pub(crate) struct Resources {
-    /// Memory for what can spill to disk, such as `2GiB` [default: 70 % of what the machine or its cgroup has]
+    /// Memory that the run may take, such as `2GiB`; rows spill to disk beyond [default: 70 % of what the machine or its cgroup has]
     #[arg(long, value_parser = parse_size)]
     pub(crate) memory: Option<usize>,
+    /// Bytes past which results spill, whatever the memory, so that tests spill what is small
+    #[arg(long, value_parser = parse_size, hide = true)]
+    pub(crate) spill_past: Option<usize>,
     /// Threads that run plugins [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
@@ -254,6 +271,22 @@ pub(crate) struct WorkFolder {
 #[derive(Debug, Args)]
 pub(crate) struct PluginFolder {
     /// The folder of plugins [default: $WAFERMILL_PLUGINS, or `plugins` beside the program]
+    #[arg(long)]
+    pub(crate) plugins: Option<PathBuf>,
+}
+
+impl PluginFolder {
+    /// The folder that is named, wherever the program is started; nothing where it cannot be written down as text.
+    pub(crate) fn absolute(&self) -> Option<PathBuf> {
+        let folder = std::path::absolute(self.plugins.as_ref()?).ok()?;
+        folder.to_str().is_some().then_some(folder)
+    }
+}
+
+/// Where the plugins of a run are that is gone on with.
+#[derive(Debug, Args)]
+pub(crate) struct ResumedPluginFolder {
+    /// The folder of plugins [default: that of the run]
     #[arg(long)]
     pub(crate) plugins: Option<PathBuf>,
 }

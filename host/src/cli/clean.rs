@@ -1,6 +1,7 @@
 //! `clean`: what an interrupted run left is removed.
 
 use super::arguments::CleanArguments;
+use super::console::Console;
 use super::destination::{Target, remote};
 use super::interrupt::context;
 use super::print::print;
@@ -8,16 +9,15 @@ use wafermill::Result;
 use wafermill::store::Remote;
 
 /// Removes the folder of an interrupted run; a finished dataset is not touched.
-pub(super) fn clean(arguments: &CleanArguments) -> Result<()> {
+pub(super) fn clean(arguments: &CleanArguments, console: &Console) -> Result<()> {
     let target = Target::of(&arguments.destination, &arguments.work)?;
-    let mut directory = target.reopen()?;
+    let directory = target.reopen()?;
     if Remote::is_left(directory.path())
-        && let Some(remote) = remote(&directory, false, context().stop)?
+        && let Some(remote) = remote(&directory, false, context(console).stop)?
     {
         remote.clean(directory.path())?;
     }
     let path = directory.path().display().to_string();
-    directory.discard();
-    drop(directory);
+    directory.remove()?;
     print(&format!("removed {path}\n"))
 }

@@ -1,15 +1,16 @@
 //! Where a dataset is to be: a folder, which appears by a rename, or a place in a store, to which it is uploaded.
 
 use super::arguments::WorkFolder;
+use super::console::Console;
 use super::print::{counted, print, print_json};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use wafermill::memory::format_size;
+use wafermill::run::Watcher;
 use wafermill::source::Source;
 use wafermill::store::{Address, Progress, Remote};
-use wafermill::{Error, Result, RunDirectory, Stop};
+use wafermill::{Error, Result, RunDirectory, Stop, quoted};
 
 /// A destination.
 pub(super) struct Target {
@@ -91,13 +92,21 @@ pub(super) fn remote(directory: &RunDirectory, overwrite: bool, stop: Stop) -> R
 }
 
 /// Puts a complete dataset where it is to be, and tells where that is. With `check` an earlier process completed it.
-pub(super) fn publish(mut directory: RunDirectory, remote: Option<&Remote>, check: bool) -> Result<PathBuf> {
+pub(super) fn publish(
+    mut directory: RunDirectory,
+    remote: Option<&Remote>,
+    check: bool,
+    console: &Console,
+) -> Result<PathBuf> {
+    let watcher = console.watcher();
     let Some(remote) = remote else {
         let destination = directory.destination().to_owned();
-        directory.publish()?;
-        return Ok(destination);
+        watcher.begin("publish", None);
+        let published = directory.publish();
+        watcher.end();
+        return published.map(|()| destination);
     };
-    match upload(&directory, remote, check) {
+    match upload(&directory, remote, check, watcher) {
         Ok(()) => {
             directory.discard();
             Ok(PathBuf::from(remote.address().to_string()))
@@ -105,14 +114,16 @@ pub(super) fn publish(mut directory: RunDirectory, remote: Option<&Remote>, chec
         Err(error) => {
             if directory.can_be_resumed() {
                 directory.keep();
-                note(&directory, Some(remote));
+                let resume = command("resume", &directory, Some(remote));
+                let clean = command("clean", &directory, Some(remote));
+                console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
             }
             Err(error)
         }
     }
 }
 
-fn upload(directory: &RunDirectory, remote: &Remote, check: bool) -> Result<()> {
+fn upload(directory: &RunDirectory, remote: &Remote, check: bool, watcher: Watcher) -> Result<()> {
     let (data, folder) = (directory.data(), directory.path());
     if !check {
         directory.sync()?;
@@ -120,11 +131,11 @@ fn upload(directory: &RunDirectory, remote: &Remote, check: bool) -> Result<()> 
     }
     // Nothing but the dataset is needed any more, and disks are small.
     let _ = std::fs::remove_dir_all(directory.spool());
-    remote.publish(&data, folder, check, Arc::new(Bar::default()))
+    remote.publish(&data, folder, check, Arc::new(Uploading(watcher)))
 }
 
 /// Goes on with an upload that was interrupted.
-pub(super) fn go_on_uploading(directory: RunDirectory, stop: Stop, json: bool) -> Result<()> {
+pub(super) fn go_on_uploading(directory: RunDirectory, stop: Stop, json: bool, console: &Console) -> Result<()> {
     let data = directory.data();
     let remote = remote(&directory, false, stop)?.ok_or_else(|| {
         let error = Error::usage("the earlier run does not tell where its dataset is to be").file(directory.path());
@@ -132,7 +143,7 @@ pub(super) fn go_on_uploading(directory: RunDirectory, stop: Stop, json: bool) -
     })?;
     let (files, bytes) =
         size(&data).map_err(|error| Error::output("the dataset cannot be looked at").file(&data).because(error))?;
-    let destination = publish(directory, Some(&remote), true)?;
+    let destination = publish(directory, Some(&remote), true, console)?;
     match json {
         true => print_json(&json!({ "destination": destination, "files": files, "bytes": bytes })),
         false => {
@@ -142,11 +153,12 @@ pub(super) fn go_on_uploading(directory: RunDirectory, stop: Stop, json: bool) -
     }
 }
 
-/// Says how to go on.
-pub(super) fn note(directory: &RunDirectory, remote: Option<&Remote>) {
-    let name =
-        remote.map_or_else(|| directory.destination().display().to_string(), |remote| remote.address().to_string());
-    eprintln!("note: `wafermill resume {name}` goes on from here, `wafermill clean {name}` removes what is there");
+/// What a user types so that a command of wafermill is about a run.
+pub(super) fn command(name: &str, directory: &RunDirectory, remote: Option<&Remote>) -> String {
+    match remote {
+        Some(remote) => format!("wafermill {name} {}", quoted(remote.address().to_string())),
+        None => directory.command(name),
+    }
 }
 
 /// How many files a folder holds, and how many bytes.
@@ -171,31 +183,19 @@ fn states() -> Result<PathBuf> {
     })
 }
 
-/// Shows how far an upload has come.
-#[derive(Default)]
-struct Bar(Mutex<Option<ProgressBar>>);
+/// Tells how far an upload has come.
+struct Uploading(Watcher);
 
-const TEMPLATE: &str = "{msg:24} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta}";
-
-impl Progress for Bar {
-    fn begin(&self, bytes: u64) {
-        let bar = ProgressBar::new(bytes);
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style);
-        }
-        bar.set_message("uploading");
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+impl Progress for Uploading {
+    fn begin(&self, _: u64) {
+        self.0.begin("upload", None);
     }
 
     fn advance(&self, bytes: u64) {
-        if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            bar.inc(bytes);
-        }
+        self.0.bytes(bytes);
     }
 
     fn end(&self) {
-        if let Some(bar) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            bar.finish_and_clear();
-        }
+        self.0.end();
     }
 }

@@ -1,6 +1,7 @@
 //! `doctor`: what stands in the way of reading BigQuery.
 
 use super::arguments::DoctorArguments;
+use super::console::Console;
 use super::interrupt::context;
 use super::print::{columns, print, print_json};
 use serde_json::json;
@@ -9,9 +10,9 @@ use wafermill::source::bigquery::{State, examine};
 use wafermill::{Error, Result};
 
 /// Prints what was found, and fails where reading does not work.
-pub(super) fn doctor(arguments: &DoctorArguments) -> Result<()> {
+pub(super) fn doctor(arguments: &DoctorArguments, console: &Console) -> Result<()> {
     let table = arguments.table.as_deref().map(str::parse).transpose()?;
-    let findings = examine(table, arguments.bigquery.section().options(Path::new(""))?, context())?;
+    let findings = examine(table, arguments.bigquery.section().options(Path::new(""))?, context(console))?;
     let word = |state| match state {
         State::Good => "ok",
         State::Worse => "warning",

@@ -1,17 +1,24 @@
 //! The work of `run`, `fit` and `resume`, once everything is open.
 
 use super::arguments::Resources;
-use super::destination::{note, publish};
-use super::prepare::MODEL;
-use super::progress::Bar;
+use super::console::Console;
+use super::destination::{command, publish};
+use super::interrupt::leave;
+use super::prepare::{MODEL, check_output};
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
-use wafermill::aggregate::{Concat, ConcatOptions, List, SEGMENTS, Shuffle, ShuffleOptions};
+use wafermill::aggregate::{
+    AGGREGATES, Concat, ConcatOptions, FileSummary, List, SEGMENTS, Shuffle, ShuffleOptions, TableFiles, forget,
+};
 use wafermill::memory::{Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
-use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode};
-use wafermill::run::{Applied, BATCH_ROWS, Fit, Goal, Report, Run, RunOptions, Timing, columns_of_run};
+use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode, Step};
+use wafermill::run::{
+    Aggregated, Aggregates, Applied, BATCH_ROWS, Fit, Goal, Minimum, Report, Run, RunOptions, Timing, Watcher,
+    columns_of_run,
+};
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
 use wafermill::store::Remote;
@@ -29,18 +36,34 @@ pub(super) struct Execution<'a> {
     pub(super) goal: Goal,
     /// Whether only the first rows of the source are read.
     pub(super) is_limited: bool,
-    /// How far an earlier run has come.
-    pub(super) earlier: Option<Fit>,
+    pub(super) earlier: Earlier,
     /// Where the dataset is to be, if that is a store.
     pub(super) remote: Option<Remote>,
     pub(super) resources: &'a Resources,
+    pub(super) shares: Shares,
+    pub(super) console: &'a Console,
+}
+
+/// How far an earlier run has come.
+#[derive(Default)]
+pub(super) struct Earlier {
+    pub(super) fit: Option<Fit>,
+    pub(super) aggregated: Option<Aggregated>,
+}
+
+impl Earlier {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.fit.is_none() && self.aggregated.is_none()
+    }
 }
 
 /// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
 pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>) -> Result<()> {
-    let Execution { document, goal, resources, .. } = execution;
+    let Execution { document, goal, resources, console, .. } = execution;
     let remote = execution.remote.take();
     directory.discard();
+    let [resume, clean] = ["resume", "clean"].map(|name| command(name, &directory, remote.as_ref()));
+    leave(Some(format!("`{resume}` goes on with what is there, `{clean}` removes it")));
     let report = match execution.work(&directory) {
         Ok(report) => report,
         Err(error) => {
@@ -48,47 +71,96 @@ pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>)
             let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin | ErrorKind::Model);
             if !stays && directory.can_be_resumed() {
                 directory.keep();
-                note(&directory, remote.as_ref());
+                console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
             }
             return Err(error);
         }
     };
-    let destination = publish(directory, remote.as_ref(), false)?;
+    let destination = publish(directory, remote.as_ref(), false, console)?;
+    leave(None);
     let (model, to_stderr) = match goal {
         Goal::Run => (MODEL, is_list(document)),
         Goal::Fit => ("", false),
     };
     // models are read from folders
     let model = remote.is_none().then_some(model);
-    print_report(&report, &Shown { destination: &destination, model, json: resources.json, to_stderr })
+    print_report(&report, &Shown { destination: &destination, model, json: resources.json, to_stderr }, console)
+}
+
+/// Takes the time of a plan's steps, which the console tells.
+pub(super) fn timing(plan: &Plan, console: &Console) -> Arc<Timing> {
+    let names: Vec<String> = plan.definitions().iter().map(|definition| definition.name.clone()).collect();
+    let timing = Arc::new(Timing::new(names.len()));
+    console.watch_steps(&timing, names);
+    timing
 }
 
 impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
-        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, .. } = self;
+        let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares, console, .. } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
+        if !source.keeps_order() {
+            // What was written of rows in another order is of no use, now and once they are all on disk in this one.
+            forget(&directory.path().join(SEGMENTS))?;
+        }
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
-        let options = options(resources, document.pipeline.folds, directory, stop);
-        let timing = Timing::new(plan.definitions().len());
+        let options = options(resources, shares, document.pipeline.folds, directory, stop);
+        let (timing, watcher) = (timing(&plan, console), console.watcher());
         let source = source.as_ref();
-        let run = Run { source, store: &store, options: &options, timing: &timing, progress: &Bar::default() };
-        let fit = run.fit(&mut plan, earlier, |fit| {
+        let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
+        let fit = run.fit(&mut plan, earlier.fit, |fit| {
             directory.sync()?;
             fit.save(directory.path())
         })?;
         Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
-        let applied = match goal {
-            Goal::Run => Some(apply(&run, document, &plan, directory)?),
-            Goal::Fit => None,
-        };
-        let report = Report::of(source, &plan, &timing, Some(fit), applied, start.elapsed());
-        if goal == Goal::Run {
-            write_report(directory, &report)?;
+        if goal == Goal::Fit {
+            return Ok(Report::of(source, &plan, &timing, Some(fit), None, start.elapsed()));
         }
+        // Some columns and aggregates are known only now.
+        check_output(document, &plan)?;
+        let tables = ModelStore::new(make(directory.tables())?);
+        let mut aggregates = Aggregates::of(&plan, tables, earlier.aggregated, |aggregated| {
+            directory.sync()?;
+            aggregated.save(directory.path())
+        })?;
+        let applied = match writes_rows(document) {
+            true => Some(apply(&run, document, directory, &plan, &mut aggregates, &watcher)?),
+            false => None,
+        };
+        run.aggregate(&mut aggregates)?;
+        let applied = applied.or_else(|| aggregates.counted());
+        let files = write_tables(document, &plan, &aggregates, directory, &options.stop)?;
+        let report = Report::of(source, &plan, &timing, Some(fit), applied, start.elapsed());
+        let report = report.with_aggregates(&plan, &aggregates, files);
+        write_report(directory, &report)?;
         Ok(report)
     }
+}
+
+/// Writes the tables of aggregates, which are complete, to the dataset.
+fn write_tables(
+    document: &Document,
+    plan: &Plan,
+    aggregates: &Aggregates<'_>,
+    directory: &RunDirectory,
+    stop: &Stop,
+) -> Result<Vec<Vec<FileSummary>>> {
+    if plan.aggregates().is_empty() {
+        return Ok(Vec::new());
+    }
+    let (data, parts) = (directory.data(), part_names(plan)?);
+    let format = document.pipeline.output.aggregate_format();
+    let files = TableFiles::create(&data, &parts, &format, directory.path(), stop)?;
+    let write = |step: &Step| {
+        let table = |(position, table)| {
+            let rows = aggregates.store().read_table(step, position)?;
+            files.write(&step.name, position, table, rows)
+        };
+        step.plan.model.iter().enumerate().map(table).collect::<Result<Vec<_>>>().map_err(|error| step.place(error))
+    };
+    plan.aggregates().iter().map(write).collect()
 }
 
 /// The source, or its rows on disk.
@@ -102,8 +174,11 @@ fn spooled(
 ) -> Result<Box<dyn Source>> {
     let section = &document.pipeline.source;
     let folder = directory.spool();
-    let learns =
-        plan.steps().iter().any(|step| step.plan.passes.any()) || plan.steps().len() < plan.definitions().len();
+    let writes_rows = goal == Goal::Run && writes_rows(document);
+    // An aggregate sees the rows in the pass that applies the steps, so that the first pass of one is no other.
+    let learns = plan.waits()
+        || plan.steps().iter().any(|step| step.plan.passes.any())
+        || plan.aggregates().iter().any(|step| step.plan.passes.most > 1);
     let wanted = match section.spool {
         SpoolMode::Auto => learns && source.price().is_some(),
         SpoolMode::Always => learns,
@@ -114,50 +189,76 @@ fn spooled(
         return Ok(source);
     }
     let options = SpoolOptions { folder, compression: section.spool_compression.into() };
-    Ok(Box::new(Spool::open(source, columns_of_run(plan, goal), options)?))
+    Ok(Box::new(Spool::open(source, columns_of_run(plan, writes_rows), options)?))
 }
 
-fn apply(run: &Run<'_>, document: &Document, plan: &Plan, directory: &RunDirectory) -> Result<Applied> {
+fn apply(
+    run: &Run<'_>,
+    document: &Document,
+    directory: &RunDirectory,
+    plan: &Plan,
+    aggregates: &mut Aggregates<'_>,
+    watcher: &Watcher,
+) -> Result<Applied> {
     let output = &document.pipeline.output;
     let (schema, parts) = (plan.layout().schema(), part_names(plan)?);
     if is_list(document) {
         let split = plan.steps().first().is_some_and(|step| step.is_split());
-        return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?);
+        return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?, aggregates);
     }
-    let mut concat = concat_options(run.options, output)?;
+    let mut concat = concat_options(run.options, output, aggregates.are_to_begin(), watcher)?;
     if output.order == Order::Hash {
         let shuffle = ShuffleOptions::within(concat.memory, schema.fields().len(), &run.options.scratch);
         let concat = Concat::create(&directory.data(), &schema, &parts, &concat)?;
-        return run.apply(plan, Shuffle::new(concat, shuffle, run.options.stop.clone()));
+        return run.apply(plan, Shuffle::new(concat, shuffle, run.options.stop.clone()), aggregates);
     }
-    let log = directory.path().join(SEGMENTS);
     if run.source.keeps_order() {
-        concat.log = Some(log);
-    } else {
-        // What was written of rows in another order is of no use, now and later.
-        let removed = std::fs::remove_file(&log);
-        removed
-            .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-            .map_err(|error| {
-                Error::output("the progress of the dataset cannot be forgotten").file(&log).because(error)
-            })?;
+        concat.log = Some(directory.path().join(SEGMENTS));
     }
-    run.apply(plan, Concat::create(&directory.data(), &schema, &parts, &concat)?)
+    run.apply(plan, Concat::resume(&directory.data(), &schema, &parts, &concat, run.progress)?, aggregates)
+}
+
+/// Whether rows come out at all.
+fn writes_rows(document: &Document) -> bool {
+    document.pipeline.output.aggregate != AggregateKind::Custom
 }
 
 fn is_list(document: &Document) -> bool {
     document.pipeline.output.aggregate == AggregateKind::List
 }
 
-pub(super) fn options(resources: &Resources, folds: u8, directory: &RunDirectory, stop: Stop) -> RunOptions {
+pub(super) fn options(
+    resources: &Resources,
+    shares: Shares,
+    folds: u8,
+    directory: &RunDirectory,
+    stop: Stop,
+) -> RunOptions {
     RunOptions {
         workers: resources.workers.map_or_else(cores, usize::from),
         batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
-        memory: memory(resources),
+        shares,
         scratch: directory.path().to_owned(),
         folds,
         stop,
     }
+}
+
+/// What running a pipeline takes at least.
+pub(super) fn minimum(document: &Document, source: &dyn Source, plan: &Plan, goal: Goal) -> Minimum {
+    let output = &document.pipeline.output;
+    let writes_rows = goal == Goal::Run && writes_rows(document);
+    let format = (writes_rows && !is_list(document)).then(|| output.aggregate_format());
+    Minimum::of(source, plan, writes_rows, format.as_ref())
+}
+
+/// How the memory that a run may use is divided.
+///
+/// # Errors
+/// Where it is less than the run takes.
+pub(super) fn shares(minimum: &Minimum, resources: &Resources) -> Result<Shares> {
+    let shares = minimum.shares(memory(resources))?;
+    Ok(Shares { results: resources.spill_past.unwrap_or(shares.results), ..shares })
 }
 
 /// Bytes that a run may use.
@@ -169,13 +270,20 @@ pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-pub(super) fn concat_options(options: &RunOptions, output: &OutputSection) -> Result<ConcatOptions> {
+/// How a dataset is written; beside aggregates that learn it takes half of the memory for results.
+pub(super) fn concat_options(
+    options: &RunOptions,
+    output: &OutputSection,
+    beside_aggregates: bool,
+    watcher: &Watcher,
+) -> Result<ConcatOptions> {
     let mut concat = ConcatOptions::new(&options.scratch);
     concat.format = output.aggregate_format();
     concat.file_rows = output.file_rows;
     concat.file_bytes = parse_size(&output.file_bytes).map_err(|error| error.at("/output/file_bytes"))? as u64;
-    concat.memory = Shares::of(options.memory).results;
+    concat.memory = options.shares.results / if beside_aggregates { 2 } else { 1 };
     concat.stop = options.stop.clone();
+    concat.watcher = watcher.clone();
     Ok(concat)
 }
 
@@ -183,7 +291,7 @@ pub(super) fn concat_options(options: &RunOptions, output: &OutputSection) -> Re
 pub(super) fn part_names(plan: &Plan) -> Result<Vec<String>> {
     let Some(split) = plan.steps().first().filter(|step| step.is_split()) else { return Ok(vec![ALL.to_owned()]) };
     let names = wafermill::contract::parts(&split.plan.writes[0].field)?;
-    match names.iter().find(|name| [MODEL, REPORT].contains(&name.as_str())) {
+    match names.iter().find(|name| [MODEL, REPORT, AGGREGATES].contains(&name.as_str())) {
         None => Ok(names),
         Some(name) => {
             let error = Error::usage(format!("no part can have the name `{name}`")).step(&split.name);

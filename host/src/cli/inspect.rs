@@ -1,6 +1,7 @@
 //! `inspect`: the columns and fragments of a table.
 
 use super::arguments::{BigQueryArguments, InspectArguments};
+use super::console::Console;
 use super::interrupt::context;
 use super::prepare::open_table;
 use super::print::{columns, counted, print, print_json};
@@ -11,12 +12,13 @@ use wafermill::memory::{default_budget, format_size, parse_size};
 use wafermill::pipeline::CsvSection;
 
 /// Prints what a table is.
-pub(super) fn inspect(arguments: &InspectArguments) -> Result<()> {
+pub(super) fn inspect(arguments: &InspectArguments, console: &Console) -> Result<()> {
     // What is too dear to read may be looked at.
     let bigquery = BigQueryArguments { max_bytes: None, ..arguments.bigquery.clone() };
     let most = arguments.bigquery.max_bytes.as_deref().map(parse_size).transpose()?;
     let (table, csv) = (&arguments.table, CsvSection::default());
-    let source = open_table(&arguments.source, table, &bigquery, &csv, BTreeMap::new(), default_budget(), context())?;
+    let (types, context) = (BTreeMap::new(), context(console));
+    let source = open_table(&arguments.source, table, &bigquery, &csv, types, default_budget(), context)?;
     let (rows, bytes) = (source.estimated_rows(), source.estimated_bytes());
     let fields = source.schema().fields();
     let price = source.price();

@@ -25,7 +25,7 @@ pub(super) fn show(arguments: &ModelShowArguments) -> Result<()> {
             print(&format!("{}, {} ({})\n", table.name, counted(table.rows, "row"), table.file.display()))?;
             let mut batches = Vec::new();
             let mut left = arguments.rows;
-            for batch in open_table(&store.root().join(&table.file))? {
+            for batch in open_table(&store.root().join(&table.file), None)? {
                 let batch = batch?;
                 let shown = batch.slice(0, batch.num_rows().min(left));
                 left -= shown.num_rows();

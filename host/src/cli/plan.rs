@@ -1,44 +1,44 @@
 //! `plan`: what a pipeline will do, before it reads a row.
 
 use super::arguments::PlanArguments;
+use super::console::Console;
+use super::execute::minimum;
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare};
 use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
-use wafermill::contract::Read;
-use wafermill::memory::default_budget;
+use wafermill::contract::{Passes, Read};
+use wafermill::memory::{default_budget, format_size};
 use wafermill::pipeline::{Entry, Plan, Step, load};
-use wafermill::run::Overrides;
+use wafermill::run::{Goal, Overrides};
 
 /// Prints the plan of a pipeline.
-pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
+pub(super) fn plan(arguments: &PlanArguments, console: &Console) -> Result<()> {
     let document = load(&arguments.pipeline)?;
-    let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+    let context = interrupt::context(console);
+    let Ready { source, plan, .. } = prepare(&document, &arguments.plugins, Goal::Run, context, |context| {
         open_document_source(&document, &Overrides::default(), None, default_budget(), context)
     })?;
     check_output(&document, &plan).map_err(|error| document.locate(error))?;
+    let least = minimum(&document, source.as_ref(), &plan, Goal::Run).bytes();
     if arguments.json {
-        return print_json(&to_json(&plan));
+        return print_json(&to_json(&plan, least));
     }
     let head = format!(
-        "source: {}, {}\n\n",
+        "source: {}, {}\nmemory: at least {}\n\n",
         counted(source.fragments().len() as u64, "fragment"),
-        counted(plan.source().fields().len() as u64, "column")
+        counted(plan.source().fields().len() as u64, "column"),
+        format_size(least.div_ceil(1 << 20) << 20)
     );
     let waves = waves(&plan);
     let mut rows = vec![["step", "plugin", "wave", "passes", "reads", "writes"].map(str::to_owned).to_vec()];
     for (step, wave) in plan.steps().iter().zip(&waves) {
-        let passes = step.plan.passes;
         rows.push(vec![
             step.name.clone(),
             step.plugin.description().name.clone(),
             wave.map_or_else(|| "-".to_owned(), |wave| wave.to_string()),
-            match (passes.least, passes.most) {
-                (0, 0) => "-".to_owned(),
-                (least, most) if least == most => least.to_string(),
-                (least, most) => format!("{least}-{most}"),
-            },
+            ranged(step.plan.passes),
             short(&reads(step)),
             short(&writes(step)),
         ]);
@@ -49,7 +49,34 @@ pub(super) fn plan(arguments: &PlanArguments) -> Result<()> {
         rows.push(vec![waiting.name.clone(), plugin, "?".to_owned(), "?".to_owned(), known]);
     }
     let out: Vec<String> = plan.layout().entries().iter().map(name).collect();
-    print(&format!("{head}{}\ncolumns: {}\n", columns(&rows), out.join(", ")))
+    let aggregates = if plan.aggregate_definitions().is_empty() { String::new() } else { aggregates(&plan) };
+    print(&format!("{head}{}\ncolumns: {}\n{aggregates}", columns(&rows), out.join(", ")))
+}
+
+/// What is learned of the rows that come out.
+fn aggregates(plan: &Plan) -> String {
+    let mut rows = vec![["aggregate", "plugin", "passes", "reads", "tables"].map(str::to_owned).to_vec()];
+    for step in plan.aggregates() {
+        let plugin = step.plugin.description().name.clone();
+        rows.push(vec![step.name.clone(), plugin, ranged(step.plan.passes), short(&reads(step)), short(&tables(step))]);
+    }
+    for waiting in &plan.aggregate_definitions()[plan.aggregates().len()..] {
+        let plugin = waiting.plugin.description().name.clone();
+        rows.push(vec![waiting.name.clone(), plugin, "?".to_owned(), "known once the steps are fitted".to_owned()]);
+    }
+    format!("\n{}", columns(&rows))
+}
+
+fn tables(step: &Step) -> Vec<String> {
+    step.plan.model.iter().map(|table| table.name.clone()).collect()
+}
+
+fn ranged(passes: Passes) -> String {
+    match (passes.least, passes.most) {
+        (0, 0) => "-".to_owned(),
+        (least, most) if least == most => least.to_string(),
+        (least, most) => format!("{least}-{most}"),
+    }
 }
 
 /// In which wave each step is fitted; nothing where it learns nothing. Steps of one wave see the rows in the same passes.
@@ -105,7 +132,7 @@ fn name(entry: &Entry) -> String {
     }
 }
 
-fn to_json(plan: &Plan) -> Value {
+fn to_json(plan: &Plan, memory_bytes: u64) -> Value {
     let steps = plan.steps().iter().zip(waves(plan)).map(|(step, wave)| {
         let passes = step.plan.passes;
         json!({
@@ -121,9 +148,23 @@ fn to_json(plan: &Plan) -> Value {
             "drops": step.plan.drops,
         })
     });
-    let waiting = plan.definitions()[plan.steps().len()..].iter().map(|definition| &definition.name);
+    let waiting = plan.definitions()[plan.steps().len()..].iter();
+    let waiting = waiting.chain(&plan.aggregate_definitions()[plan.aggregates().len()..]);
+    let waiting = waiting.map(|definition| &definition.name);
+    let aggregates = plan.aggregates().iter().map(|step| {
+        json!({
+            "name": step.name,
+            "plugin": step.plugin.description().name,
+            "digest": step.plugin.digest(),
+            "passes": step.plan.passes,
+            "reads": reads(step),
+            "tables": tables(step),
+        })
+    });
     json!({
         "steps": steps.collect::<Vec<_>>(),
+        "memory_bytes": memory_bytes,
+        "aggregates": aggregates.collect::<Vec<_>>(),
         "waiting": waiting.collect::<Vec<_>>(),
         "columns": plan.layout().entries().iter().map(name).collect::<Vec<_>>(),
     })

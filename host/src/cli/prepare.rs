@@ -5,15 +5,16 @@ use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wafermill::aggregate::TableFiles;
 use wafermill::memory::{Shares, parse_size};
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{
     AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
 };
-use wafermill::run::Overrides;
+use wafermill::run::{Goal, Overrides};
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
-use wafermill::source::{self, Context, CsvOptions, Limit, Source};
+use wafermill::source::{self, Context, CsvOptions, Fraction, Limit, Sample, Source};
 use wafermill::store::Address;
 use wafermill::{Error, ErrorKind, Result, Stop};
 
@@ -27,10 +28,11 @@ pub(super) struct Ready {
     pub(super) stop: Stop,
 }
 
-/// Opens the source of a pipeline and plans its steps.
+/// Opens the source of a pipeline and plans its steps, and its aggregates too, as far as the goal needs them.
 pub(super) fn prepare(
     document: &Document,
     folder: &PluginFolder,
+    goal: Goal,
     context: Context,
     open: impl FnOnce(Context) -> Result<Box<dyn Source>>,
 ) -> Result<Ready> {
@@ -39,7 +41,12 @@ pub(super) fn prepare(
     let plugins = plugins(folder, &document.pipeline.limits).map_err(locate)?;
     let source = open(context).map_err(locate)?;
     let definitions = StepDefinition::of(document, &plugins)?;
-    let plan = Plan::new(source.schema().clone(), definitions).map_err(locate)?;
+    let aggregates = match goal {
+        Goal::Run => StepDefinition::of_aggregates(document, &plugins)?,
+        Goal::Fit => Vec::new(),
+    };
+    let plan = Plan::new(source.schema().clone(), definitions).and_then(|plan| plan.with_aggregates(aggregates));
+    let plan = plan.map_err(locate)?;
     stop.check()?;
     Ok(Ready { source, plan, stop })
 }
@@ -64,20 +71,41 @@ pub(super) fn open_document_source(
         section.bigquery.snapshot = Some(snapshot.to_owned());
     }
     section.bigquery.read_ahead.get_or_insert_with(|| Shares::of(memory).read_ahead.to_string());
-    let source = open_source(&section, document.folder(), Shares::of(memory).read_ahead, context)?;
+    let sample = sample(&section, overrides)?;
+    let mut source = open_source(&section, document.folder(), Shares::of(memory).read_ahead, context)?;
+    if let Some(fraction) = sample {
+        source = Box::new(Sample::new(source, fraction, overrides.sample_seed.unwrap_or(section.sample_seed)));
+    }
     Ok(match overrides.limit {
         None => source,
         Some(rows) => Box::new(Limit::new(source, rows)),
     })
 }
 
+/// The fraction of rows that is read; nothing where all are.
+pub(super) fn sample(section: &SourceSection, overrides: &Overrides) -> Result<Option<Fraction>> {
+    let stated = section.sample.map(|number| Fraction::new(number).map_err(|error| error.at("/source/sample")));
+    let fraction = overrides.sample.or(stated.transpose()?);
+    if fraction.is_none() && overrides.sample_seed.is_some() {
+        let error = Error::usage("`--sample-seed` is of no use without a sample");
+        return Err(error.hint("state the fraction of rows to read, with `--sample`"));
+    }
+    Ok(fraction)
+}
+
 /// Checks that the output can hold the columns that are known by now.
 pub(super) fn check_output(document: &Document, plan: &Plan) -> Result<()> {
     let output = &document.pipeline.output;
-    output.check()?;
+    output.check(document.pipeline.aggregate.len())?;
+    let format = output.aggregate_format();
+    for aggregate in plan.aggregates() {
+        let mut tables = aggregate.plan.model.iter();
+        let checked = tables.try_for_each(|table| format.check(&TableFiles::schema(&table.schema)));
+        checked.map_err(|error| aggregate.place(error))?;
+    }
     match output.aggregate {
-        AggregateKind::Concat => output.aggregate_format().check(&plan.layout().schema()),
-        AggregateKind::List => Ok(()),
+        AggregateKind::Concat => format.check(&plan.layout().schema()),
+        AggregateKind::List | AggregateKind::Custom => Ok(()),
     }
 }
 

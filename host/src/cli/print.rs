@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use wafermill::{Error, Place, Result};
 
-/// Prints an error with its place, its causes, the plugin's log and the hint, to standard error.
+/// Prints an error to standard error.
 pub(super) fn error(error: &Error) {
     eprint!("{}", readable(&render(error)));
 }
@@ -46,20 +46,24 @@ pub(super) fn counted(number: u64, thing: &str) -> String {
 
 /// A text without what would steer a terminal or turn the direction of writing: names and values come from anywhere.
 pub(super) fn readable(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if !text.contains(steers) {
+    let steers_lines = |c: char| steers(c) && c != '\n';
+    if !text.contains(steers_lines) {
         return Cow::Borrowed(text);
     }
-    let escape = |c: char| if steers(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let escape = |c: char| if steers_lines(c) { c.escape_unicode().to_string() } else { c.to_string() };
     Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Whether a character steers a terminal or turns the direction of writing.
+pub(super) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// One line of an error, however many lines and however long the text is.
 fn line(text: &str) -> String {
-    cut(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned()
+    // Spaces within a line stay: they may be those of a name.
+    cut(&text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")).into_owned()
 }
 
 /// The start of a long text.
@@ -71,7 +75,8 @@ fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn render(error: &Error) -> String {
+/// An error with its place, its causes, the plugin's log and the hint.
+pub(super) fn render(error: &Error) -> String {
     let mut text = format!("error: {}\n", line(error.message()));
     let place = error.place();
     if let Some(file) = &place.file {

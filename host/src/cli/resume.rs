@@ -1,44 +1,48 @@
 //! `resume`: a run goes on where it was interrupted.
 
-use super::arguments::ResumeArguments;
+use super::arguments::{PluginFolder, ResumeArguments};
+use super::console::Console;
 use super::destination::{Target, go_on_uploading, remote};
-use super::execute::{Execution, execute, memory};
+use super::execute::{Earlier, Execution, execute, memory, minimum, shares};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
 use wafermill::Result;
 use wafermill::pipeline::Document;
-use wafermill::run::{Fit, Record};
+use wafermill::run::{Aggregated, Fit, Record};
 use wafermill::source::Source;
 use wafermill::spool::{Recorded, Spool};
 use wafermill::store::Remote;
 
 /// Goes on with an interrupted run.
-pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
+pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<()> {
+    console.open(arguments.console.metrics.as_deref())?;
     let target = Target::of(&arguments.destination, &arguments.work)?;
     let mut directory = target.reopen()?;
     if Remote::is_left(directory.path()) {
-        return go_on_uploading(directory, interrupt::context().stop, arguments.resources.json);
+        return go_on_uploading(directory, interrupt::context(console).stop, arguments.resources.json, console);
+    }
+    if directory.is_published() {
+        let destination = directory.destination().display().to_string();
+        directory.remove()?;
+        return print(&format!("nothing is left to do: {destination} is complete\n"));
     }
     let (record, schema) = Record::read(directory.path())?;
-    if directory.is_published() {
-        directory.discard();
-        return print(&format!("{} was complete already\n", directory.destination().display()));
-    }
-    directory.allow(&record.marker, record.overwrite);
+    directory.allow(&record.marker, record.overwrite)?;
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
     let spooled = Spool::is_in(&directory.spool())?;
-    let context = interrupt::context();
+    let context = interrupt::context(console);
     let remote = remote(&directory, record.overwrite, context.stop.clone())?;
     let warn = context.warn.clone();
-    let ready = prepare(&document, &arguments.plugins, context, |context| {
+    let plugins = arguments.plugins.plugins.clone().or_else(|| record.overrides.plugins.clone());
+    let ready = prepare(&document, &PluginFolder { plugins }, record.command, context, |context| {
         if spooled {
             let origin = record.origin.clone();
             return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
         }
         if let Some(snapshot) = &record.snapshot {
             (context.warn)(&format!(
-                "its rows were not all on disk yet: they are read again, as they were at {snapshot}"
+                "its rows are not all on disk, or not whole: they are read again, as they were at {snapshot}"
             ));
         }
         let (snapshot, memory) = (record.snapshot.as_deref(), memory(&arguments.resources));
@@ -49,15 +53,24 @@ pub(super) fn resume(arguments: &ResumeArguments) -> Result<()> {
     let Ready { source, plan, stop } = ready;
     let (goal, resources) = (record.command, &arguments.resources);
     let resumed = record.check_plugins(&plan).and_then(|()| {
-        let mut earlier = Fit::read(directory.path())?;
-        if earlier.is_some() && !spooled && !record.can_be_read_again() {
-            warn("its rows cannot be read again as they were: it begins anew");
-            earlier = None;
-        }
+        let folder = directory.path();
+        let mut earlier = Earlier { fit: Fit::read(folder)?, aggregated: Aggregated::read(folder)? };
         let is_limited = record.overrides.limit.is_some();
+        // The first rows of a source that has no order are others each time.
+        let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
+        if !earlier.is_nothing() && !spooled && !can_be_read_again {
+            warn("its rows cannot be read again as they were: it begins anew");
+            // The next resuming must not take it for that of the new rows.
+            Fit::forget(folder)?;
+            Aggregated::forget(folder)?;
+            earlier = Earlier::default();
+        }
         let document = &document;
-        let execution = Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources };
-        execute(directory, execution)
+        let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;
+        execute(
+            directory,
+            Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources, shares, console },
+        )
     });
     resumed.map_err(|error| document.locate(error))
 }

@@ -1,10 +1,11 @@
 //! `run` and `fit`: a pipeline over its source.
 
 use super::arguments::RunArguments;
+use super::console::Console;
 use super::destination::{Begun, Target};
-use super::execute::{Execution, execute, memory, part_names};
+use super::execute::{Earlier, Execution, execute, memory, minimum, part_names, shares};
 use super::interrupt;
-use super::prepare::{Ready, check_output, open_document_source, prepare};
+use super::prepare::{Ready, check_output, open_document_source, prepare, sample};
 use super::summary::REPORT;
 use std::path::{Path, PathBuf};
 use wafermill::Result;
@@ -15,26 +16,33 @@ use wafermill::run::{Goal, Overrides, Record};
 use wafermill::store::Address;
 
 /// Fits a pipeline and writes its model and a dataset.
-pub(super) fn run(arguments: &RunArguments) -> Result<()> {
-    begin(arguments, Goal::Run, REPORT)
+pub(super) fn run(arguments: &RunArguments, console: &Console) -> Result<()> {
+    begin(arguments, Goal::Run, REPORT, console)
 }
 
 /// Fits a pipeline and writes its model.
-pub(super) fn fit(arguments: &RunArguments) -> Result<()> {
-    begin(arguments, Goal::Fit, MANIFEST)
+pub(super) fn fit(arguments: &RunArguments, console: &Console) -> Result<()> {
+    begin(arguments, Goal::Fit, MANIFEST, console)
 }
 
-fn begin(arguments: &RunArguments, goal: Goal, marker: &str) -> Result<()> {
+fn begin(arguments: &RunArguments, goal: Goal, marker: &str, console: &Console) -> Result<()> {
+    console.open(arguments.console.metrics.as_deref())?;
     let overrides = Overrides {
         max_bytes: arguments.max_bytes.clone(),
         no_storage_api: arguments.no_storage_api,
+        sample: arguments.sample,
+        sample_seed: arguments.sample_seed,
         limit: arguments.limit,
+        plugins: arguments.plugins.absolute(),
     };
     let document = load(&arguments.pipeline)?;
-    let ready = prepare(&document, &arguments.plugins, interrupt::context(), |context| {
+    let ready = prepare(&document, &arguments.plugins, goal, interrupt::context(console), |context| {
         open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;
-    let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker);
+    if let (Some(_), Some(price)) = (sample(&document.pipeline.source, &overrides)?, ready.source.price()) {
+        console.note(&format!("a sample is chosen by the content of rows, so all columns are read: {price}"));
+    }
+    let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker, console);
     begun.map_err(|error| document.locate(error))
 }
 
@@ -45,6 +53,7 @@ fn begin_prepared(
     goal: Goal,
     overrides: &Overrides,
     marker: &str,
+    console: &Console,
 ) -> Result<()> {
     if goal == Goal::Run {
         part_names(&plan)?;
@@ -53,13 +62,17 @@ fn begin_prepared(
     }
     let target = Target::of(&destination(document, arguments.out.as_deref()), &arguments.work)?;
     target.spare(source.as_ref(), &[document.path()])?;
+    let shares = shares(&minimum(document, source.as_ref(), &plan, goal), &arguments.resources)?;
     let Begun { directory, remote } = target.create(marker, arguments.overwrite, stop.clone())?;
     let overwrite = arguments.overwrite;
     let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
     record.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
-    let earlier = None;
-    execute(directory, Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources })
+    let earlier = Earlier::default();
+    execute(
+        directory,
+        Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources, shares, console },
+    )
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {

@@ -1,13 +1,12 @@
 //! What a run came to: the report for machines and the summary for people.
 
+use super::console::Console;
 use super::print::{columns, counted, print, print_json, readable, thousands};
 use std::path::Path;
 use wafermill::memory::format_size;
+pub(super) use wafermill::run::REPORT;
 use wafermill::run::Report;
-use wafermill::{Error, Result, RunDirectory};
-
-/// The file that tells that wafermill wrote a dataset's folder.
-pub(super) const REPORT: &str = "report.json";
+use wafermill::{Error, Result, RunDirectory, quoted};
 
 /// How a report is shown.
 pub(super) struct Shown<'a> {
@@ -29,20 +28,22 @@ pub(super) fn write_report(directory: &RunDirectory, report: &Report) -> Result<
     std::fs::write(&path, json + "\n").map_err(|error| failed(error.into()))
 }
 
-pub(super) fn print_report(report: &Report, shown: &Shown<'_>) -> Result<()> {
+pub(super) fn print_report(report: &Report, shown: &Shown<'_>, console: &Console) -> Result<()> {
+    console.came_to(report, shown.destination);
     match (shown.json, shown.to_stderr) {
-        (true, false) => print_json(report),
-        (false, false) => print(&render(report, shown)),
+        (true, false) => return print_json(report),
+        (false, _) if console.is_quiet() => {}
+        (false, false) => return print(&render(report, shown)),
+        (true, true) if console.tells_events() => console.report(report),
         (true, true) => {
             let json = serde_json::to_string_pretty(report);
-            eprintln!("{}", json.map_err(|error| Error::internal("no report").because(error))?);
-            Ok(())
+            console.say(&(json.map_err(|error| Error::internal("no report").because(error))? + "\n"));
         }
-        (false, true) => {
-            eprint!("{}", readable(&render(report, shown)));
-            Ok(())
-        }
+        // The event of the end says it.
+        (false, true) if console.tells_events() => {}
+        (false, true) => console.say(&readable(&render(report, shown))),
     }
+    Ok(())
 }
 
 fn render(report: &Report, shown: &Shown<'_>) -> String {
@@ -53,7 +54,7 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
         report.columns_out,
         report.seconds
     );
-    if let Some(output) = &report.output {
+    if let Some(output) = report.output.as_ref().filter(|output| !output.parts.is_empty()) {
         let mut rows = vec![["part", "rows", "files", "bytes"].map(str::to_owned).to_vec()];
         for part in &output.parts {
             let bytes: u64 = part.files.iter().map(|file| file.bytes).sum();
@@ -80,6 +81,9 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
     if !report.steps.is_empty() {
         text += &columns(&rows);
     }
+    if !report.aggregates.is_empty() {
+        text += &format!("\n{}", aggregates(report));
+    }
     let spilled = report.spilled_partials + report.output.as_ref().map_or(0, |output| output.spilled_bytes);
     if spilled > 0 {
         text += &format!("\n{} were spilled to disk on the way\n", format_size(spilled));
@@ -89,7 +93,22 @@ fn render(report: &Report, shown: &Shown<'_>) -> String {
     }
     text += &format!("\nwritten to {}\n", shown.destination.display());
     if let Some(model) = shown.model {
-        text += &format!("look at the model with `wafermill model show {}`\n", shown.destination.join(model).display());
+        text += &format!("look at the model with `wafermill model show {}`\n", quoted(shown.destination.join(model)));
     }
     text
+}
+
+/// What was learned of the rows that came out: a line for each table.
+fn aggregates(report: &Report) -> String {
+    let mut rows = vec![["aggregate", "plugin", "passes", "learn", "rows", "file"].map(str::to_owned).to_vec()];
+    for aggregate in &report.aggregates {
+        let (passes, learned) = (aggregate.passes.to_string(), format!("{:.3} s", aggregate.seconds));
+        let mut of_aggregate = [aggregate.name.clone(), aggregate.plugin.clone(), passes, learned];
+        for file in &aggregate.files {
+            // What is of the aggregate stands in the line of its first table only.
+            let of_aggregate = std::mem::take(&mut of_aggregate);
+            rows.push(of_aggregate.into_iter().chain([thousands(file.rows), file.path.clone()]).collect());
+        }
+    }
+    columns(&rows)
 }

@@ -1,6 +1,6 @@
 //! What a plan may be, by the role of its plugin.
 
-use super::{Context, Read, Role, StepPlan, broken, ensure, parts};
+use super::{Context, ModelTable, PART, Read, Role, StepPlan, broken, ensure, parts};
 use crate::Result;
 use arrow_schema::DataType;
 
@@ -27,16 +27,32 @@ impl StepPlan {
                 ensure(boolean, || "a filter writes one Boolean column".to_owned())?;
                 ensure(alone, || "a filter neither drops nor replaces columns".to_owned())
             }
-            Role::Aggregate => ensure(self.writes.is_empty(), || "an aggregate writes no columns".to_owned()),
+            Role::Aggregate => {
+                let leaves_columns = self.writes.is_empty() && self.drops.is_empty();
+                ensure(leaves_columns, || "an aggregate neither writes nor drops columns".to_owned())?;
+                ensure(self.passes.least > 0, || "an aggregate asks for no passes".to_owned())?;
+                ensure(!self.model.is_empty(), || "an aggregate learns no table".to_owned())?;
+                self.model.iter().try_for_each(check_part_ids)
+            }
         }
     }
+}
+
+/// Checks that the ids of parts in a table of an aggregate are ones, and that there is room for the names that stand for them.
+fn check_part_ids(table: &ModelTable) -> Result<()> {
+    let id = Context::Part.field();
+    let Ok(field) = table.schema.field_with_name(id.name()) else { return Ok(()) };
+    ensure(field.data_type() == id.data_type(), || format!("the table `{}` has parts that are no UInt8", table.name))?;
+    let clashes = table.schema.field_with_name(PART).is_ok();
+    ensure(!clashes, || format!("the table `{}` has a column `{PART}` beside `{}`", table.name, id.name()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::contract::{Passes, Write};
-    use arrow_schema::Field;
+    use arrow_schema::{Field, Schema};
+    use std::sync::Arc;
 
     fn plan(drops: &[&str], writes: &[(Option<&str>, DataType)]) -> StepPlan {
         let write = |(place, data_type): &(Option<&str>, DataType)| Write {
@@ -65,6 +81,29 @@ mod tests {
             plan(&[], &[keep.clone(), keep.clone()]),
             plan(&["x"], std::slice::from_ref(&keep)),
             plan(&[], &[(Some("x"), DataType::Boolean)]),
+        ] {
+            assert!(check(bad.clone()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_aggregate_learns_a_table_and_leaves_the_columns_alone() {
+        let table = |fields: &[(&str, DataType)]| {
+            let fields = fields.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true));
+            ModelTable { name: "t".to_owned(), schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())) }
+        };
+        let part = |data_type| ("wafermill:part", data_type);
+        let learning = |plan: StepPlan, model| StepPlan { passes: Passes { least: 1, most: 2 }, model, ..plan };
+        let check = |plan: StepPlan| plan.check_role(Role::Aggregate);
+        let good = table(&[part(DataType::UInt8), ("x", DataType::Int64)]);
+        assert!(check(learning(plan(&[], &[]), vec![good.clone()])).is_ok());
+        for bad in [
+            learning(plan(&[], &[(None, DataType::Boolean)]), vec![good.clone()]),
+            learning(plan(&["x"], &[]), vec![good.clone()]),
+            learning(plan(&[], &[]), vec![]),
+            learning(plan(&[], &[]), vec![table(&[part(DataType::Int64)])]),
+            learning(plan(&[], &[]), vec![table(&[part(DataType::UInt8), ("part", DataType::Utf8)])]),
+            StepPlan { model: vec![good], ..plan(&[], &[]) },
         ] {
             assert!(check(bad.clone()).is_err(), "{bad:?}");
         }

@@ -140,7 +140,7 @@ impl Iterator for TableReader {
 }
 
 /// The footer's bytes and where they start.
-pub(crate) fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
+fn read_footer(file: &mut File) -> Result<(Vec<u8>, u64), Cause> {
     let length = file.metadata()?.len();
     let trailer_start = length.checked_sub(TRAILER).ok_or("it is too short")?;
     let mut trailer = [0; TRAILER as usize];
@@ -184,10 +184,10 @@ pub(crate) fn check_saved(path: &Path, saved: &SavedTable) -> Result<()> {
     check_digest(&mut file, &saved.digest).map_err(|error| unreadable(path, error))
 }
 
-/// Opens a table whatever its columns are.
+/// Opens a table whatever its columns are, which must have a digest where one is given.
 ///
 /// # Errors
 /// As for [`TableReader::open`].
-pub fn open_table(path: &Path) -> Result<TableReader> {
-    TableReader::open_any(path, None)
+pub fn open_table(path: &Path, digest: Option<&str>) -> Result<TableReader> {
+    TableReader::open_any(path, digest)
 }

@@ -7,6 +7,6 @@ mod foreign;
 
 pub(crate) use decode::{Cause, decode_batch, decode_schema};
 pub(crate) use encode::{BatchEncoder, encode_schema};
+pub(crate) use file::check_saved;
 pub use file::{SavedTable, TableReader, TableWriter, open_table};
-pub(crate) use file::{check_saved, read_footer};
 pub(crate) use foreign::decode_foreign_batch;

@@ -284,7 +284,7 @@ fn pinned(step: &StepEntry, plugins: &Plugins) -> Result<Arc<Plugin>> {
         return Err(Error::model(message).hint(RESTORE));
     }
     if !OF_STEPS.contains(&description.role) {
-        return Err(Error::model(format!("the plugin is a {}, which is no step", description.role.name())));
+        return Err(Error::model(format!("the plugin is {}, which is no step", description.role.name_with_article())));
     }
     match first_violation(&description.params_schema, &step.params)? {
         None => Ok(plugin),

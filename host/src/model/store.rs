@@ -95,14 +95,24 @@ impl ModelStore {
     /// Where a table is missing or of another form; damage comes out of the iterator.
     pub fn read_model(&self, step: &Step) -> Result<ModelBatches> {
         let mut readers = Vec::new();
-        for (table, planned) in step.plan.model.iter().enumerate() {
-            let file = Self::model_file(step, &planned.name);
-            let path = self.root.join(&file);
-            let digest = self.digests.as_ref().map(|digests| digests.get(&file).ok_or_else(|| unknown(&path)));
-            let reader = TableReader::open(&path, &planned.schema, digest.transpose()?.map(String::as_str))?;
+        for table in 0..step.plan.model.len() {
+            let reader = self.read_table(step, table)?;
             readers.push(reader.map(move |batch| Ok(TableBatch { table, batch: batch? })));
         }
         Ok(Box::new(readers.into_iter().flatten()))
+    }
+
+    /// Reads a table of the model of a step, by its position in the plan.
+    ///
+    /// # Errors
+    /// As for [`read_model`](Self::read_model).
+    pub fn read_table(&self, step: &Step, table: usize) -> Result<TableReader> {
+        let planned =
+            step.plan.model.get(table).ok_or_else(|| Error::internal("a table that was not planned is read"))?;
+        let file = Self::model_file(step, &planned.name);
+        let path = self.root.join(&file);
+        let digest = self.digests.as_ref().map(|digests| digests.get(&file).ok_or_else(|| unknown(&path)));
+        TableReader::open(&path, &planned.schema, digest.transpose()?.map(String::as_str))
     }
 }
 

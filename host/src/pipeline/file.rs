@@ -1,5 +1,6 @@
 //! The pipeline file as it is written.
 
+use super::aggregate::{AggregateSection, plugin_name};
 use super::bigquery::BigQuerySection;
 use super::select::Columns;
 use crate::aggregate::{Compression, Format};
@@ -8,7 +9,6 @@ use crate::{Error, Result, source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A pipeline: where rows come from, how they are divided, what is done to them, and where they go.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub struct PipelineFile {
     /// What is done to the rows, in this order.
     #[serde(default)]
     pub steps: Vec<StepSection>,
+    /// What is learned of the rows that come out.
+    #[serde(default)]
+    pub aggregate: Vec<AggregateSection>,
     /// Where they go.
     #[serde(default)]
     pub output: OutputSection,
@@ -38,8 +41,14 @@ fn default_folds() -> u8 {
 }
 
 impl PipelineFile {
+    /// The JSON pointer of the step or the aggregate with a name.
+    pub(super) fn pointer_of(&self, name: &str) -> Option<String> {
+        let aggregate = || self.aggregate.iter().position(|section| section.name() == name);
+        self.pointer_of_step(name).or_else(|| aggregate().map(|index| format!("/aggregate/{index}")))
+    }
+
     /// The JSON pointer of the step with a name.
-    pub(super) fn pointer_of(&self, step: &str) -> Option<String> {
+    pub(super) fn pointer_of_step(&self, step: &str) -> Option<String> {
         if step == SPLIT {
             return Some("/split".to_owned());
         }
@@ -69,6 +78,11 @@ pub struct SourceSection {
     /// How CSV files are written.
     #[serde(default)]
     pub csv: CsvSection,
+    /// The fraction of rows to read, above 0 and at most 1: the same ones every time.
+    pub sample: Option<f64>,
+    /// Another seed samples other rows.
+    #[serde(default)]
+    pub sample_seed: u64,
     /// Whether the rows are kept on disk for the passes behind the first.
     #[serde(default)]
     pub spool: SpoolMode,
@@ -236,11 +250,7 @@ pub struct StepSection {
 impl StepSection {
     /// Its name, or else that of its plugin.
     pub fn name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| {
-            Path::new(&self.plugin)
-                .file_stem()
-                .map_or_else(|| self.plugin.clone(), |stem| stem.to_string_lossy().into_owned())
-        })
+        self.name.clone().unwrap_or_else(|| plugin_name(&self.plugin))
     }
 }
 
@@ -253,6 +263,8 @@ pub enum AggregateKind {
     Concat,
     /// An Arrow IPC stream on standard output, with the part as its last column.
     List,
+    /// No rows: the tables of the aggregates only.
+    Custom,
 }
 
 /// The order of the rows that are written.
@@ -284,7 +296,7 @@ pub struct OutputSection {
     pub file_rows: u64,
     /// Bytes of their values after which it does so too, such as `1GiB`.
     pub file_bytes: String,
-    /// `concat` or `list`.
+    /// `concat`, `list` or `custom`.
     pub aggregate: AggregateKind,
     /// `stream` or `hash`.
     pub order: Order,
@@ -330,12 +342,21 @@ pub enum OutputCompression {
 }
 
 impl OutputSection {
-    /// Checks that what is asked for goes together.
+    /// Checks that what is asked for goes together, in a pipeline with so many aggregates.
     ///
     /// # Errors
-    /// Where rows are to be shuffled that are not collected.
-    pub fn check(&self) -> Result<()> {
+    /// Where rows are to be shuffled that are not collected, or nothing would be written at all.
+    pub fn check(&self, aggregates: usize) -> Result<()> {
         match (self.aggregate, self.order) {
+            (AggregateKind::Custom, _) if aggregates == 0 => {
+                let error = Error::usage("`custom` keeps what aggregates learn, and there is none");
+                let error = error.at("/output/aggregate");
+                Err(error.hint("add a section `[[aggregate]]`, or write the rows, with `aggregate = \"concat\"`"))
+            }
+            (AggregateKind::Custom, Order::Hash) => {
+                let error = Error::usage("`custom` keeps no rows that could be shuffled").at("/output/order");
+                Err(error.hint("leave `order` out: what aggregates learn depends on no order"))
+            }
             (AggregateKind::List, Order::Hash) => {
                 let error = Error::usage("the rows of a `list` come in the order of the source").at("/output/order");
                 Err(error.hint(

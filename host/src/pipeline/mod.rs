@@ -1,5 +1,6 @@
 //! From a pipeline file to a plan: parsed, checked against its schema, resolved against the columns that there are.
 
+mod aggregate;
 mod bigquery;
 mod document;
 mod file;
@@ -11,6 +12,7 @@ mod select;
 mod suggest;
 mod violation;
 
+pub use aggregate::AggregateSection;
 pub use bigquery::{BigQuerySection, BufferCompressionName};
 pub use document::{Document, load};
 pub use file::{

@@ -98,6 +98,8 @@ pub struct Plan {
     definitions: Vec<StepDefinition>,
     steps: Vec<Step>,
     layout: Layout,
+    aggregate_definitions: Vec<StepDefinition>,
+    aggregates: Vec<Step>,
 }
 
 impl Plan {
@@ -107,9 +109,20 @@ impl Plan {
     /// Where a step names columns that there are not, or its plugin refuses them.
     pub fn new(source: SchemaRef, definitions: Vec<StepDefinition>) -> Result<Self> {
         let layout = Layout::of_source(&source);
-        let mut plan = Self { source, definitions, steps: Vec::new(), layout };
+        let (steps, aggregate_definitions, aggregates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plan = Self { source, definitions, steps, layout, aggregate_definitions, aggregates };
         plan.extend()?;
         Ok(plan)
+    }
+
+    /// The same plan with aggregates, which see the columns and rows behind all steps.
+    ///
+    /// # Errors
+    /// Where one names columns that there are not, or its plugin refuses them.
+    pub fn with_aggregates(mut self, definitions: Vec<StepDefinition>) -> Result<Self> {
+        self.aggregate_definitions = definitions;
+        self.extend()?;
+        Ok(self)
     }
 
     /// The source's schema.
@@ -132,9 +145,24 @@ impl Plan {
         &self.layout
     }
 
-    /// Whether every step is planned and all of its columns are known by name.
+    /// The aggregates that are planned: steps behind all others that only learn.
+    pub fn aggregates(&self) -> &[Step] {
+        &self.aggregates
+    }
+
+    /// All aggregates.
+    pub fn aggregate_definitions(&self) -> &[StepDefinition] {
+        &self.aggregate_definitions
+    }
+
+    /// Whether a step or an aggregate waits until it is known what it reads.
+    pub fn waits(&self) -> bool {
+        self.steps.len() < self.definitions.len() || self.aggregates.len() < self.aggregate_definitions.len()
+    }
+
+    /// Whether every step and every aggregate is planned, and all columns are known by name.
     pub fn is_complete(&self) -> bool {
-        self.steps.len() == self.definitions.len() && self.steps.iter().all(|step| step.outputs.is_some())
+        !self.waits() && self.steps.iter().all(|step| step.outputs.is_some())
     }
 
     /// Takes the outputs of a step that was fitted, and plans the steps that waited for them.
@@ -158,6 +186,16 @@ impl Plan {
             let Some(step) = planned else { return Ok(()) };
             self.layout = after(&self.layout, self.steps.len(), &step)?;
             self.steps.push(step);
+        }
+        self.extend_aggregates()
+    }
+
+    /// Plans aggregates until one waits; they wait for one another too, so that their order stays.
+    fn extend_aggregates(&mut self) -> Result<()> {
+        while let Some(definition) = self.aggregate_definitions.get(self.aggregates.len()) {
+            let planned = plan_step(definition, &self.layout, None).map_err(|error| error.step(&definition.name))?;
+            let Some(aggregate) = planned else { return Ok(()) };
+            self.aggregates.push(aggregate);
         }
         Ok(())
     }
@@ -296,7 +334,7 @@ impl StepDefinition {
 pub(crate) const OF_STEPS: [Role; 2] = [Role::Transform, Role::Filter];
 
 /// A step's plugin, which must have one of these roles and take these parameters.
-fn find(
+pub(super) fn find(
     document: &Document,
     plugins: &Plugins,
     step: &str,
@@ -309,15 +347,15 @@ fn find(
     let plugin = plugins.get(plugin, document.folder()).map_err(locate)?;
     let description = plugin.description();
     if !roles.contains(&description.role) {
-        let wanted: Vec<_> = roles.iter().map(|role| role.name()).collect();
-        let (name, role) = (&description.name, description.role.name());
-        let message = format!("the plugin `{name}` is a {role}, not a {}", wanted.join(" or a "));
+        let wanted: Vec<_> = roles.iter().map(|role| role.name_with_article()).collect();
+        let (name, role) = (&description.name, description.role.name_with_article());
+        let message = format!("the plugin `{name}` is {role}, not {}", wanted.join(" or "));
         let error = Error::usage(message);
         return Err(locate(match description.role {
             Role::Split => error.hint("a split stands in the section `[split]`"),
             Role::Transform => error.hint("a transform stands in a section `[[steps]]`"),
             Role::Filter => error.hint("a filter stands in a section `[[steps]]`"),
-            Role::Aggregate => error,
+            Role::Aggregate => error.hint("an aggregate stands in a section `[[aggregate]]`"),
         }));
     }
     document.check_params(&description.params_schema, params, &format!("{pointer}/params")).map_err(|error| {

@@ -1,26 +1,23 @@
 //! Fitting: in each pass over the source, all steps whose columns no unfitted step writes see the training rows.
 
 use super::filters::{filters_before, settled};
+use super::learn::{Learned, Learner, Learning};
 use super::report::{PassReport, seconds};
 use super::scan::Work;
-use super::steps::{StepRunner, outputs, task};
+use super::steps::{StepRunner, outputs};
 use super::table::Table;
-use super::{Run, RunOptions, Timing, source_columns};
-use crate::memory::Shares;
+use super::{Count, Run, Running, Stage, saved, source_columns};
+use crate::memory::batch_size;
 use crate::model::{Fitted, ModelStore};
-use crate::partials::{self, Combiner};
 use crate::pipeline::{Plan, Step};
-use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
+use crate::sandbox::{Outcome, Pass};
 use crate::source::SourceBatch;
-use crate::{Error, Result, durable, plain_file};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-
-/// The file in the run's folder that tells how far fitting has come.
-pub const PROGRESS: &str = "fit.json";
 
 /// What fitting came to, or has come to after some of its passes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -37,43 +34,34 @@ pub struct Fit {
     again: BTreeMap<usize, Pass>,
 }
 
+/// The file in the run's folder that tells how far fitting has come.
+pub const PROGRESS: &str = "fit.json";
+
 impl Fit {
     /// Has what it tells safe on disk; the models that it tells of must be.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(PROGRESS);
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::output("the progress of the run cannot be recorded").file(&path).because(error)
-        };
-        let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
-        durable::write(&path, &json).map_err(|error| failed(error.into()))
+        saved::save(folder, PROGRESS, self)
     }
 
     /// What an earlier run saved, if it came so far.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// Where it cannot be read, or is damaged.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(PROGRESS);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let error = Error::usage("the earlier run cannot be resumed").file(&path).because(error);
-            error.hint("remove what it left with `wafermill clean`, and run again")
-        };
-        let text = plain_file::read_to_string(&path, MOST).map_err(|error| failed(error.into()))?;
-        serde_json::from_str(&text).map(Some).map_err(|error| failed(error.into()))
+        saved::read(folder, PROGRESS)
+    }
+
+    /// Forgets what an earlier run saved: it is of other rows than those that are read now.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn forget(folder: &Path) -> Result<()> {
+        saved::forget(folder, PROGRESS)
     }
 }
-
-/// Bytes of the progress: what plugins carry from pass to pass is bounded far below.
-const MOST: u64 = 4 << 30;
-
-/// Memory below which an instance that learns is not drained: each one begins with some, and draining all the time would learn nothing.
-const LEAST_DRAIN: usize = 16 << 20;
 
 impl Run<'_> {
     /// Fits all steps of a plan on the source's training rows, and completes the plan with what they write. Goes on from where an earlier
@@ -93,25 +81,23 @@ impl Run<'_> {
             }
             let start = Instant::now();
             let names = active.keys().map(|index| plan.steps()[*index].name.clone()).collect::<Vec<_>>();
-            self.progress.begin(&format!("fit {}", names.join(", ")), self.source.estimated_rows());
-            let gathered = self.gather(plan, &active);
-            self.progress.end();
-            let (rows, combiners) = gathered?;
+            let stage =
+                |name: &str| Stage { pass: Some(fit.passes.len() + 1), steps: names.clone(), ..Stage::named(name) };
+            let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
+            let (rows, learned) = self.gather(plan, active)?;
+            drop(gathering);
+            let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
-            for (index, combiners) in combiners {
+            for (index, pass, combiners) in learned {
                 let step = &plan.steps()[index];
                 let finished = {
                     let _clock = self.timing.fit(index);
-                    self.finish(step, &active[&index], combiners).map_err(|error| step.place(error))?
+                    let finished = self.finish(self.store, true, step, &pass, combiners);
+                    finished.map_err(|error| step.place(error))?
                 };
                 fit.spilled += finished.spilled;
                 match finished.outcome {
-                    Outcome::Again(carry) => {
-                        fit.again.insert(
-                            index,
-                            Pass { number: active[&index].number.saturating_add(1), carry: Some(carry) },
-                        );
-                    }
+                    Outcome::Again(carry) => drop(fit.again.insert(index, pass.next(carry))),
                     Outcome::Model => {
                         fit.steps[index] = finished.fitted;
                         let outputs = outputs(step, self.store)?;
@@ -119,6 +105,7 @@ impl Run<'_> {
                     }
                 }
             }
+            drop(finishing);
             fit.passes.push(PassReport { steps: names, seconds: seconds(start.elapsed()) });
             save(&fit)?;
         }
@@ -130,94 +117,40 @@ impl Run<'_> {
     }
 
     /// One pass over the source: how many rows it has, and the partials of all active steps.
-    fn gather(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<(u64, BTreeMap<usize, Vec<Combiner>>)> {
+    fn gather(&self, plan: &Plan, active: BTreeMap<usize, Pass>) -> Result<(u64, Learned)> {
         let needed = needed_steps(plan, active.keys().copied());
         let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
         let columns = source_columns(plan, involved);
-        let combiners = self.combiners(plan, active)?;
-        let trained = Trained::of(active.keys());
-        let (fitters, instances) = (Shares::of(self.options.memory).fitters, self.options.workers * active.len());
+        let learning = Learning::begin(self.options, plan.steps(), active, self.options.shares.results, self.timing)?;
+        let trained = AtomicU64::new(0);
         let work = || FitWork {
             plan,
-            active,
             needed: &needed,
-            combiners: &combiners,
             folds: self.options.folds,
-            timing: self.timing,
             trained: &trained,
-            drain: (fitters / instances).max(LEAST_DRAIN),
             runner: StepRunner::new(plan, self.store, self.timing),
-            fitters: BTreeMap::new(),
+            learning: &learning,
+            learner: learning.learner(),
         };
+        let count = || self.progress.count(Count::SpilledPartials, learning.spilled_bytes());
         let mut total = 0;
-        self.scan(0, columns).run(work, |rows| {
+        self.scan(plan, 0, columns).run(work, |(rows, bytes)| {
             total += rows;
             self.progress.advance(rows);
+            self.progress.bytes(bytes);
+            self.count_restarts();
+            count();
             Ok(())
         })?;
-        trained.check(plan)?;
-        Ok((total, combiners))
-    }
-
-    fn combiners(&self, plan: &Plan, active: &BTreeMap<usize, Pass>) -> Result<BTreeMap<usize, Vec<Combiner>>> {
-        let RunOptions { memory, scratch, stop, .. } = &self.options;
-        let tables: usize = active.keys().map(|index| plan.steps()[*index].plan.partials.len()).sum();
-        let share = Shares::of(*memory).results / tables.max(1);
-        let of_step = |index: &usize| {
-            let partials = plan.steps()[*index].plan.partials.iter();
-            let combiners = partials.map(|table| Combiner::new(table.clone(), share, scratch, stop.clone()));
-            Ok((*index, combiners.collect::<Result<_>>()?))
-        };
-        active.keys().map(of_step).collect()
-    }
-
-    /// Hands the partials, combined, to a finisher, and keeps them and the model.
-    fn finish(&self, step: &Step, pass: &Pass, combiners: Vec<Combiner>) -> Result<Finished> {
-        let mut finisher = Finisher::open(&step.plugin, &task(step, step.plan.input(&step.selection)), pass)?;
-        let mut model = self.store.begin(step)?;
-        let mut model_batches = 0;
-        let mut finished = Finished { outcome: Outcome::Model, fitted: Fitted::default(), spilled: 0 };
-        for (table, combiner) in combiners.into_iter().enumerate() {
-            let combined = combiner.finish()?;
-            finished.spilled += combined.statistics().spilled_bytes;
-            let path = self.store.root().join(ModelStore::partials_file(step, combined.table().name()));
-            let saved = partials::write(combined, &path, |batch| {
-                self.options.stop.check()?;
-                for rows in finisher.push(&TableBatch { table, batch })? {
-                    model_batches += 1;
-                    model.write(&rows)?;
-                }
-                Ok(())
-            })?;
-            finished.fitted.partials.push(saved);
+        count();
+        if trained.into_inner() == 0 {
+            return Err(no_rows(plan));
         }
-        finished.outcome = finisher.finish()?;
-        match finished.outcome {
-            Outcome::Again(_) if model_batches > 0 => {
-                return Err(Error::sandbox("the plugin asks for another pass after it gave rows of its model"));
-            }
-            Outcome::Again(_) if pass.number.saturating_add(1) >= step.plan.passes.most => {
-                let most = step.plan.passes.most;
-                let message = format!("the plugin asks for more than the {most} passes that it planned");
-                return Err(Error::sandbox(message));
-            }
-            Outcome::Again(_) => {}
-            Outcome::Model => {
-                finisher.drain(|rows| model.write(&rows))?;
-                finished.fitted.passes = pass.number.saturating_add(1);
-                finished.fitted.model = model.finish()?;
-            }
+        match learning.starved() {
+            Some(index) => Err(none_left(plan, index)),
+            None => Ok((total, learning.end())),
         }
-        Ok(finished)
     }
-}
-
-/// How a step's pass ended.
-struct Finished {
-    outcome: Outcome,
-    fitted: Fitted,
-    /// Bytes of partials that were spilled.
-    spilled: u64,
 }
 
 /// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
@@ -265,31 +198,6 @@ fn needed_steps(plan: &Plan, wanted: impl Iterator<Item = usize>) -> BTreeSet<us
     needed
 }
 
-/// How many rows there were to learn from.
-struct Trained {
-    /// Of the training part.
-    part: AtomicU64,
-    /// By the step that saw them: filters may leave it fewer.
-    steps: BTreeMap<usize, AtomicU64>,
-}
-
-impl Trained {
-    fn of<'i>(active: impl Iterator<Item = &'i usize>) -> Self {
-        Self { part: AtomicU64::new(0), steps: active.map(|index| (*index, AtomicU64::new(0))).collect() }
-    }
-
-    /// Each step needs a row.
-    fn check(&self, plan: &Plan) -> Result<()> {
-        if self.part.load(Ordering::Relaxed) == 0 {
-            return Err(no_rows(plan));
-        }
-        match self.steps.iter().find(|(_, rows)| rows.load(Ordering::Relaxed) == 0) {
-            Some((index, _)) => Err(none_left(plan, *index)),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Of a step behind filters that drop all training rows.
 fn none_left(plan: &Plan, index: usize) -> Error {
     let steps = plan.steps();
@@ -304,35 +212,33 @@ fn no_rows(plan: &Plan) -> Error {
         Some(step) if step.is_split() => {
             error.at("/split").hint("the training part of the split got none: check its share, or the source")
         }
-        _ => error.at("/source/path").hint("the source has none: check what it names"),
+        _ => error.at("/source/path").hint("the source has none: check what it names, and its `sample`"),
     }
 }
 
 /// One worker of a pass.
 struct FitWork<'a> {
     plan: &'a Plan,
-    active: &'a BTreeMap<usize, Pass>,
     needed: &'a BTreeSet<usize>,
-    combiners: &'a BTreeMap<usize, Vec<Combiner>>,
     folds: u8,
-    timing: &'a Timing,
-    trained: &'a Trained,
-    /// Bytes of an instance from which on it is drained.
-    drain: usize,
+    /// Counts the rows of the training part.
+    trained: &'a AtomicU64,
     runner: StepRunner<'a>,
-    fitters: BTreeMap<usize, Fitter>,
+    learning: &'a Learning<'a>,
+    learner: Learner<'a>,
 }
 
 impl Work for FitWork<'_> {
-    type Output = u64;
+    /// How many rows the source gave, and their bytes.
+    type Output = (u64, u64);
 
-    fn process(&mut self, input: SourceBatch) -> Result<u64> {
-        let rows = input.batch.num_rows() as u64;
+    fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
+        let rows = (input.batch.num_rows() as u64, batch_size(&input.batch) as u64);
         let mut table = Table::new(input.batch, self.folds);
         let mut training = table.rows();
         for (index, step) in self.plan.steps().iter().enumerate() {
-            let result = if self.active.contains_key(&index) {
-                self.update(index, &table)
+            let result = if self.learning.active().contains_key(&index) {
+                self.learner.update(index, &table)
             } else if self.needed.contains(&index) {
                 self.runner.apply(index, &mut table)
             } else {
@@ -344,49 +250,12 @@ impl Work for FitWork<'_> {
                 training = table.rows();
             }
         }
-        self.trained.part.fetch_add(training as u64, Ordering::Relaxed);
+        self.trained.fetch_add(training as u64, Ordering::Relaxed);
         Ok(rows)
     }
 
     fn end(&mut self) -> Result<()> {
-        for (index, mut fitter) in std::mem::take(&mut self.fitters) {
-            self.drain(index, &mut fitter).map_err(|error| self.plan.steps()[index].place(error))?;
-        }
-        Ok(())
-    }
-}
-
-impl FitWork<'_> {
-    fn update(&mut self, index: usize, table: &Table) -> Result<()> {
-        let _clock = self.timing.fit(index);
-        let step = &self.plan.steps()[index];
-        let placed = |error| step.place(error);
-        let input = table.input(step).map_err(placed)?;
-        if input.num_rows() == 0 {
-            return Ok(());
-        }
-        self.trained.steps[&index].fetch_add(input.num_rows() as u64, Ordering::Relaxed);
-        let mut fitter = match self.fitters.remove(&index) {
-            Some(fitter) if fitter.input() == input.schema_ref() => fitter,
-            other => {
-                if let Some(mut fitter) = other {
-                    self.drain(index, &mut fitter).map_err(placed)?;
-                }
-                Fitter::open(&step.plugin, &task(step, input.schema()), &self.active[&index]).map_err(placed)?
-            }
-        };
-        fitter.update(&input).map_err(placed)?;
-        if fitter.is_full(self.drain) {
-            // Linear memory never shrinks, so a full instance is replaced by a fresh one.
-            return self.drain(index, &mut fitter).map_err(placed);
-        }
-        self.fitters.insert(index, fitter);
-        Ok(())
-    }
-
-    fn drain(&self, index: usize, fitter: &mut Fitter) -> Result<()> {
-        let combiners = &self.combiners[&index];
-        fitter.drain(|rows| combiners[rows.table].push(rows.batch))
+        self.learner.end()
     }
 }
 

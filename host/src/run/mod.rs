@@ -1,21 +1,28 @@
 //! Running a plan: passes over the source that fit steps, and the last one that applies them all.
 
+mod aggregates;
 mod apply;
 mod filters;
 mod fit;
+mod learn;
+mod minimum;
 mod progress;
 mod record;
 mod report;
+mod saved;
 mod scan;
 mod steps;
 mod table;
 mod timing;
 
+pub use aggregates::{AGGREGATED, Aggregated, Aggregates};
 pub use apply::Applied;
 pub use fit::{Fit, PROGRESS, restore};
-pub use progress::Progress;
+pub use minimum::Minimum;
+pub(crate) use progress::Running;
+pub use progress::{Count, Progress, Stage, Watcher};
 pub use record::{Goal, Overrides, RECORD, Record};
-pub use report::{PassReport, Report, StepReport};
+pub use report::{AggregateReport, PassReport, REPORT, Report, StepReport};
 pub use timing::Timing;
 
 use crate::Stop;
@@ -48,8 +55,8 @@ pub struct RunOptions {
     pub workers: usize,
     /// Rows of a batch.
     pub batch_rows: usize,
-    /// Bytes of memory, of which those that can keep within a share get theirs.
-    pub memory: usize,
+    /// How memory is divided.
+    pub shares: Shares,
     /// A private folder for what spills.
     pub scratch: PathBuf,
     /// How many folds there are.
@@ -63,27 +70,37 @@ pub const BATCH_ROWS: usize = 8_192;
 
 impl Run<'_> {
     /// A scan of some of the source's columns, from a row on.
-    fn scan(&self, start: u64, columns: BTreeSet<usize>) -> Scan<'_> {
+    fn scan<'a>(&'a self, plan: &'a Plan, start: u64, columns: BTreeSet<usize>) -> Scan<'a> {
+        let shares = self.options.shares;
         Scan {
             source: self.source,
             start,
             columns: columns.into_iter().collect(),
             batch_rows: self.options.batch_rows,
             workers: self.options.workers,
-            under_way: Shares::of(self.options.memory).under_way,
+            under_way: shares.under_way,
+            guests: plan.steps().first().map(|step| (step.plugin.memory(), shares.guests)),
             stop: &self.options.stop,
         }
     }
 }
 
-/// The source's columns that a whole run reads, by their positions: those of its steps, and, where a dataset is written, those that
-/// pass through it. All of them as long as a step waits to learn what it reads.
-pub fn columns_of_run(plan: &Plan, goal: Goal) -> Vec<usize> {
-    if plan.steps().len() < plan.definitions().len() {
+impl Run<'_> {
+    fn count_restarts(&self) {
+        if let Some(restarts) = self.source.restarts() {
+            self.progress.count(Count::Restarts, restarts);
+        }
+    }
+}
+
+/// The source's columns that a whole run reads, by their positions: those of its steps and aggregates, and, where rows are written, those
+/// that pass through it. All of them as long as a step waits to learn what it reads.
+pub fn columns_of_run(plan: &Plan, writes_rows: bool) -> Vec<usize> {
+    if plan.waits() {
         return (0..plan.source().fields().len()).collect();
     }
-    let mut columns = source_columns(plan, plan.steps().iter());
-    if goal == Goal::Run {
+    let mut columns = source_columns(plan, plan.steps().iter().chain(plan.aggregates()));
+    if writes_rows {
         columns.extend(passed_on(plan));
     }
     columns.into_iter().collect()

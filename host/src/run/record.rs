@@ -1,9 +1,9 @@
 //! What a run was begun with, so that it can go on where it was killed.
 
-use crate::ipc::{TableWriter, open_table};
+use crate::ipc::{Cause, TableWriter, open_table};
 use crate::pipeline::{Document, Plan};
-use crate::source::{InputFile, Source};
-use crate::{Error, Result, durable, plain_file};
+use crate::source::{Fraction, InputFile, Source};
+use crate::{Error, Result, durable, plain_file, sealed};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub const RECORD: &str = "run.json";
 const SOURCE: &str = "source.arrow";
 
 /// The layout of a run's folder that this host writes and reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes of a record: a pipeline file, and a million input files.
 const MOST: u64 = 1 << 30;
@@ -47,6 +47,8 @@ pub struct Record {
     pub snapshot: Option<String>,
     /// The files that were read.
     files: Vec<InputFile>,
+    /// The digest of the table of the source's columns.
+    columns: String,
 }
 
 /// What a run is to do.
@@ -66,8 +68,16 @@ pub struct Overrides {
     pub max_bytes: Option<String>,
     /// Whether BigQuery is read over REST.
     pub no_storage_api: bool,
-    /// How many rows of the source are read.
+    /// Which fraction of the source's rows is read.
+    #[serde(default)]
+    pub sample: Option<Fraction>,
+    /// Which rows these are.
+    #[serde(default)]
+    pub sample_seed: Option<u64>,
+    /// How many rows of the source, or of the sample, are read.
     pub limit: Option<u64>,
+    /// The folder of plugins.
+    pub plugins: Option<PathBuf>,
 }
 
 impl Record {
@@ -95,6 +105,7 @@ impl Record {
             origin: source.origin(),
             snapshot: source.snapshot(),
             files: files(source)?,
+            columns: String::new(),
         })
     }
 
@@ -102,35 +113,39 @@ impl Record {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn write(&self, folder: &Path, schema: &SchemaRef) -> Result<()> {
+    pub fn write(mut self, folder: &Path, schema: &SchemaRef) -> Result<()> {
         let columns = folder.join(SOURCE);
-        TableWriter::create(&columns, schema)?.finish()?;
+        self.columns = TableWriter::create(&columns, schema)?.finish()?.digest;
         durable::sync_file(&columns)
             .map_err(|error| Error::output("the run cannot be recorded").file(&columns).because(error))?;
         let path = folder.join(RECORD);
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             Error::output("the run cannot be recorded").file(&path).because(error)
         };
-        let json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        durable::write(&path, &json).map_err(|error| failed(error.into()))
+        let sealed = sealed::seal(&self).map_err(|error| failed(error.into()))?;
+        durable::write(&path, &sealed).map_err(|error| failed(error.into()))
     }
 
     /// Reads the record of an earlier run, and the columns of its source.
     ///
     /// # Errors
-    /// Where there is none, or another version of the host wrote it.
+    /// Where there is none, it is damaged, or another version of the host wrote it.
     pub fn read(folder: &Path) -> Result<(Self, SchemaRef)> {
         let path = folder.join(RECORD);
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::usage("the earlier run cannot be resumed").file(&path).because(error).hint(ANEW)
+        let failed = |path: &Path, error: Cause| {
+            Error::usage("the earlier run cannot be resumed").file(path).because(error).hint(ANEW)
         };
-        let text = plain_file::read_to_string(&path, MOST).map_err(|error| failed(error.into()))?;
-        let record: Self = serde_json::from_str(&text).map_err(|error| failed(error.into()))?;
+        let bytes = plain_file::read(&path, MOST).map_err(|error| failed(&path, error.into()))?;
+        let record: Self = sealed::open(&bytes).map_err(|error| failed(&path, error))?;
         if record.format != FORMAT || record.wafermill != env!("CARGO_PKG_VERSION") {
             let message = format!("it was begun by wafermill {}", record.wafermill);
-            return Err(failed(message.into()));
+            return Err(failed(&path, message.into()));
         }
-        let schema = open_table(&folder.join(SOURCE))?.schema().clone();
+        let columns = folder.join(SOURCE);
+        let table = open_table(&columns, Some(&record.columns));
+        // Its hint is about models.
+        let reason = |error: Error| std::error::Error::source(&error).unwrap_or(&error).to_string();
+        let schema = table.map_err(|error| failed(&columns, reason(error).into()))?.schema().clone();
         Ok((record, schema))
     }
 
@@ -193,5 +208,5 @@ fn files(source: &dyn Source) -> Result<Vec<InputFile>> {
 fn digests(plan: &Plan) -> BTreeMap<String, String> {
     let digest =
         |definition: &crate::pipeline::StepDefinition| (definition.name.clone(), definition.plugin.digest().to_owned());
-    plan.definitions().iter().map(digest).collect()
+    plan.definitions().iter().chain(plan.aggregate_definitions()).map(digest).collect()
 }

@@ -1,15 +1,26 @@
 //! What a run came to, for people and machines.
 
-use super::{Applied, Fit, Timing};
-use crate::aggregate::Summary;
-use crate::pipeline::Plan;
+use super::{Aggregates, Applied, Fit, Timing};
+use crate::aggregate::{FileSummary, Summary};
+use crate::model::Fitted;
+use crate::pipeline::{Plan, Step};
 use crate::source::Source;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// The report's file in the folder of a dataset, by which wafermill also knows that it wrote the folder.
+pub const REPORT: &str = "report.json";
+
+/// The layout of a dataset's folder, and of its report.
+const FORMAT: u32 = 1;
+
 /// What a run came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// The host.
+    pub wafermill: &'static str,
+    /// The layout of what it wrote.
+    pub format: u32,
     /// What was read and in which state, where files do not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -22,10 +33,13 @@ pub struct Report {
     pub columns_in: usize,
     /// How many columns came out.
     pub columns_out: usize,
-    /// Passes over the source that fitted steps.
+    /// Passes over the source that fitted steps, or were aggregates' own.
     pub passes: Vec<PassReport>,
     /// The steps, a split first.
     pub steps: Vec<StepReport>,
+    /// The aggregates.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<AggregateReport>,
     /// What was written; nothing where the run only fitted.
     pub output: Option<Summary>,
     /// Bytes of partial results that were spilled.
@@ -37,7 +51,7 @@ pub struct Report {
 /// A pass over the source.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PassReport {
-    /// The steps that were fitted in it.
+    /// The steps or the aggregates that learned in it.
     pub steps: Vec<String>,
     /// Wall time in seconds.
     pub seconds: f64,
@@ -61,7 +75,40 @@ pub struct StepReport {
     pub apply_seconds: f64,
 }
 
+/// An aggregate.
+#[derive(Clone, Debug, Serialize)]
+pub struct AggregateReport {
+    /// Its name.
+    pub name: String,
+    /// Its plugin.
+    pub plugin: String,
+    /// How often it saw the rows.
+    pub passes: u32,
+    /// Seconds in which it learned, over all workers.
+    pub seconds: f64,
+    /// Its tables.
+    pub files: Vec<FileSummary>,
+}
+
 impl Report {
+    /// With what aggregates came to, and their files.
+    pub fn with_aggregates(mut self, plan: &Plan, aggregates: &Aggregates<'_>, files: Vec<Vec<FileSummary>>) -> Self {
+        let progress = aggregates.progress();
+        self.passes.extend(progress.passes.iter().cloned());
+        self.spilled_partials += progress.spilled;
+        let learned = plan.aggregates().iter().zip(&progress.fitted).zip(files).enumerate();
+        let report =
+            |(index, ((step, fitted), files)): (usize, ((&Step, &Fitted), Vec<FileSummary>))| AggregateReport {
+                name: step.name.clone(),
+                plugin: step.plugin.description().name.clone(),
+                passes: fitted.passes,
+                seconds: seconds(aggregates.timing().of(index).0),
+                files,
+            };
+        self.aggregates = learned.map(report).collect();
+        self
+    }
+
     /// Of a plan that was fitted, applied to so many rows, or both.
     pub fn of(
         source: &dyn Source,
@@ -76,6 +123,8 @@ impl Report {
         let spilled_partials = fit.as_ref().map_or(0, |fit| fit.spilled);
         let (rows, output) = applied.map(|applied| (applied.rows, applied.output)).unzip();
         Self {
+            wafermill: env!("CARGO_PKG_VERSION"),
+            format: FORMAT,
             source: source.origin(),
             rows: rows.or(fitted_rows),
             billed_bytes: source.billed_bytes(),
@@ -83,6 +132,7 @@ impl Report {
             columns_out: plan.layout().columns().count(),
             passes: fit.map_or_else(Vec::new, |fit| fit.passes),
             steps,
+            aggregates: Vec::new(),
             output,
             spilled_partials,
             seconds: seconds(elapsed),
@@ -92,7 +142,7 @@ impl Report {
 
 impl StepReport {
     fn of(plan: &Plan, timing: &Timing, fit: Option<&Fit>, applied: Option<&Applied>) -> Vec<Self> {
-        let report = |(index, step): (usize, &crate::pipeline::Step)| {
+        let report = |(index, step): (usize, &Step)| {
             let (fit_time, apply_time) = timing.of(index);
             Self {
                 name: step.name.clone(),

@@ -2,10 +2,11 @@
 //!
 //! Loading compiled code is trusting it: the folder must belong to this user and be closed to all others.
 
+use crate::private::{is_own_file, is_private_folder};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Error};
@@ -61,7 +62,7 @@ fn seal(key: &str, compiled: &[u8]) -> [u8; 32] {
 fn load_checked(engine: &Engine, path: &Path, key: &str) -> Option<Component> {
     let mut file = File::open(path).ok()?;
     // The file that is open is asked, not the path: what stands there may be another one by now.
-    if !is_own(&file.metadata().ok()?, path.parent()?) {
+    if !is_own_file(&file.metadata().ok()?) {
         return None;
     }
     let mut stored = Vec::new();
@@ -70,7 +71,7 @@ fn load_checked(engine: &Engine, path: &Path, key: &str) -> Option<Component> {
     if seal(key, compiled) != digest {
         return None;
     }
-    // SAFETY: the file belongs to this user and nobody else can write to it (`is_own`), so that it was written by `store` or by
+    // SAFETY: the file belongs to this user and nobody else can write to it (`is_own_file`), so that it was written by `store` or by
     // somebody who may run code as this user anyway; it is whole, and that it fits this engine is checked by wasmtime.
     unsafe { Component::deserialize(engine, compiled) }.ok()
 }
@@ -87,20 +88,7 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
 }
 
 fn is_private(folder: &Path) -> bool {
-    let Ok(metadata) = fs::symlink_metadata(folder) else { return false };
-    folder.is_absolute() && metadata.is_dir() && metadata.mode() & 0o077 == 0 && Some(metadata.uid()) == own_uid(folder)
-}
-
-/// Whether a file is a plain one of this user, with no other name, that nobody else can write to.
-fn is_own(metadata: &Metadata, folder: &Path) -> bool {
-    let alone = metadata.is_file() && metadata.nlink() == 1 && metadata.mode() & 0o022 == 0;
-    alone && Some(metadata.uid()) == own_uid(folder)
-}
-
-/// A file made just now tells who this user is, without a call into libc.
-fn own_uid(folder: &Path) -> Option<u32> {
-    let file = tempfile::tempfile_in(folder).ok()?;
-    Some(file.metadata().ok()?.uid())
+    folder.is_absolute() && fs::symlink_metadata(folder).is_ok_and(|found| is_private_folder(&found))
 }
 
 #[cfg(test)]

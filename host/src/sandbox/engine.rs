@@ -2,6 +2,7 @@
 
 use super::bindings::PluginPre;
 use super::cache::Cache;
+use super::guests::GuestMemory;
 use super::limits::STACK;
 use super::store::State;
 use super::{Limits, Plugin};
@@ -27,6 +28,7 @@ pub struct Sandbox {
     linker: Linker<State>,
     cache: Option<Cache>,
     clock: Arc<Clock>,
+    memory: GuestMemory,
 }
 
 impl Sandbox {
@@ -59,7 +61,7 @@ impl Sandbox {
         )
         .map_err(failed)?;
         let clock = Arc::new(Clock::start(engine.clone()));
-        Ok(Self { engine, linker, cache: folder.and_then(Cache::open), clock })
+        Ok(Self { engine, linker, cache: folder.and_then(Cache::open), clock, memory: GuestMemory::default() })
     }
 
     /// Loads a component from a file. Where it is pinned, nothing of a component with another digest is compiled or run.
@@ -89,7 +91,8 @@ impl Sandbox {
                 .because(error)
                 .hint("a plugin exports `wafermill:plugin/guest@0.1.0`; see wit/plugin.wit")
         })?;
-        Plugin::new(ready, self.clock.clone(), path, digest, limits.clone()).map(Arc::new)
+        let (clock, memory) = (self.clock.clone(), self.memory.clone());
+        Plugin::new(ready, clock, path, digest, limits.clone(), memory).map(Arc::new)
     }
 
     fn check_imports(&self, component: &Component) -> Result<()> {

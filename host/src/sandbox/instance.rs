@@ -2,6 +2,7 @@
 
 use super::bindings::{self, PluginPre, wafermill::plugin::types};
 use super::engine::TICK;
+use super::guests::GuestMemory;
 use super::limits::Limits;
 use super::store::State;
 use crate::{Error, ErrorKind, Result, memory::format_size};
@@ -20,8 +21,8 @@ pub(super) struct Instance {
 pub(super) type Called<T> = wasmtime::Result<Result<T, types::Error>>;
 
 impl Instance {
-    pub(super) fn new(ready: &PluginPre<State>, name: &str, limits: &Limits) -> Result<Self> {
-        let mut store = Store::new(ready.engine(), State::new(limits));
+    pub(super) fn new(ready: &PluginPre<State>, name: &str, limits: &Limits, all: &GuestMemory) -> Result<Self> {
+        let mut store = Store::new(ready.engine(), State::new(limits, all.clone()));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.returned);
         arm(&mut store, limits);

@@ -6,6 +6,7 @@ mod bindings;
 mod cache;
 mod convert;
 mod engine;
+mod guests;
 mod instance;
 mod limits;
 mod log;
@@ -15,6 +16,7 @@ mod store;
 
 pub(crate) use convert::crosses_flat;
 pub use engine::{Sandbox, component_digest};
+pub use guests::GuestMemory;
 pub use limits::Limits;
 pub(crate) use limits::PASSES;
 pub use plugin::Plugin;

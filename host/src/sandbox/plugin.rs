@@ -3,6 +3,7 @@
 use super::bindings::PluginPre;
 use super::convert;
 use super::engine::Clock;
+use super::guests::GuestMemory;
 use super::instance::Instance;
 use super::limits::Limits;
 use super::store::State;
@@ -19,6 +20,7 @@ pub struct Plugin {
     path: PathBuf,
     digest: String,
     limits: Limits,
+    memory: GuestMemory,
     description: Description,
 }
 
@@ -29,10 +31,11 @@ impl Plugin {
         path: &Path,
         digest: String,
         limits: Limits,
+        memory: GuestMemory,
     ) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let description = describe(Instance::new(&ready, &name, &limits)?)?;
-        Ok(Self { ready, _clock: clock, path: path.to_owned(), digest, limits, description })
+        let description = describe(Instance::new(&ready, &name, &limits, &memory)?)?;
+        Ok(Self { ready, _clock: clock, path: path.to_owned(), digest, limits, memory, description })
     }
 
     /// What the plugin says of itself.
@@ -63,6 +66,11 @@ impl Plugin {
         &self.limits
     }
 
+    /// What all instances take that are of the same sandbox, of whatever plugin.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
     /// What a step with these parameters does with these columns.
     ///
     /// # Errors
@@ -78,7 +86,7 @@ impl Plugin {
     }
 
     pub(super) fn instance(&self) -> Result<Instance> {
-        Instance::new(&self.ready, &self.description.name, &self.limits)
+        Instance::new(&self.ready, &self.description.name, &self.limits, &self.memory)
     }
 
     pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {

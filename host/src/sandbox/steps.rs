@@ -51,6 +51,11 @@ pub struct Pass {
 }
 
 impl Pass {
+    /// The pass behind this one, which gave `carry`.
+    pub fn next(&self, carry: Vec<u8>) -> Self {
+        Self { number: self.number.saturating_add(1), carry: Some(carry) }
+    }
+
     fn encode(&self) -> types::Pass {
         types::Pass { number: self.number, carry: self.carry.clone() }
     }

@@ -1,6 +1,7 @@
 //! The host's side of an instance: its limits and its log.
 
 use super::bindings::wafermill::plugin::{logging, types};
+use super::guests::GuestMemory;
 use super::limits::{CORE_ITEMS, Limits, TABLE_ELEMENTS};
 use super::log::Log;
 use wasmtime::ResourceLimiter;
@@ -16,6 +17,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
+    /// Of all instances.
+    all: GuestMemory,
     pub(super) bytes: usize,
     /// What the last growth added, to be taken back should it fail.
     growth: usize,
@@ -27,8 +30,9 @@ pub(super) struct Memory {
 const ELEMENT: usize = size_of::<usize>();
 
 impl State {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self { log: Log::default(), memory: Memory { limit: limits.memory, bytes: 0, growth: 0, denied: false } }
+    pub(super) fn new(limits: &Limits, all: GuestMemory) -> Self {
+        let memory = Memory { limit: limits.memory, all, bytes: 0, growth: 0, denied: false };
+        Self { log: Log::default(), memory }
     }
 }
 
@@ -37,11 +41,20 @@ impl Memory {
         self.denied = self.bytes.saturating_add(bytes) > self.limit;
         self.growth = if self.denied { 0 } else { bytes };
         self.bytes += self.growth;
+        self.all.add(self.growth);
         !self.denied
     }
 
     fn shrink(&mut self) {
-        self.bytes -= std::mem::take(&mut self.growth);
+        let growth = std::mem::take(&mut self.growth);
+        self.bytes -= growth;
+        self.all.remove(growth);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.all.remove(self.bytes);
     }
 }
 

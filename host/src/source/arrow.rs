@@ -75,6 +75,13 @@ impl Source for ArrowSource {
         &self.fragments
     }
 
+    /// A batch of a file is read whole. How large those of a stream are is not known.
+    fn reading_bytes(&self, _: &[usize]) -> u64 {
+        let batches =
+            self.fragments.iter().zip(&self.pieces).filter(|(_, (_, piece))| matches!(piece, Piece::Batch(_)));
+        batches.filter_map(|(fragment, _)| fragment.bytes).max().unwrap_or(0)
+    }
+
     fn files(&self) -> Vec<&InputFile> {
         self.files.iter().collect()
     }

@@ -53,7 +53,7 @@ impl<T: Fragmented> InTurn<'_, T> {
                 None => self.reader.insert(self.table.open(self.fragment, &self.columns, self.batch_rows)?),
             };
             if let Some(batch) = reader.next().transpose()? {
-                let position = Position { fragment: self.fragment, name: fragment.name.clone(), start: self.start };
+                let position = Position::new(self.fragment, fragment.name.clone(), self.start);
                 self.start += batch.num_rows() as u64;
                 return Ok(Some(SourceBatch { position, batch }));
             }

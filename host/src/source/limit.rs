@@ -1,6 +1,6 @@
 //! The first rows of a table, for a try.
 
-use super::{BatchReader, Fragment, InputFile, Price, Source, SourceBatch};
+use super::{BatchReader, Fragment, Source, SourceBatch};
 use crate::Result;
 use arrow_schema::SchemaRef;
 
@@ -26,36 +26,17 @@ impl Source for Limit {
         self.source.fragments()
     }
 
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(self.source.as_ref())
+    }
+
     fn estimated_rows(&self) -> Option<u64> {
         self.source.estimated_rows().map(|rows| rows.min(self.rows))
     }
 
-    fn estimated_bytes(&self) -> Option<u64> {
-        self.source.estimated_bytes()
-    }
-
-    fn origin(&self) -> Option<String> {
-        self.source.origin()
-    }
-
-    fn snapshot(&self) -> Option<String> {
-        self.source.snapshot()
-    }
-
-    fn keeps_order(&self) -> bool {
-        self.source.keeps_order()
-    }
-
-    fn price(&self) -> Option<Price> {
-        self.source.price()
-    }
-
-    fn billed_bytes(&self) -> Option<u64> {
-        self.source.billed_bytes()
-    }
-
-    fn files(&self) -> Vec<&InputFile> {
-        self.source.files()
+    /// Those of the first rows are not known.
+    fn pass_bytes(&self) -> Option<u64> {
+        None
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {

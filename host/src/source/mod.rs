@@ -14,6 +14,7 @@ mod normalize;
 mod objects;
 mod parquet;
 mod price;
+mod sample;
 mod skip;
 
 pub use csv::CsvOptions;
@@ -21,12 +22,14 @@ pub use files::{Format, InputFile};
 pub use limit::Limit;
 pub(crate) use normalize::conform;
 pub use price::Price;
+pub use sample::{Fraction, Sample};
 
 use crate::store::{Address, Bucket};
 use crate::{Error, ErrorKind, Result, Stop};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use skip::Skip;
+pub(crate) use skip::too_few;
 use std::sync::Arc;
 
 /// A table that can be read as often as needed, with the same rows every time. Whether they have the same order too is what
@@ -35,52 +38,73 @@ pub trait Source: Send + Sync {
     /// The logical schema: no dictionaries, no views, no run-end encoding.
     fn schema(&self) -> &SchemaRef;
 
+    /// The source that this one reads, whose rows it gives in another way: what is not known here is what is known of that one.
+    fn inner(&self) -> Option<&dyn Source> {
+        None
+    }
+
     /// What the table is made of, as far as it is known before it is read. A place in it names its fragment itself.
     fn fragments(&self) -> &[Fragment];
 
     /// How many rows there are, as far as it is known without reading them.
     fn estimated_rows(&self) -> Option<u64> {
-        self.fragments().iter().map(|fragment| fragment.rows).sum()
+        match self.inner() {
+            Some(inner) => inner.estimated_rows(),
+            None => self.fragments().iter().map(|fragment| fragment.rows).sum(),
+        }
     }
 
     /// How many bytes are read where all columns are, as they are stored or billed.
     fn estimated_bytes(&self) -> Option<u64> {
-        self.fragments().iter().map(|fragment| fragment.bytes).sum()
+        match self.inner() {
+            Some(inner) => inner.estimated_bytes(),
+            None => self.fragments().iter().map(|fragment| fragment.bytes).sum(),
+        }
+    }
+
+    /// Bytes of memory that it takes to read some of the columns, however short the batches are.
+    fn reading_bytes(&self, columns: &[usize]) -> u64 {
+        self.inner().map_or(0, |inner| inner.reading_bytes(columns))
     }
 
     /// Bytes of the rows of the pass that was begun last, where the source tells.
     fn pass_bytes(&self) -> Option<u64> {
-        None
+        self.inner()?.pass_bytes()
     }
 
     /// Whether another reading gives the rows in the same order, in another run too.
     fn keeps_order(&self) -> bool {
-        true
+        self.inner().is_none_or(|inner| inner.keeps_order())
     }
 
     /// What was read and in which state, so that it can be read again; nothing where the files tell.
     fn origin(&self) -> Option<String> {
-        None
+        self.inner()?.origin()
     }
 
     /// The time of the state that was read, as `snapshot` in a pipeline file takes it, where it can be read again.
     fn snapshot(&self) -> Option<String> {
-        None
+        self.inner()?.snapshot()
     }
 
     /// What a pass over all columns costs, where that is billed.
     fn price(&self) -> Option<Price> {
-        None
+        self.inner()?.price()
     }
 
     /// Bytes that were billed so far, where reading is billed.
     fn billed_bytes(&self) -> Option<u64> {
-        None
+        self.inner()?.billed_bytes()
+    }
+
+    /// How often reading broke off and began again where it was, where the source tells.
+    fn restarts(&self) -> Option<u64> {
+        self.inner()?.restarts()
     }
 
     /// The files that are read, where there are any, as they were when the source was opened.
     fn files(&self) -> Vec<&InputFile> {
-        Vec::new()
+        self.inner().map_or_else(Vec::new, |inner| inner.files())
     }
 
     /// Reads all rows, in order, in physical batches of at most `batch_rows` rows and at least one.
@@ -136,15 +160,34 @@ pub struct Position {
     pub name: Arc<str>,
     /// Rows of the fragment before the batch.
     pub start: u64,
+    /// Where the rows stand in the fragment, where they do not follow each other from `start` on.
+    pub rows: Option<Arc<[u64]>>,
 }
 
 impl Position {
+    /// Of rows that follow each other.
+    pub fn new(fragment: usize, name: Arc<str>, start: u64) -> Self {
+        Self { fragment, name, start, rows: None }
+    }
+
+    /// Goes on by so many rows of the batch.
+    fn skip(&mut self, rows: usize) {
+        self.start += rows as u64;
+        self.rows = self.rows.take().map(|origin| origin.get(rows..).unwrap_or_default().into());
+    }
+
     /// Places an error, whose rows are counted from the start of the batch. One of the model is not the rows'.
     pub fn place(&self, error: Error) -> Error {
         if error.kind() == ErrorKind::Model {
             return error;
         }
-        error.offset_rows(self.start).fragment(self.fragment).file(&*self.name)
+        let error = match &self.rows {
+            None => error.offset_rows(self.start),
+            Some(origin) => {
+                error.map_rows(|row| usize::try_from(row).ok().and_then(|row| origin.get(row)).map_or(row, |row| *row))
+            }
+        };
+        error.fragment(self.fragment).file(&*self.name)
     }
 }
 

@@ -128,6 +128,18 @@ impl Source for ParquetSource {
         &self.fragments
     }
 
+    /// A page and a dictionary of each column, of which no writer makes larger ones unless it is told to.
+    fn reading_bytes(&self, columns: &[usize]) -> u64 {
+        let of_group = |(file, group): &(usize, usize)| {
+            let metadata = &self.files[*file].metadata;
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+            let chunks = metadata.metadata().row_group(*group).columns().iter().enumerate();
+            let read = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf));
+            read.map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(0).min(2 << 20)).sum::<u64>()
+        };
+        self.row_groups.iter().map(of_group).max().unwrap_or(0)
+    }
+
     fn files(&self) -> Vec<&InputFile> {
         self.files.iter().map(|file| &file.file).collect()
     }

@@ -4,6 +4,7 @@ mod arrow_files;
 mod csv_files;
 mod parquet_files;
 mod paths;
+mod samples;
 
 use super::*;
 use crate::Error;

@@ -1,6 +1,9 @@
 //! The first pass: what is read is written down on its way.
 
-use super::index::Index;
+use super::index::{Footer, Index};
+use super::layout::Layout;
+use super::summing::Summing;
+use super::sums::{SUMS, SumsWriter};
 use super::{ROWS, Spool, SpoolCompression, cannot_spool};
 use crate::durable;
 use crate::source::{BatchReader, SourceBatch, conform};
@@ -28,7 +31,8 @@ pub(super) struct Filling<'a> {
 struct Writer {
     path: PathBuf,
     schema: SchemaRef,
-    file: FileWriter<BufWriter<File>>,
+    file: FileWriter<Summing<BufWriter<File>>>,
+    sums: SumsWriter,
     index: Index,
 }
 
@@ -87,25 +91,33 @@ impl Writer {
             .and_then(|options| options.try_with_compression(spool.options.compression.codec()))
             .map_err(|error| failed(error.into()))?;
         let target = BufWriter::new(File::create_new(&path).map_err(|error| failed(error.into()))?);
+        let target = Summing::new(target, Layout::of(&schema));
         let file = FileWriter::try_new_with_options(target, &schema, options).map_err(|error| failed(error.into()))?;
-        Ok(Self { schema: schema.into(), file, index: Index::new(spool.columns.clone()), path })
+        let sums = SumsWriter::create(&spool.options.folder).map_err(|error| failed(error.into()))?;
+        Ok(Self { schema: schema.into(), file, sums, index: Index::new(spool.columns.clone()), path })
     }
 
     fn write(&mut self, read: &SourceBatch) -> Result<()> {
         // A column may come behind a dictionary, which would have to be the same in all batches.
         let batch: RecordBatch = conform(read.batch.clone(), &self.schema).map_err(|error| self.failed(error))?;
+        self.file.get_mut().begin_batch();
         self.file.write(&batch).map_err(|error| self.failed(error))?;
+        let sums = self.file.get_mut().end_batch().map_err(|error| self.failed(error))?;
+        self.sums.append(&sums).map_err(|error| self.failed(error))?;
         self.index.push(read.position.fragment, &read.position.name, batch.num_rows());
         Ok(())
     }
 
     /// Makes all rows safe on disk, and then says so.
     fn finish(self, folder: &Path, billed_bytes: Option<u64>) -> Result<Index> {
-        let Self { path, file, mut index, .. } = self;
+        let Self { path, mut file, sums, mut index, .. } = self;
         let failed = |error: std::io::Error| cannot_spool(&path, error);
-        let target = file.into_inner().map_err(|error| cannot_spool(&path, error))?;
+        file.get_mut().begin_tail();
+        let (target, start, checksum) = file.into_inner().map_err(|error| cannot_spool(&path, error))?.finish();
+        index.footer = Footer { start, checksum };
         let target = target.into_inner().map_err(|error| failed(error.into_error()))?;
         target.sync_all().map_err(failed)?;
+        sums.finish().map_err(|error| cannot_spool(&folder.join(SUMS), error))?;
         durable::sync_folder(folder).map_err(failed)?;
         index.bytes = target.metadata().map_err(failed)?.len();
         index.billed_bytes = billed_bytes;

@@ -1,20 +1,24 @@
 //! A table on disk: what is billed, or comes over a network, is read once, however many passes there are.
 //!
 //! The first pass over a spooled source writes what it reads, in its order, to an Arrow IPC file; later passes read the columns that they
-//! need from there. Only a spool that is complete is ever read: one that was broken off is written anew.
+//! need from there. Only a spool that is complete is ever read: one that was broken off is written anew. What is read of it is checked: it
+//! may lie on disk for days, and a flipped bit would else be in the model.
 
 mod blocks;
 mod fill;
 mod index;
+mod layout;
 mod recorded;
 mod replay;
+mod summing;
+mod sums;
 
 pub use index::INDEX;
 pub use recorded::Recorded;
 
 use crate::memory::format_size;
-use crate::source::{BatchReader, Fragment, InputFile, Price, Source};
-use crate::{Error, Result};
+use crate::source::{BatchReader, Fragment, Source};
+use crate::{Error, Result, durable};
 use arrow_ipc::CompressionType;
 use arrow_schema::SchemaRef;
 use fill::Filling;
@@ -115,40 +119,20 @@ impl Source for Spool {
         self.source.fragments()
     }
 
+    fn inner(&self) -> Option<&dyn Source> {
+        Some(self.source.as_ref())
+    }
+
     fn estimated_rows(&self) -> Option<u64> {
         self.index.get().map(|index| index.rows).or_else(|| self.source.estimated_rows())
-    }
-
-    fn estimated_bytes(&self) -> Option<u64> {
-        self.source.estimated_bytes()
-    }
-
-    fn pass_bytes(&self) -> Option<u64> {
-        self.source.pass_bytes()
     }
 
     fn keeps_order(&self) -> bool {
         self.is_complete() || self.source.keeps_order()
     }
 
-    fn origin(&self) -> Option<String> {
-        self.source.origin()
-    }
-
-    fn snapshot(&self) -> Option<String> {
-        self.source.snapshot()
-    }
-
-    fn price(&self) -> Option<Price> {
-        self.source.price()
-    }
-
     fn billed_bytes(&self) -> Option<u64> {
         self.source.billed_bytes().or_else(|| self.index.get().and_then(|index| index.billed_bytes))
-    }
-
-    fn files(&self) -> Vec<&InputFile> {
-        self.source.files()
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
@@ -158,7 +142,7 @@ impl Source for Spool {
     fn read_from(&self, start: u64, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
         let positions = self.positions(columns)?;
         match self.index.get() {
-            Some(index) => Ok(Box::new(Replay::open(&self.options.folder, index, positions, batch_rows, start)?)),
+            Some(index) => Ok(Box::new(Replay::open(&self.options.folder, index, &positions, batch_rows, start)?)),
             // It would lack the first rows.
             None if start > 0 => self.source.read_from(start, columns, batch_rows),
             None => Ok(Box::new(Filling::start(self, positions, batch_rows)?)),
@@ -168,10 +152,7 @@ impl Source for Spool {
 
 /// Makes the folder, empty.
 fn clear(folder: &Path) -> Result<()> {
-    let made = match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::create_dir_all(folder),
-    };
+    let made = durable::remove(folder).and_then(|_| std::fs::create_dir_all(folder));
     made.map_err(|error| cannot_spool(folder, error))
 }
 
@@ -191,6 +172,10 @@ const ROOM: &str = "make room on that disk, write to another one with `--out`, r
 
 fn cannot_spool(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::output("the spool cannot be written").file(path).because(error).hint(ROOM)
+}
+
+fn cannot_read(path: &Path) -> Error {
+    Error::source("the spool cannot be read").file(path)
 }
 
 #[cfg(test)]

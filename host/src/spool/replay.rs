@@ -1,19 +1,23 @@
 //! Later passes: the rows from disk, in the order in which they came.
 
-use super::ROWS;
 use super::blocks::Blocks;
-use super::index::Index;
-use crate::source::{Position, SourceBatch};
+use super::index::{INDEX, Index};
+use super::sums::{SUMS, Sums};
+use super::{ROWS, cannot_read};
+use crate::ipc::Cause;
+use crate::source::{Position, SourceBatch, too_few};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The batches of a spool.
 pub(super) struct Replay<'a> {
-    path: PathBuf,
+    folder: PathBuf,
     index: &'a Index,
     blocks: Blocks,
+    sums: Sums,
     batch_rows: usize,
     names: Vec<Arc<str>>,
     /// Rows of each fragment that were given, or skipped.
@@ -30,19 +34,25 @@ impl<'a> Replay<'a> {
     pub(super) fn open(
         folder: &Path,
         index: &'a Index,
-        columns: Vec<usize>,
+        columns: &[usize],
         batch_rows: usize,
         start: u64,
     ) -> Result<Self> {
-        let path = folder.join(ROWS);
-        let blocks = Blocks::open(&path, columns).map_err(|error| cannot_read(&path).because(error))?;
+        if start > index.rows {
+            return Err(too_few());
+        }
+        let unreadable = |name, error: std::io::Error| cannot_read(&folder.join(name)).because(error);
+        let file = File::open(folder.join(ROWS)).map_err(|error| unreadable(ROWS, error))?;
+        let sums = Sums::open(folder, index.columns.len()).map_err(|error| unreadable(SUMS, error))?;
+        let blocks = Blocks::new(file, index, columns).map_err(|error| damaged(folder, ROWS, error))?;
         if blocks.len() != index.batches.len() {
-            return Err(cannot_read(&path));
+            return Err(damaged(folder, ROWS, "it has not the batches that its index tells of".into()));
         }
         let names = index.fragments.iter().map(|name| name.as_str().into()).collect();
         let given = vec![0; index.fragments.len()];
         let batch_rows = batch_rows.max(1);
-        let mut replay = Self { path, index, blocks, batch_rows, names, given, next: 0, skip: 0, rest: None };
+        let folder = folder.to_owned();
+        let mut replay = Self { folder, index, blocks, sums, batch_rows, names, given, next: 0, skip: 0, rest: None };
         replay.skip_to(start);
         Ok(replay)
     }
@@ -69,16 +79,17 @@ impl<'a> Replay<'a> {
         if rows < batch.num_rows() {
             self.rest = Some((fragment, batch.slice(rows, batch.num_rows() - rows)));
         }
-        let position = Position { fragment, name: self.names[fragment].clone(), start: self.given[fragment] };
+        let position = Position::new(fragment, self.names[fragment].clone(), self.given[fragment]);
         self.given[fragment] += rows as u64;
         Ok(Some(SourceBatch { position, batch: batch.slice(0, rows) }))
     }
 
     fn load(&mut self) -> Result<Option<(usize, RecordBatch)>> {
         let Some((fragment, rows)) = self.index.batches.get(self.next).copied() else { return Ok(None) };
-        let batch = self.blocks.read(self.next).map_err(|error| cannot_read(&self.path).because(error))?;
+        let sums = self.sums.read(self.next).map_err(|error| damaged(&self.folder, SUMS, error))?;
+        let batch = self.blocks.read(self.next, &sums).map_err(|error| damaged(&self.folder, ROWS, error))?;
         if batch.num_rows() != rows {
-            return Err(cannot_read(&self.path));
+            return Err(damaged(&self.folder, ROWS, "a batch has not the rows that its index tells of".into()));
         }
         self.next += 1;
         let skipped = std::mem::take(&mut self.skip).min(rows);
@@ -99,7 +110,9 @@ impl Iterator for Replay<'_> {
     }
 }
 
-fn cannot_read(path: &Path) -> Error {
-    let error = Error::source("the spool is damaged").file(path);
-    error.hint("run again from the start: somebody or something has changed this file")
+/// Tells that a file is damaged. Without its index the spool is none, so that a run that goes on reads the source again.
+fn damaged(folder: &Path, name: &str, error: Cause) -> Error {
+    let _ = std::fs::remove_file(folder.join(INDEX));
+    let error = Error::source("the spool is damaged").file(folder.join(name)).because(error);
+    error.hint("see to that disk; `wafermill resume` reads the source again, or run again after `wafermill clean`")
 }

@@ -1,7 +1,7 @@
 //! A spool gives what its source gave, in any columns, from any row on.
 
 use super::*;
-use crate::source::{Position, SourceBatch};
+use crate::source::{Limit, Position, SourceBatch};
 use arrow_array::builder::{Int64Builder, ListBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
@@ -10,6 +10,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,8 +74,7 @@ impl Source for Turns {
             if self.fails.is_some_and(|row| start >= row) {
                 return Err(Error::source("on purpose"));
             }
-            let position =
-                Position { fragment: turn % 2, name: ["a", "b"][turn % 2].into(), start: (turn / 2 * 30) as u64 };
+            let position = Position::new(turn % 2, ["a", "b"][turn % 2].into(), (turn / 2 * 30) as u64);
             let batch = rows.slice(start, 30.min(ROWS - start));
             // Text comes behind a dictionary now and then.
             let columns = batch.columns().iter().map(|column| match column.data_type() {
@@ -141,6 +141,7 @@ fn reading_starts_at_any_row_with_the_right_place() {
         }
     }
     assert_eq!(spool.read_from(ROWS as u64, &[0], 30).unwrap().count(), 0);
+    assert!(spool.read_from(ROWS as u64 + 1, &[0], 30).is_err());
 }
 
 #[test]
@@ -182,20 +183,68 @@ fn a_disk_without_room_is_told_before_the_first_row() {
     assert!(error.hint_text().unwrap().contains("spool = \"never\""));
 }
 
+/// A spool of a few batches, complete, and the names and bytes of its files.
+fn small(home: &tempfile::TempDir, compression: SpoolCompression) -> (Spool, Vec<(PathBuf, Vec<u8>)>) {
+    let source = Box::new(Limit::new(Box::new(Turns::new().0), 70));
+    let spool = Spool::open(source, vec![0, 1, 2, 4], options(home, compression)).unwrap();
+    spool.read(&[0], 30).unwrap().for_each(|batch| drop(batch.unwrap()));
+    let files = std::fs::read_dir(home.path().join("spool")).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect();
+    assert_eq!(files.len(), 3);
+    (spool, files)
+}
+
 #[test]
-fn a_damaged_spool_is_an_error_and_no_panic() {
-    let (home, (source, _)) = (tempfile::tempdir().unwrap(), Turns::new());
-    let spool = Spool::open(Box::new(source), vec![0, 1, 4], options(&home, SpoolCompression::None)).unwrap();
-    read(&spool, 0, &[0], 30);
-    let path = home.path().join("spool").join(super::ROWS);
-    let whole = std::fs::read(&path).unwrap();
-    let mut failures = 0;
-    for at in (0..whole.len()).step_by(97) {
-        let mut bytes = whole.clone();
-        bytes[at] ^= 0xff;
-        std::fs::write(&path, bytes).unwrap();
-        let read = spool.read(&[0, 1, 4], 30).map(|batches| batches.filter(Result::is_err).count());
-        failures += usize::from(read.is_ok_and(|errors| errors > 0)) + usize::from(spool.read(&[0], 30).is_err());
+fn a_damaged_spool_is_an_error_or_gives_the_very_same_rows() {
+    for compression in [SpoolCompression::None, SpoolCompression::Lz4] {
+        let home = tempfile::tempdir().unwrap();
+        let (spool, files) = small(&home, compression);
+        let projections: [&[usize]; 3] = [&[0, 1, 2, 4], &[4], &[0]];
+        let rows = |columns| spool.read(columns, 30)?.collect::<Result<Vec<_>>>();
+        let expected = projections.map(|columns| format!("{:?}", rows(columns).unwrap()));
+        let mut failures = [0; 3];
+        for (path, whole) in files.iter().filter(|(path, _)| !path.ends_with(INDEX)) {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            for at in 0..whole.len() {
+                file.write_all_at(&[whole[at] ^ (1 << (at % 8))], at as u64).unwrap();
+                for ((columns, expected), failures) in projections.iter().zip(&expected).zip(&mut failures) {
+                    match rows(columns) {
+                        Ok(rows) => assert_eq!(format!("{rows:?}"), *expected, "byte {at} of {}", path.display()),
+                        Err(error) => {
+                            assert_eq!(
+                                (error.message(), &error.place().file),
+                                ("the spool is damaged", &Some(path.clone()))
+                            );
+                            *failures += 1;
+                        }
+                    }
+                }
+                file.write_all_at(&whole[at..=at], at as u64).unwrap();
+            }
+        }
+        // A pass checks what it reads.
+        assert!(failures[0] > failures[1] && failures[0] > failures[2] && failures[2] > 500, "{failures:?}");
     }
-    assert!(failures > 0);
+}
+
+#[test]
+fn a_spool_without_a_whole_index_or_with_a_damaged_batch_is_read_anew_from_its_source() {
+    let home = tempfile::tempdir().unwrap();
+    let (spool, files) = small(&home, SpoolCompression::None);
+    let folder = home.path().join("spool");
+    let (index, whole) = files.iter().find(|(path, _)| path.ends_with(INDEX)).unwrap();
+    assert!(Spool::is_in(&folder).unwrap());
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        std::fs::write(index, bytes).unwrap();
+        assert!(!Spool::is_in(&folder).unwrap(), "byte {at}");
+    }
+    std::fs::write(index, whole).unwrap();
+    let (rows, mut bytes) = files.iter().find(|(path, _)| path.ends_with(super::ROWS)).cloned().unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0xa5);
+    std::fs::write(&rows, bytes).unwrap();
+    let read: Result<Vec<_>> = spool.read(&[0, 1, 2, 4], 30).unwrap().collect();
+    assert!(read.is_err() && !Spool::is_in(&folder).unwrap());
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use wafermill_sdk::serde_json::Value;
 use wafermill_sdk::stats::KeyClass;
-use wafermill_sdk::{DataType, instant};
+use wafermill_sdk::{DataType, instant, integer_fits};
 
 /// No value is in it.
 #[expect(clippy::reversed_empty_ranges, reason = "it is to be empty")]
@@ -28,7 +28,7 @@ pub(crate) fn member(value: &Value, data_type: &DataType) -> Option<i64> {
     match KeyClass::of(data_type)? {
         KeyClass::Signed => {
             let exact = wide(value, data_type, |number| if number.fract() == 0.0 { number } else { f64::NAN })?;
-            i64::try_from(exact).ok().filter(|value| fits(*value, data_type))
+            i64::try_from(exact).ok().filter(|value| integer_fits(*value, data_type))
         }
         KeyClass::Unsigned => {
             let exact = wide(value, data_type, |number| if number.fract() == 0.0 { number } else { f64::NAN })?;
@@ -85,18 +85,6 @@ fn rounded(value: &Value, data_type: &DataType) -> Option<f64> {
     let value = value.as_f64()?;
     let value = if *data_type == DataType::Float32 { f64::from(value as f32) } else { value };
     value.is_finite().then_some(value)
-}
-
-fn fits(value: i64, data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Int8 => i8::try_from(value).is_ok(),
-        DataType::Int16 => i16::try_from(value).is_ok(),
-        DataType::Int32 | DataType::Date32 | DataType::Time32(_) => i32::try_from(value).is_ok(),
-        DataType::UInt8 => u8::try_from(value).is_ok(),
-        DataType::UInt16 => u16::try_from(value).is_ok(),
-        DataType::UInt32 => u32::try_from(value).is_ok(),
-        _ => true,
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::fill::Fill;
 use wafermill_sdk::serde_json::Value;
 use wafermill_sdk::stats::{Category, KeyClass};
-use wafermill_sdk::{DataType, Error, Field, Result, instant};
+use wafermill_sdk::{DataType, Error, Field, Result, instant, integer_fits};
 
 /// The filling that `value` means in a column.
 ///
@@ -17,7 +17,7 @@ pub(crate) fn parse(value: &Value, field: &Field) -> Result<Fill> {
         Some(KeyClass::Float) => value.as_f64().filter(|value| float_fits(*value, data_type)).map(Category::Float),
         Some(KeyClass::Unsigned) => value.as_u64().map(Category::Unsigned),
         Some(KeyClass::Signed) => {
-            signed(value, data_type).filter(|value| fits(*value, data_type)).map(Category::Signed)
+            signed(value, data_type).filter(|value| integer_fits(*value, data_type)).map(Category::Signed)
         }
         None => None,
     };
@@ -38,18 +38,6 @@ fn signed(value: &Value, data_type: &DataType) -> Option<i64> {
 
 fn float_fits(value: f64, data_type: &DataType) -> bool {
     *data_type != DataType::Float32 || (value as f32).is_finite()
-}
-
-fn fits(value: i64, data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Int8 => i8::try_from(value).is_ok(),
-        DataType::Int16 => i16::try_from(value).is_ok(),
-        DataType::Int32 | DataType::Date32 | DataType::Time32(_) => i32::try_from(value).is_ok(),
-        DataType::UInt8 => u8::try_from(value).is_ok(),
-        DataType::UInt16 => u16::try_from(value).is_ok(),
-        DataType::UInt32 => u32::try_from(value).is_ok(),
-        _ => true,
-    }
 }
 
 #[cfg(test)]

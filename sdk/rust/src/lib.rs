@@ -207,7 +207,108 @@
 //! assert_eq!(filter.kept(&batch)?, [true, false, false]);
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! An *aggregate* learns from the rows of all parts that come out of a pipeline, and its model is the result: see [`Aggregate`].
+//!
+//! ```
+//! use wafermill_sdk::{
+//!     Aggregate, Batch, ContextColumn, DataType, Error, Field, Finisher, Fitter, Operator, Outcome, Pass, Passes, Plan, Result, Rows,
+//!     Selection, Table, Task, Values, export,
+//! };
+//!
+//! /// Counts the rows of each part.
+//! struct Sizes;
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Params {}
+//!
+//! fn fields() -> [Field; 2] {
+//!     [Field::new("wafermill:part", DataType::UInt8, true), Field::new("rows", DataType::Int64, false)]
+//! }
+//!
+//! export!(Sizes, fit);
+//!
+//! impl Aggregate for Sizes {
+//!     const NAME: &'static str = "sizes";
+//!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+//!     const SUMMARY: &'static str = "counts the rows of each part";
+//!     const PASSES: Passes = Passes::ONE;
+//!     type Params = Params;
+//!     type Fitter = Counter;
+//!     type Finisher = PassOn;
+//!
+//!     fn plan(_: &Params, _: &Selection) -> Result<Plan> {
+//!         let partials = Table::partials("sizes", fields().into_iter().zip([Operator::Key, Operator::Sum]));
+//!         let plan = Plan::default().passes(Passes::ONE).partials([partials]).model(Table::model("sizes", fields()));
+//!         Ok(plan.read_context(ContextColumn::Part))
+//!     }
+//! }
+//!
+//! #[derive(Default)]
+//! struct Counter(Vec<(Option<u8>, i64)>);
+//!
+//! fn rows(sizes: &[(Option<u8>, i64)]) -> Result<Rows> {
+//!     Rows::new(0, &Table::model("sizes", fields()).schema, sizes.len(), |output| {
+//!         output.primitives(sizes.iter().map(|(part, _)| *part))?;
+//!         output.primitives(sizes.iter().map(|(_, rows)| Some(*rows)))
+//!     })
+//! }
+//!
+//! impl Fitter<Params> for Counter {
+//!     fn open(_: Task<Params>, _: Pass) -> Result<Self> {
+//!         Ok(Self::default())
+//!     }
+//!
+//!     fn update(&mut self, batch: &Batch) -> Result<()> {
+//!         let column = batch.column(0);
+//!         let Values::UInt8(parts) = column.values() else { return Err(Error::internal("no parts")) };
+//!         for (row, part) in parts.iter().enumerate() {
+//!             let part = (!column.is_null(row)).then_some(*part);
+//!             match self.0.iter_mut().find(|(known, _)| *known == part) {
+//!                 Some((_, rows)) => *rows += 1,
+//!                 None => self.0.push((part, 1)),
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn drain(&mut self) -> Result<Option<Rows>> {
+//!         let sizes = std::mem::take(&mut self.0);
+//!         if sizes.is_empty() { Ok(None) } else { rows(&sizes).map(Some) }
+//!     }
+//! }
+//!
+//! struct PassOn;
+//!
+//! impl Finisher<Params> for PassOn {
+//!     fn open(_: Task<Params>, _: Pass) -> Result<Self> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn push(&mut self, _: usize, partials: &Batch) -> Result<Vec<Rows>> {
+//!         let (Values::UInt8(parts), Some(sizes)) = (partials.column(0).values(), partials.column(1).to_i64()) else {
+//!             return Err(Error::invalid_model("no sizes"));
+//!         };
+//!         let part = |row: usize| (!partials.column(0).is_null(row)).then(|| parts[row]);
+//!         let combined: Vec<_> = (0..partials.rows()).map(|row| (part(row), sizes[row])).collect();
+//!         Ok(vec![rows(&combined)?])
+//!     }
+//!
+//!     fn finish(self) -> Result<Outcome> {
+//!         Ok(Outcome::Model(Vec::new()))
+//!     }
+//! }
+//!
+//! use wafermill_sdk::harness::Harness;
+//!
+//! let mut sizes = Harness::<Sizes>::new("{}", [])?;
+//! let batch = sizes.batch(3, |output| output.primitives([Some(0_u8), Some(1), Some(0)]))?;
+//! sizes.fit(&[batch.clone(), batch])?;
+//! assert_eq!(sizes.model("sizes")?[0].column(1).to_i64().unwrap()[..], [4, 2]);
+//! # Ok::<(), Error>(())
+//! ```
 
+mod aggregate;
 mod allocator;
 mod batch;
 #[doc(hidden)]
@@ -221,6 +322,7 @@ mod flatbuffer;
 mod float;
 #[cfg(not(target_family = "wasm"))]
 pub mod harness;
+mod integer;
 mod log;
 mod message;
 mod native;
@@ -233,6 +335,7 @@ pub mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use aggregate::Aggregate;
 pub use allocator::AlignedAllocator;
 pub use arrow_buffer::{BooleanBuffer, NullBuffer};
 pub use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -243,6 +346,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use exact::ExactSum;
 pub use export::Component;
 pub use float::Float;
+pub use integer::integer_fits;
 pub use log::{Level, log};
 pub use native::Native;
 pub use output::Output;

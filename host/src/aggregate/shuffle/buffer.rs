@@ -46,6 +46,11 @@ impl Buffer {
         self.batches.is_empty()
     }
 
+    /// How many rows wait.
+    pub(super) fn rows(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.entries.len() * size_of::<Entry>()

@@ -3,6 +3,7 @@
 use super::super::route::{check_columns, count_parts};
 use super::super::value_bytes::{column_bytes, running_bytes};
 use super::super::{Prepare, Rows};
+use crate::memory::batch_size;
 use crate::{Error, ErrorKind, Result, hash};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
@@ -56,6 +57,10 @@ impl Prepare for Keyer {
             unpacked(batch).map_err(|error| Error::internal("a dictionary cannot be unpacked").because(error))?;
         let weights = weights(&rows);
         Ok(Keyed { rows, keys, weights })
+    }
+
+    fn weigh(keyed: &Keyed) -> usize {
+        batch_size(&keyed.rows) + size_of_val(&keyed.keys[..]) + size_of_val(&keyed.weights[..])
     }
 }
 

@@ -14,6 +14,8 @@ pub use key::{Keyed, Keyer};
 
 use super::concat::Concat;
 use super::{Aggregate, Summary};
+use crate::memory::batch_size;
+use crate::run::{Running, Stage, Watcher};
 use crate::{Result, Stop};
 use buffer::Buffer;
 use form::{Form, Piece};
@@ -93,14 +95,16 @@ impl Shuffle {
 
     /// Merges some of the smallest runs into one.
     fn merge_smallest(&mut self) -> Result<()> {
+        let watcher = self.concat.watcher().clone();
         self.runs.sort_by_key(|run| run.bytes);
         // No more than it takes to have few enough in the end: each merge writes all of its rows again.
         let most = self.mergeable();
         let surplus = self.runs.len() - most + 1;
         let smallest: Vec<Run> = self.runs.drain(..most.min(surplus.max(2))).collect();
         self.peak_memory = self.peak_memory.max(held(&smallest));
+        let _merging = Running::begin(&*watcher, &Stage::named("merge runs"), Some(rows(&smallest)));
         let merged = Merge::open(smallest, Arc::clone(&self.form), self.options.piece)?;
-        self.write_run(merged)
+        self.write_run(merged.inspect(|piece| tell(&watcher, piece)))
     }
 
     /// How many of the first runs can be merged at once.
@@ -112,9 +116,11 @@ impl Shuffle {
 
     /// Writes all rows, which come in their order, while `held` bytes are in memory.
     fn write(&mut self, rows: impl Iterator<Item = Result<Piece>>, held: usize) -> Result<()> {
+        let watcher = self.concat.watcher().clone();
         let mut open = 0;
         for piece in rows {
             self.stop.check()?;
+            tell(&watcher, &piece);
             for (part, rows) in piece?.into_parts() {
                 // Memory of a part that has ended is free for the next one.
                 if std::mem::replace(&mut open, part) != part {
@@ -126,6 +132,19 @@ impl Shuffle {
         }
         Ok(())
     }
+}
+
+/// Tells how far a merge has come.
+fn tell(watcher: &Watcher, piece: &Result<Piece>) {
+    if let Ok(piece) = piece {
+        watcher.advance(piece.rows.num_rows() as u64);
+        watcher.bytes(batch_size(&piece.rows) as u64);
+    }
+}
+
+/// Rows of some runs.
+fn rows(runs: &[Run]) -> u64 {
+    runs.iter().map(|run| run.rows).sum()
 }
 
 /// Bytes that runs hold at most while they are merged.
@@ -146,8 +165,15 @@ impl Aggregate for Shuffle {
         if self.buffer.bytes() > self.options.buffer { self.spill() } else { Ok(()) }
     }
 
+    fn spilled_bytes(&self) -> u64 {
+        self.spilled_bytes
+    }
+
     fn finish(mut self, stop: &Stop) -> Result<Summary> {
+        let watcher = self.concat.watcher().clone();
+        let merging = |rows| Running::begin(&*watcher, &Stage::named("merge"), Some(rows));
         if self.runs.is_empty() {
+            let _merging = merging(self.buffer.rows());
             let held = self.buffer.bytes();
             let rows = std::mem::take(&mut self.buffer).sorted(Arc::clone(&self.form), self.options.piece);
             self.write(rows, held)?;
@@ -159,6 +185,7 @@ impl Aggregate for Shuffle {
                 self.merge_smallest()?;
             }
             let runs = std::mem::take(&mut self.runs);
+            let _merging = merging(rows(&runs));
             let held = held(&runs);
             let rows = Merge::open(runs, Arc::clone(&self.form), self.options.piece)?;
             self.write(rows, held)?;

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Rows on disk, in the order of their keys.
 pub(super) struct Run {
+    /// How many there are.
+    pub(super) rows: u64,
     /// What they take.
     pub(super) bytes: u64,
     /// Bytes in memory of the largest piece.
@@ -31,8 +33,9 @@ impl Run {
             largest = largest.max(batch_size(&stored));
             spill.append(&stored)?;
         }
+        let rows = spill.rows();
         let spilled = spill.end()?;
-        Ok(Self { bytes: spilled.bytes, largest, spilled })
+        Ok(Self { rows, bytes: spilled.bytes, largest, spilled })
     }
 
     /// Reads the rows once; the disk is free afterwards.

@@ -163,6 +163,13 @@ impl Source for QuerySource {
         Some(format!("{SCHEME} {}", self.sql))
     }
 
+    fn restarts(&self) -> Option<u64> {
+        match self.results.get()? {
+            Results::Table(source) => source.restarts(),
+            Results::Job(_) => None,
+        }
+    }
+
     fn billed_bytes(&self) -> Option<u64> {
         Some(if self.results.get().is_some() { self.bytes } else { 0 })
     }

@@ -44,6 +44,8 @@ pub(super) struct StorageSource {
     billed: AtomicU64,
     /// Those of the last one.
     pass: AtomicU64,
+    /// How often streams were opened again.
+    restarts: Arc<AtomicU64>,
 }
 
 /// What is read of a table.
@@ -121,6 +123,7 @@ impl StorageSource {
             selection,
             billed: AtomicU64::new(0),
             pass: AtomicU64::new(0),
+            restarts: Arc::default(),
             cloud,
         }))
     }
@@ -199,6 +202,10 @@ impl Source for StorageSource {
         Some(format!("{SCHEME}{}{}", self.table, state.unwrap_or_default()))
     }
 
+    fn restarts(&self) -> Option<u64> {
+        Some(self.restarts.load(Ordering::Relaxed))
+    }
+
     fn billed_bytes(&self) -> Option<u64> {
         Some(self.billed.load(Ordering::Relaxed))
     }
@@ -242,6 +249,7 @@ impl Source for StorageSource {
             uncompressed: (self.cloud.options.compression != BufferCompression::None).then_some(LARGEST),
             silence: self.cloud.options.silence,
             patience: self.cloud.options.patience,
+            restarts: self.restarts.clone(),
         };
         let turns = Turns::start(self.cloud.clone(), reading, batch_rows.max(1));
         Ok(Box::new(turns))

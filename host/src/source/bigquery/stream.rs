@@ -22,6 +22,7 @@ use google_cloud_gax::retry_result::RetryResult;
 use google_cloud_gax::retry_state::RetryState;
 use google_cloud_gax::streaming::ResponseStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -50,6 +51,8 @@ pub(super) struct Reading {
     pub(super) uncompressed: Option<usize>,
     pub(super) silence: Duration,
     pub(super) patience: Duration,
+    /// How often a stream was opened again.
+    pub(super) restarts: Arc<AtomicU64>,
 }
 
 /// Rows that were fetched.
@@ -312,6 +315,7 @@ impl StreamReader {
             return Err(expired());
         }
         sleep(delay).await;
+        self.reading.restarts.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 

@@ -101,7 +101,7 @@ impl Turns {
             if let Some(batch) = &batch {
                 self.taken += batch.num_rows();
             }
-            let position = Position { fragment: self.turn, name: stream.name.clone(), start };
+            let position = Position::new(self.turn, stream.name.clone(), start);
             if batch.is_none() || self.taken == self.turn_rows {
                 self.taken = 0;
                 self.turn = (self.turn + 1) % self.streams.len();

@@ -181,7 +181,7 @@ fn input(plan: &Plan, selection: &Selection, dictionaries: bool) -> Result<Schem
         types::Read::Context(context) => Ok(match context {
             ContextColumn::KeyHash => Field::new("wafermill:key-hash", DataType::UInt64, false),
             ContextColumn::RowHash => Field::new("wafermill:row-hash", DataType::UInt64, false),
-            ContextColumn::Part => Field::new("wafermill:part", DataType::UInt8, false),
+            ContextColumn::Part => Field::new("wafermill:part", DataType::UInt8, true),
             ContextColumn::Fold => Field::new("wafermill:fold", DataType::UInt8, false),
         }),
     };

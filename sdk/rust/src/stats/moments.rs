@@ -82,9 +82,18 @@ impl Moments {
         }
         let fresh = vec![ColumnMoments::default(); self.columns.len()];
         let columns = std::mem::replace(&mut self.columns, fresh);
-        Rows::new(table, &Self::table().schema, columns.len(), |output| {
-            let numbers = output.primitive::<u32>(None)?;
-            numbers.iter_mut().zip(0..).for_each(|(slot, number)| *slot = number);
+        let keyed: Vec<_> = (0..).zip(&columns).collect();
+        Self::rows(table, &keyed).map(Some)
+    }
+
+    /// Moments by what stands in the table's key, as rows of the plan's partial table `table`.
+    ///
+    /// # Errors
+    /// Where they cannot be laid out.
+    pub fn rows(table: usize, keyed: &[(u32, &ColumnMoments)]) -> Result<Rows> {
+        let columns: Vec<&ColumnMoments> = keyed.iter().map(|(_, moments)| *moments).collect();
+        Rows::new(table, &Self::table().schema, keyed.len(), |output| {
+            output.primitives(keyed.iter().map(|(key, _)| Some(*key)))?;
             output.primitives(columns.iter().map(|it| Some(it.count)))?;
             output.primitives(columns.iter().map(|it| Some(it.nulls)))?;
             output.primitives(columns.iter().map(|it| Some(it.nans)))?;
@@ -101,7 +110,6 @@ impl Moments {
             }
             Ok(())
         })
-        .map(Some)
     }
 }
 
@@ -125,13 +133,14 @@ impl ColumnMoments {
 
     fn floats(&mut self, column: &Column, values: &[f64]) {
         match column.nulls() {
-            None => values.iter().for_each(|value| self.float(*value)),
-            Some(nulls) => nulls.valid_indices().for_each(|row| self.float(values[row])),
+            None => values.iter().for_each(|value| self.add(*value)),
+            Some(nulls) => nulls.valid_indices().for_each(|row| self.add(values[row])),
         }
     }
 
+    /// Adds a number, or NaN.
     #[inline]
-    fn float(&mut self, value: f64) {
+    pub fn add(&mut self, value: f64) {
         if value.is_finite() {
             self.count += 1;
             self.sum.add(value);
@@ -148,12 +157,18 @@ impl ColumnMoments {
     fn integers(&mut self, column: &Column, values: impl Iterator<Item = i128>) {
         for (row, value) in values.enumerate() {
             if !column.is_null(row) {
-                self.count += 1;
-                self.sum.add_integer(value);
-                self.squares.add_integer_square(value);
-                self.extremes(value as f64);
+                self.add_integer(value);
             }
         }
+    }
+
+    /// Adds an integer of 64 bits, signed or not.
+    #[inline]
+    pub fn add_integer(&mut self, value: i128) {
+        self.count += 1;
+        self.sum.add_integer(value);
+        self.squares.add_integer_square(value);
+        self.extremes(value as f64);
     }
 
     #[inline]
@@ -209,6 +224,14 @@ impl MomentsReader {
     }
 
     fn read(&mut self, rows: &Batch) -> Option<()> {
+        for (column, moments) in Self::read_keyed(rows)? {
+            *self.columns.get_mut(column as usize)? = moments;
+        }
+        Some(())
+    }
+
+    /// The moments in rows of the partial table, by what stands in its key; nothing where they are not what [`Moments::rows`] gave.
+    pub fn read_keyed(rows: &Batch) -> Option<Vec<(u32, ColumnMoments)>> {
         let [columns, count, nulls, nans, infinities, min, max, sum, squares] = rows.columns() else { return None };
         let Values::UInt32(columns) = columns.values() else { return None };
         let counts = [count, nulls, nans, infinities].map(Column::to_i64);
@@ -216,9 +239,9 @@ impl MomentsReader {
         let (least, most) = (min.to_f64()?, max.to_f64()?);
         let (Values::List(_, sums), Values::List(_, squares)) = (sum.values(), squares.values()) else { return None };
         let (sums, squares) = (sums.to_i64()?, squares.to_i64()?);
-        for (row, column) in columns.iter().enumerate() {
+        let of_row = |(row, column): (usize, &u32)| {
             let limbs = |limbs: &[i64], length: usize| limbs.get(row * length..(row + 1) * length).map(<[i64]>::to_vec);
-            *self.columns.get_mut(*column as usize)? = ColumnMoments {
+            let moments = ColumnMoments {
                 count: count?[row],
                 nulls: nulls?[row],
                 nans: nans?[row],
@@ -228,8 +251,9 @@ impl MomentsReader {
                 sum: ExactSum::from_limbs(&limbs(&sums, ExactSum::<false>::LIMBS)?)?,
                 squares: ExactSum::from_limbs(&limbs(&squares, ExactSum::<true>::LIMBS)?)?,
             };
-        }
-        Some(())
+            Some((*column, moments))
+        };
+        columns.iter().enumerate().map(of_row).collect()
     }
 
     /// The moments of each column. Those of a column of which no row was seen are empty.

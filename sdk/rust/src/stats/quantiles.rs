@@ -106,6 +106,28 @@ impl Quantiles {
         Ok(Self { columns, drained: 0 })
     }
 
+    /// Makes room for more columns, where it is not known beforehand how many there are. In the first pass only.
+    pub fn grow(&mut self, columns: usize) {
+        let more = columns.saturating_sub(self.columns.len());
+        let fresh = Progress { next: STEP, ..Progress::default() };
+        self.columns.extend((0..more).map(|_| Histogram::new(fresh.clone())));
+    }
+
+    /// Whether every wanted value is known when this pass ends. Before the first one nothing tells.
+    pub fn is_last_pass(&self) -> bool {
+        let resolved = |progress: &Progress| progress.known > 0 && (progress.next == 64 || progress.done());
+        self.columns.iter().all(|histogram| resolved(&histogram.progress))
+    }
+
+    /// Takes numbers of a column, none of them NaN.
+    pub fn add(&mut self, column: usize, numbers: impl Iterator<Item = f64>) {
+        self.drained = 0;
+        let histogram = self.columns.get_mut(column);
+        if let Some(histogram) = histogram.filter(|it| it.progress.known == 0 || !it.progress.done()) {
+            histogram.add_all(numbers);
+        }
+    }
+
     /// Takes the first columns of a batch. Nulls and NaNs are left out.
     ///
     /// # Errors
@@ -210,6 +232,16 @@ impl QuantilesReader {
     #[cfg(test)]
     pub(crate) fn with_few_rows(self, few_rows: u64) -> Self {
         Self { few_rows, ..self }
+    }
+
+    /// Makes room for more columns, where it is not known beforehand how many there are. In the first pass only.
+    pub fn grow(&mut self, columns: usize) {
+        let more = columns.saturating_sub(self.columns.len());
+        let fresh = Progress { next: STEP, ..Progress::default() };
+        self.columns.extend((0..more).map(|_| fresh.clone()));
+        self.buckets.resize(self.columns.len(), Vec::new());
+        self.walked.resize(self.columns.len(), (0, 0));
+        self.narrowed.resize(self.columns.len(), Vec::new());
     }
 
     /// Takes rows of the partial table.

@@ -64,7 +64,7 @@ impl<'a> Pages<'a> {
         if rows < rest.num_rows() {
             self.rest = Some(rest.slice(rows, rest.num_rows() - rows));
         }
-        let position = Position { fragment: 0, name: self.name.clone(), start: self.row };
+        let position = Position::new(0, self.name.clone(), self.row);
         self.row += rows as u64;
         Ok(Some(SourceBatch { position, batch: rest.slice(0, rows) }))
     }

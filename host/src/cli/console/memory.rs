@@ -1,0 +1,52 @@
+//! The memory of this process.
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+/// Looks at the memory of this process.
+pub(super) struct MemoryGauge {
+    /// Nothing where the system does not tell.
+    system: Option<(System, Pid)>,
+    peak: u64,
+}
+
+impl MemoryGauge {
+    pub(super) fn new() -> Self {
+        let system = System::new().ok().zip(sysinfo::get_current_pid().ok());
+        Self { system, peak: 0 }
+    }
+
+    /// Bytes that are resident now, and the most that were.
+    pub(super) fn read(&mut self) -> (u64, u64) {
+        let Some((system, process)) = &mut self.system else { return (0, 0) };
+        let wanted = ProcessRefreshKind::nothing().with_memory().without_tasks();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[*process]), false, wanted);
+        let now = system.process(*process).map_or(0, sysinfo::Process::memory);
+        // What lies between two looks is known on Linux only.
+        self.peak = self.peak.max(now).max(high_water().unwrap_or(0));
+        (now, self.peak)
+    }
+}
+
+/// The most that was resident, as Linux tells it.
+fn high_water() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_was_in_use_is_in_the_peak_and_memory_that_is_in_use_is_seen() {
+        let mut gauge = MemoryGauge::new();
+        let (before, _) = gauge.read();
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let (with, _) = gauge.read();
+        drop(block);
+        let (_, peak) = gauge.read();
+        assert!(before > 1 << 20 && with >= before + (48 << 20) && peak >= with, "{before} {with} {peak}");
+    }
+}

@@ -1,0 +1,124 @@
+//! What the last pass learns of a group: counts, sums, the extremes, the bins of a histogram, and how often values occur.
+
+use crate::Params;
+use crate::bins::Bins;
+use crate::carry::{Counting, GroupPlan};
+use crate::keys::{Keys, hash};
+use crate::kind::Kind;
+use crate::partials::{BINS, EXTREMES, MOMENTS, VALUES, schema};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::fmt::Write as _;
+use wafermill_sdk::stats::{ColumnMoments, Moments};
+use wafermill_sdk::{Result, Rows};
+
+/// Values that are given away together: a few megabytes, however long they are.
+const VALUE_ROWS: usize = 16_384;
+
+/// One group in the last pass.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    moments: ColumnMoments,
+    extremes: Option<(Vec<u8>, Vec<u8>)>,
+    bins: Option<Bins>,
+    /// Rows in each bin.
+    filled: Vec<i64>,
+    counting: Counting,
+    values: HashMap<Box<[u8]>, i64, FixedState>,
+}
+
+impl Gathered {
+    pub(crate) fn new(kind: Kind, plan: &GroupPlan, params: &Params) -> Self {
+        let bins = plan.bins(params).filter(|_| kind.is_spread());
+        let filled = vec![0; if bins.is_some() { params.bins as usize } else { 0 }];
+        let (counting, values) = (plan.counting.clone(), HashMap::default());
+        Self { moments: ColumnMoments::default(), extremes: None, bins, filled, counting, values }
+    }
+
+    /// Takes some rows of a column, none of them missing, and how many were.
+    pub(crate) fn update(&mut self, keys: &Keys<'_>, kind: Kind, rows: &[u32], nulls: usize) {
+        self.moments.nulls += nulls as i64;
+        match keys.numbers() {
+            None => self.moments.count += rows.len() as i64,
+            Some(numbers) => {
+                for row in rows.iter().map(|row| *row as usize) {
+                    match keys.integer(kind, row) {
+                        Some(integer) => self.moments.add_integer(integer),
+                        None => self.moments.add(numbers[row]),
+                    }
+                    if let Some(bins) = self.bins.as_ref().filter(|_| numbers[row].is_finite()) {
+                        self.filled[bins.of(numbers[row])] += 1;
+                    }
+                }
+            }
+        }
+        if let Some((least, largest)) = keys.extremes(rows) {
+            self.extremes = Some(match self.extremes.take() {
+                None => (least, largest),
+                Some((so_far_least, so_far_largest)) => (so_far_least.min(least), so_far_largest.max(largest)),
+            });
+        }
+        if self.counting == Counting::Nothing {
+            return;
+        }
+        let (all, mut scratch) = (self.counting == Counting::All, Vec::new());
+        keys.each_value(rows, |row, count| {
+            let key = keys.key(row, &mut scratch);
+            if all || self.counting.counts(hash(key)) {
+                add(&mut self.values, key, i64::from(count));
+            }
+        });
+    }
+}
+
+/// Allocates only for what is new.
+fn add(values: &mut HashMap<Box<[u8]>, i64, FixedState>, key: &[u8], count: i64) {
+    match values.get_mut(key) {
+        Some(it) => *it += count,
+        None => {
+            values.insert(key.into(), count);
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The partials of some groups.
+pub(crate) fn rows(groups: &[(u32, Box<Gathered>)]) -> Result<Vec<Rows>> {
+    let moments: Vec<(u32, &ColumnMoments)> = groups.iter().map(|(group, it)| (*group, &it.moments)).collect();
+    let mut all = vec![Moments::rows(MOMENTS, &moments)?];
+    let extremes = groups.iter().filter_map(|(group, it)| Some((*group, it.extremes.as_ref()?)));
+    let extremes = extremes.map(|(group, (least, largest))| (group, hexadecimal(least), hexadecimal(largest)));
+    let extremes: Vec<(u32, String, String)> = extremes.collect();
+    if !extremes.is_empty() {
+        all.push(Rows::new(EXTREMES, &schema(EXTREMES), extremes.len(), |output| {
+            output.primitives(extremes.iter().map(|(group, ..)| Some(*group)))?;
+            output.strings(extremes.iter().map(|(_, least, _)| Some(least.as_str())))?;
+            output.strings(extremes.iter().map(|(.., largest)| Some(largest.as_str())))
+        })?);
+    }
+    let bins = groups.iter().flat_map(|(group, it)| (0_u32..).zip(&it.filled).map(|(bin, rows)| (*group, bin, *rows)));
+    let bins: Vec<(u32, u32, i64)> = bins.filter(|(.., rows)| *rows > 0).collect();
+    if !bins.is_empty() {
+        all.push(Rows::new(BINS, &schema(BINS), bins.len(), |output| {
+            output.primitives(bins.iter().map(|(group, ..)| Some(*group)))?;
+            output.primitives(bins.iter().map(|(_, bin, _)| Some(*bin)))?;
+            output.primitives(bins.iter().map(|(.., rows)| Some(*rows)))
+        })?);
+    }
+    let values = groups.iter().flat_map(|(group, it)| it.values.iter().map(|(key, rows)| (*group, &key[..], *rows)));
+    let values: Vec<(u32, &[u8], i64)> = values.collect();
+    for values in values.chunks(VALUE_ROWS) {
+        all.push(Rows::new(VALUES, &schema(VALUES), values.len(), |output| {
+            output.primitives(values.iter().map(|(group, ..)| Some(*group)))?;
+            output.bytes(values.iter().map(|(_, key, _)| Some(*key)))?;
+            output.primitives(values.iter().map(|(.., rows)| Some(*rows)))
+        })?);
+    }
+    Ok(all)
+}
