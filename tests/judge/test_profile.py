@@ -278,7 +278,7 @@ def test_aggregates_see_what_comes_out_of_the_steps(mill, table):
 def test_bytes_do_not_depend_on_workers_batches_or_memory(mill, table):
     steps = [step("filter", ["n"], min=-50), step("impute", ["x"], strategy="median")]
     first = None
-    for arguments in [(), ("--workers", 1, "--batch-rows", 100_000), ("--workers", 4, "--batch-rows", 97), ("--memory", "4MB", "--workers", 3)]:
+    for arguments in [(), ("--workers", 1, "--batch-rows", 100_000), ("--workers", 4, "--batch-rows", 97), ("--spill-past", "2MB", "--workers", 3)]:
         ran = run(mill, table, [aggregate(NUMBERS + OTHERS)], steps=steps, arguments=arguments)
         found = files(ran.out)
         first = first or found

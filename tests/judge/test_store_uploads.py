@@ -199,7 +199,7 @@ def test_memory_does_not_grow_with_the_files_that_are_uploaded(case):
     pipeline = case.pipeline(str(source), steps=[], output={"compression": "none", "file_rows": 8_000_000})
     peaks = []
     for out in (case.folder / "local", case.bucket.url("sets")):
-        command = case.command("run", pipeline, "--out", out, "--memory", "64MiB", "--workers", "1")
+        command = case.command("run", pipeline, "--out", out, "--memory", "128MiB", "--workers", "1")
         process = subprocess.Popen(command, env=case.environment, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

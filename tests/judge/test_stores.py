@@ -81,13 +81,13 @@ def test_only_the_columns_that_are_needed_are_fetched(case, files, proxy):
 
 
 def test_more_columns_than_memory_holds_are_read_window_by_window(case):
-    # a row group of 4 MiB against a read-ahead of 2 MiB
-    count = 50_000
+    # a row group of 30 MiB against a read-ahead of 20 MiB, of which half is for one
+    count = 400_000
     table = pa.table({"id": np.arange(count)} | {f"c{index}": np.random.default_rng(index).random(count) for index in range(9)})
     mills.write(table, case.folder / "wide.parquet", row_group_size=count, compression="none", use_dictionary=False)
     case.put([case.folder / "wide.parquet"])
     for name, source in (("local", str(case.folder / "wide.parquet")), ("remote", case.bucket.url("in/wide.parquet"))):
-        case.run("run", case.pipeline(source, steps=[step("scale", ["c*"])]), "--out", case.folder / name, "--memory", "16MiB")
+        case.run("run", case.pipeline(source, steps=[step("scale", ["c*"])]), "--out", case.folder / name, "--memory", "160MiB")
     assert mills.digests(case.folder / "remote") == mills.digests(case.folder / "local")
 
 

@@ -1,5 +1,6 @@
 //! CSV: a fragment is a file; types are guessed from the first rows, and a value that breaks the guess later is an error.
 
+mod decode;
 mod infer;
 mod locate;
 mod types;
@@ -14,6 +15,7 @@ use super::{BatchReader, Fragment, Source};
 use crate::{Error, Result};
 use arrow_csv::reader::Format;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
+use decode::Decoding;
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -109,13 +111,12 @@ impl Fragmented for CsvSource {
         let file = self.files[fragment].clone();
         let reader = file.open()?;
         let failure = reader.failure();
-        let failed = |error| Error::source("the file cannot be read as CSV").because(error);
         let decoder = arrow_csv::ReaderBuilder::new(Arc::clone(&self.schema))
             .with_format(self.layout.format())
             .with_projection(columns.to_vec())
             .with_batch_size(rows_of_cells(batch_rows, self.schema.fields().len()))
-            .build(reader)
-            .map_err(|error| beneath(&failure, || failed(error)).file(&file.path))?;
+            .build_decoder();
+        let decoder = Decoding::new(BufReader::new(reader), decoder);
         let (layout, schema, read) = (self.layout.clone(), Arc::clone(&self.schema), columns.to_vec());
         let explain = move |error: ArrowError, rows| {
             let told = || Error::source(format!("the file cannot be read as CSV after {rows} rows")).because(error);
