@@ -14,7 +14,8 @@ pub(crate) fn run(workspace: &Workspace, wafermill: &Path, plugins: &Path, bigqu
     let tests = workspace.root.join("tests/judge");
     process::run(
         Command::new(interpreter(workspace)?)
-            .args(["-m", "pytest", "-p", "no:cacheprovider"])
+            // Many tests wait more than they work. A file's tests stay together, for they share what they made.
+            .args(["-m", "pytest", "-p", "no:cacheprovider", "-n", "3", "--dist", "loadfile"])
             .arg(&tests)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("WAFERMILL", wafermill)

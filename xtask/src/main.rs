@@ -1,4 +1,4 @@
-//! `cargo xtask plugins | demo | test | soak | drain`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | soak | drain | memory`: each does all that a fresh clone needs.
 
 mod demo;
 mod judge;
@@ -23,7 +23,8 @@ usage: cargo xtask COMMAND
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
   soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 100 runs (20 minutes)
-  drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)";
+  drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)
+  memory               runs pipelines of up to 20 GB in 512 MiB, and measures what they take (an hour, and a release build)";
 
 fn main() -> ExitCode {
     match run() {
@@ -44,6 +45,7 @@ fn run() -> Result<()> {
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
         ["soak"] => soak::run(&workspace),
         ["drain"] => soak::drain(&workspace),
+        ["memory"] => soak::memory(&workspace),
         ["demo"] => demo::run(&workspace),
         ["test"] => test::run(&workspace, &[]),
         ["test", "--", rest @ ..] => test::run(&workspace, rest),

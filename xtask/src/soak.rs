@@ -1,4 +1,4 @@
-//! `cargo xtask soak` and `drain`: what takes too long for every change; they print what they measured.
+//! `cargo xtask soak`, `drain` and `memory`: what takes too long for every change; they print what they measured.
 
 use std::process::Command;
 
@@ -34,6 +34,19 @@ pub(crate) fn drain(workspace: &Workspace) -> Result<()> {
             .env("WAFERMILL", &wafermill)
             .env("WAFERMILL_PLUGINS", &plugins)
             .env("WAFERMILL_DRAIN", &drain)
+            .env("WAFERMILL_TEST_BIGQUERY", &bigquery),
+    )
+}
+
+/// What whole pipelines take of memory, in a control group of 512 MiB.
+pub(crate) fn memory(workspace: &Workspace) -> Result<()> {
+    let plugins = plugins::build(workspace)?;
+    let [wafermill, bigquery] = workspace.build_release(["wafermill", "test-bigquery"])?;
+    process::run(
+        Command::new(judge::interpreter(workspace)?)
+            .arg(workspace.root.join("tests/soak/memory.py"))
+            .env("WAFERMILL", &wafermill)
+            .env("WAFERMILL_PLUGINS", &plugins)
             .env("WAFERMILL_TEST_BIGQUERY", &bigquery),
     )
 }
