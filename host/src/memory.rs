@@ -1,7 +1,9 @@
 //! How much memory a run may use.
 
 use crate::{Error, Result};
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
 use std::path::{Path, PathBuf};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
@@ -72,7 +74,31 @@ impl Shares {
 
 /// Bytes of the rows of a batch as they lie in memory; a dictionary counts whole. Nothing for a column whose layout tells no size.
 pub(crate) fn batch_size(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
+    batch.columns().iter().map(|column| column_size(column.as_ref())).sum()
+}
+
+fn column_size(column: &dyn Array) -> usize {
+    let nulls = column.nulls().map_or(0, |nulls| nulls.len().div_ceil(8));
+    // Arrow counts the items of a whole list where only some of its rows are meant.
+    let items = |values: &dyn Array, first: usize, last: usize| column_size(values.slice(first, last - first).as_ref());
+    match column.data_type() {
+        DataType::List(_) => {
+            let (list, offsets) = (column.as_list::<i32>(), column.as_list::<i32>().offsets());
+            nulls + size_of_val(&offsets[..]) + items(list.values(), offsets[0] as usize, offsets[list.len()] as usize)
+        }
+        DataType::LargeList(_) => {
+            let (list, offsets) = (column.as_list::<i64>(), column.as_list::<i64>().offsets());
+            nulls + size_of_val(&offsets[..]) + items(list.values(), offsets[0] as usize, offsets[list.len()] as usize)
+        }
+        DataType::Map(..) => {
+            let (map, offsets) = (column.as_map(), column.as_map().offsets());
+            nulls + size_of_val(&offsets[..]) + items(map.entries(), offsets[0] as usize, offsets[map.len()] as usize)
+        }
+        DataType::Struct(_) => {
+            nulls + column.as_struct().columns().iter().map(|field| column_size(field.as_ref())).sum::<usize>()
+        }
+        _ => column.to_data().get_slice_memory_size().unwrap_or(0),
+    }
 }
 
 /// Reads a size such as `512MiB`, `2GB` or `1048576` as bytes.
@@ -134,6 +160,21 @@ mod tests {
         for bad in ["", "MiB", "-1", "1 parsec", "0"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn slices_of_lists_weigh_what_their_items_do() {
+        use arrow_array::types::Int64Type;
+        use arrow_array::{ArrayRef, ListArray, StructArray};
+        use std::sync::Arc;
+        let lists = (0..1_000).map(|row| (row % 5 != 0).then(|| vec![Some(row); 20]));
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+        let nested: ArrayRef = Arc::new(StructArray::try_from(vec![("items", lists.clone())]).unwrap());
+        let batch = RecordBatch::try_from_iter([("lists", lists), ("nested", nested)]).unwrap();
+        let whole = batch_size(&batch);
+        assert!(whole > 2 * 800 * 20 * 8, "{whole}");
+        let parts: usize = (0..10).map(|part| batch_size(&batch.slice(100 * part, 100))).sum();
+        assert!(parts >= whole && parts < whole + 500, "{parts} of {whole}");
     }
 
     #[test]

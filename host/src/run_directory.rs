@@ -128,8 +128,8 @@ impl RunDirectory {
     /// Whether the dataset is at its destination already, so that only this folder was left to be removed.
     pub fn is_published(&self) -> bool {
         let there = |name: &str| self.path.join(name).exists();
-        let removed = || self.is_empty() && [REPORT, MANIFEST].iter().any(|marker| is_ours(&self.destination, marker));
-        there(PUBLISHED) || (there(RECORD) && !there(DATA)) || removed()
+        let moved = self.is_empty() || (there(RECORD) && !there(DATA));
+        there(PUBLISHED) || moved && [REPORT, MANIFEST].iter().any(|marker| is_ours(&self.destination, marker))
     }
 
     /// Whether there is nothing but the lock.

@@ -15,6 +15,7 @@ pub(super) fn clean(arguments: &CleanArguments, console: &Console) -> Result<()>
     if Remote::is_left(directory.path())
         && let Some(remote) = remote(&directory, false, context(console).stop)?
     {
+        target.check(Some(&remote))?;
         remote.clean(directory.path())?;
     }
     let path = directory.path().display().to_string();

@@ -29,6 +29,12 @@ impl Target {
     /// The one that a text means.
     pub(super) fn of(destination: &Path, work: &WorkFolder) -> Result<Self> {
         if !Address::is_one(destination) {
+            if destination.to_str().is_some_and(|text| text.contains("://")) {
+                let error = Error::usage("the destination is no address that is known").file(destination);
+                return Err(
+                    error.hint("addresses begin with `s3://` or `gs://`; write `./` before the name of a folder")
+                );
+            }
             return Ok(Self { folder: destination.to_owned(), address: None });
         }
         let text =
@@ -47,6 +53,8 @@ impl Target {
             return Ok(Begun { directory: RunDirectory::create(&self.folder, marker, overwrite)?, remote: None });
         };
         let remote = Remote::connect(address.clone(), overwrite, stop)?;
+        // Nothing of an earlier run is touched where the store would refuse this one.
+        remote.check()?;
         if overwrite && let Ok(mut earlier) = self.reopen() {
             // what it began to upload is known there only
             remote.clean(earlier.path())?;
@@ -56,6 +64,19 @@ impl Target {
         remote.check()?;
         remote.mark(directory.path())?;
         Ok(Begun { directory, remote: Some(remote) })
+    }
+
+    /// Refuses a run whose record says that its dataset goes elsewhere.
+    pub(super) fn check(&self, remote: Option<&Remote>) -> Result<()> {
+        match (&self.address, remote.map(Remote::address)) {
+            (Some(address), Some(recorded)) if address != recorded => {
+                let message = format!("the earlier run was to write to `{recorded}`, not to `{address}`");
+                Err(Error::usage(message)
+                    .hint("its record is damaged: remove its folder, and run again")
+                    .file(&self.folder))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes over what an earlier run left.
@@ -135,12 +156,19 @@ fn upload(directory: &RunDirectory, remote: &Remote, check: bool, watcher: Watch
 }
 
 /// Goes on with an upload that was interrupted.
-pub(super) fn go_on_uploading(directory: RunDirectory, stop: Stop, json: bool, console: &Console) -> Result<()> {
+pub(super) fn go_on_uploading(
+    target: &Target,
+    directory: RunDirectory,
+    stop: Stop,
+    json: bool,
+    console: &Console,
+) -> Result<()> {
     let data = directory.data();
     let remote = remote(&directory, false, stop)?.ok_or_else(|| {
         let error = Error::usage("the earlier run does not tell where its dataset is to be").file(directory.path());
         error.hint("the finished dataset is in its folder `data`: move it where you want it")
     })?;
+    target.check(Some(&remote))?;
     let (files, bytes) =
         size(&data).map_err(|error| Error::output("the dataset cannot be looked at").file(&data).because(error))?;
     let destination = publish(directory, Some(&remote), true, console)?;

@@ -68,7 +68,12 @@ pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>)
         Ok(report) => report,
         Err(error) => {
             // The same pipeline, plugins and rows would fail in the same way; all else may be otherwise next time.
-            let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin | ErrorKind::Model);
+            let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin);
+            if error.kind() == ErrorKind::Model {
+                // A table that the disk has changed: what it was fitted to is there, and is fitted to anew.
+                Fit::forget(directory.path())?;
+                Aggregated::forget(directory.path())?;
+            }
             if !stays && directory.can_be_resumed() {
                 directory.keep();
                 console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));

@@ -20,7 +20,13 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     let target = Target::of(&arguments.destination, &arguments.work)?;
     let mut directory = target.reopen()?;
     if Remote::is_left(directory.path()) {
-        return go_on_uploading(directory, interrupt::context(console).stop, arguments.resources.json, console);
+        return go_on_uploading(
+            &target,
+            directory,
+            interrupt::context(console).stop,
+            arguments.resources.json,
+            console,
+        );
     }
     if directory.is_published() {
         let destination = directory.destination().display().to_string();
@@ -30,15 +36,17 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     let (record, schema) = Record::read(directory.path())?;
     directory.allow(&record.marker, record.overwrite)?;
     let document = Document::parse(record.pipeline.clone(), &record.path)?;
-    let spooled = Spool::is_in(&directory.spool())?;
+    let kept = Spool::size_in(&directory.spool())?;
+    let spooled = kept.is_some();
     let context = interrupt::context(console);
     let remote = remote(&directory, record.overwrite, context.stop.clone())?;
+    target.check(remote.as_ref())?;
     let warn = context.warn.clone();
     let plugins = arguments.plugins.plugins.clone().or_else(|| record.overrides.plugins.clone());
     let ready = prepare(&document, &PluginFolder { plugins }, record.command, context, |context| {
-        if spooled {
+        if let Some((rows, bytes)) = kept {
             let origin = record.origin.clone();
-            return Ok(Box::new(Recorded { schema: schema.clone(), origin }) as Box<dyn Source>);
+            return Ok(Box::new(Recorded { schema: schema.clone(), origin, rows, bytes }) as Box<dyn Source>);
         }
         if let Some(snapshot) = &record.snapshot {
             (context.warn)(&format!(

@@ -3,7 +3,7 @@
 use super::apply::{AllRows, Applied};
 use super::learn::{Learned, Learning};
 use super::report::{PassReport, seconds};
-use super::{Run, RunOptions, Stage, Timing, saved, source_columns};
+use super::{Run, RunOptions, Running, Stage, Timing, saved, source_columns};
 use crate::Result;
 use crate::aggregate::{Discard, Summary};
 use crate::model::{Fitted, ModelStore};
@@ -153,6 +153,8 @@ impl<'a> Aggregates<'a> {
 
     /// Takes what was learned in a pass, and saves how far they have come.
     pub(super) fn end(&mut self, run: &Run<'_>, learned: Learned) -> Result<()> {
+        let names = learned.iter().map(|(index, ..)| self.steps()[*index].name.clone()).collect();
+        let finishing = Running::begin(run.progress, &Stage { steps: names, ..Stage::named("finish") }, None);
         for (index, pass, combiners) in learned {
             let step = &self.steps()[index];
             let finished = {
@@ -169,6 +171,7 @@ impl<'a> Aggregates<'a> {
                 }
             }
         }
+        drop(finishing);
         (self.save)(&self.progress)
     }
 

@@ -98,6 +98,9 @@ impl Run<'_> {
             self.progress.advance(batch.rows);
             self.progress.bytes(batch.bytes);
             self.count_restarts();
+            if let Some(learning) = learning {
+                self.progress.count(Count::SpilledPartials, learning.spilled_bytes());
+            }
             aggregate.push(batch.item)?;
             self.progress.count(Count::SpilledRows, aggregate.spilled_bytes());
             Ok(())

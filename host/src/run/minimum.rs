@@ -35,7 +35,8 @@ pub struct Minimum {
 impl Minimum {
     /// Of a plan over a source, whose rows come out or not, in files of a format or otherwise.
     pub fn of(source: &dyn Source, plan: &Plan, writes_rows: bool, format: Option<&Format>) -> Self {
-        let writer = format.map_or(0, |format| format.group_bytes(&written(plan), source.estimated_rows()));
+        let (rows, bytes) = (source.estimated_rows(), source.estimated_bytes());
+        let writer = format.map_or(0, |format| format.group_bytes(&written(plan), rows, bytes));
         let reader = source.reading_bytes(&columns_of_run(plan, writes_rows));
         let batch = source.estimated_bytes().map_or(BATCH, |bytes| bytes.min(BATCH));
         Self {

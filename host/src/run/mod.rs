@@ -79,7 +79,12 @@ impl Run<'_> {
             batch_rows: self.options.batch_rows,
             workers: self.options.workers,
             under_way: shares.under_way,
-            guests: plan.steps().first().map(|step| (step.plugin.memory(), shares.guests)),
+            guests: plan
+                .steps()
+                .iter()
+                .chain(plan.aggregates())
+                .next()
+                .map(|step| (step.plugin.memory(), shares.guests)),
             stop: &self.options.stop,
         }
     }

@@ -50,7 +50,7 @@ pub trait Source: Send + Sync {
     fn estimated_rows(&self) -> Option<u64> {
         match self.inner() {
             Some(inner) => inner.estimated_rows(),
-            None => self.fragments().iter().map(|fragment| fragment.rows).sum(),
+            None => total(self.fragments().iter().map(|fragment| fragment.rows)),
         }
     }
 
@@ -58,7 +58,7 @@ pub trait Source: Send + Sync {
     fn estimated_bytes(&self) -> Option<u64> {
         match self.inner() {
             Some(inner) => inner.estimated_bytes(),
-            None => self.fragments().iter().map(|fragment| fragment.bytes).sum(),
+            None => total(self.fragments().iter().map(|fragment| fragment.bytes)),
         }
     }
 
@@ -128,6 +128,11 @@ pub trait Source: Send + Sync {
         let reader = self.read(columns, batch_rows)?;
         Ok(if start == 0 { reader } else { Box::new(Skip::new(reader, start)) })
     }
+}
+
+/// The sum of what files claim, where all of them do.
+fn total(mut claims: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    claims.try_fold(0, |sum: u64, claim| Some(sum.saturating_add(claim?)))
 }
 
 /// What a source is given by those who open it.

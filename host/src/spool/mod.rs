@@ -91,7 +91,15 @@ impl Spool {
     /// # Errors
     /// Where it cannot be read.
     pub fn is_in(folder: &Path) -> Result<bool> {
-        Ok(Index::read(folder)?.is_some())
+        Ok(Self::size_in(folder)?.is_some())
+    }
+
+    /// How many rows are there and their bytes, if all of them are.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn size_in(folder: &Path) -> Result<Option<(u64, u64)>> {
+        Ok(Index::read(folder)?.map(|index| (index.rows, index.bytes)))
     }
 
     /// Whether all rows are on disk.

@@ -11,6 +11,10 @@ pub struct Recorded {
     pub schema: SchemaRef,
     /// What was read, and in which state.
     pub origin: Option<String>,
+    /// Its rows.
+    pub rows: u64,
+    /// The bytes of those on disk.
+    pub bytes: u64,
 }
 
 impl Source for Recorded {
@@ -23,11 +27,11 @@ impl Source for Recorded {
     }
 
     fn estimated_rows(&self) -> Option<u64> {
-        None
+        Some(self.rows)
     }
 
     fn estimated_bytes(&self) -> Option<u64> {
-        None
+        Some(self.bytes)
     }
 
     fn origin(&self) -> Option<String> {

@@ -149,7 +149,7 @@ fn a_spool_that_was_completed_is_found_again_and_another_is_not() {
     let (home, (source, reads)) = (tempfile::tempdir().unwrap(), Turns::new());
     let open = |source, columns| Spool::open(source, columns, options(&home, SpoolCompression::None)).unwrap();
     read(&open(Box::new(source), vec![0, 1]), 0, &[0], 30);
-    let recorded = Recorded { schema: table().schema(), origin: Some("there".to_owned()) };
+    let recorded = Recorded { schema: table().schema(), origin: Some("there".to_owned()), rows: 0, bytes: 0 };
     let found = open(Box::new(recorded.clone()), vec![0, 1]);
     assert!(found.is_complete() && found.keeps_order());
     assert_eq!((found.estimated_rows(), found.origin().as_deref()), (Some(ROWS as u64), Some("there")));

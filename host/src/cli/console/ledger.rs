@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use wafermill::run::{Count, Stage};
 
 /// Stages that read the source.
-const READING: [&str; 2] = ["fit", "apply"];
+const READING: [&str; 3] = ["fit", "apply", "aggregate"];
 
 /// What a run has done so far.
 #[derive(Debug)]

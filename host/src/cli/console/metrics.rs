@@ -204,7 +204,7 @@ impl MetricsFile {
         let refused = |message: &str| Error::usage(message).file(path).hint("choose another file for `--metrics`");
         match std::fs::metadata(path) {
             Ok(found) if !found.is_file() => return Err(refused("metrics are kept in a plain file, and this is none")),
-            Ok(found) if found.len() > 0 => {
+            Ok(_) => {
                 let mut start = Vec::new();
                 let read = File::open(path).and_then(|file| file.take(FIRST_LINE.len() as u64).read_to_end(&mut start));
                 read.map_err(|error| refused("the file cannot be read").because(error))?;

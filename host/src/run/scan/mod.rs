@@ -213,13 +213,10 @@ fn drive<W: Work>(
         if results.send((sequence, made, result)).is_err() || failed {
             return Ok(());
         }
-        work = match shared.retire(work) {
-            Ok(Some(work)) => work,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let _ = results.send((AT_ONCE, 0, Err(error)));
-                return Ok(());
-            }
+        // An error of its end counts after those of rows, as at the end of the source.
+        work = match shared.retire(work)? {
+            Some(work) => work,
+            None => return Ok(()),
         };
     }
     Ok(())
