@@ -30,8 +30,7 @@ pub fn default_budget() -> usize {
 /// What the groups allow that this process is in, its own and those above it.
 fn cgroup_limits() -> Vec<u64> {
     let Ok(groups) = std::fs::read_to_string("/proc/self/cgroup") else { return Vec::new() };
-    let limits =
-        groups.lines().flat_map(|line| limit_files(line)).filter_map(|file| std::fs::read_to_string(file).ok());
+    let limits = groups.lines().flat_map(limit_files).filter_map(|file| std::fs::read_to_string(file).ok());
     // `max` stands for no limit.
     limits.filter_map(|limit| limit.trim().parse().ok()).collect()
 }

@@ -31,7 +31,7 @@ pub(crate) enum Command {
     /// Remove what an interrupted run left
     Clean(CleanArguments),
     /// Run a fitted model over another table
-    Apply(ApplyArguments),
+    Apply(Box<ApplyArguments>),
     /// Show what a pipeline will do: its steps, passes and columns
     Plan(PlanArguments),
     /// Show the columns and fragments of a table

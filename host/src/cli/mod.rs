@@ -89,7 +89,7 @@ fn run(command: Command, console: &Console) -> Result<()> {
         Command::Run(arguments) => run::run(&arguments, console),
         Command::Fit(arguments) => run::fit(&arguments, console),
         Command::Resume(arguments) => resume::resume(&arguments, console),
-        Command::Clean(arguments) => clean::clean(&arguments, &console),
+        Command::Clean(arguments) => clean::clean(&arguments, console),
         Command::Apply(arguments) => apply::apply(&arguments, console),
         Command::Plan(arguments) => plan::plan(&arguments, console),
         Command::Inspect(arguments) => inspect::inspect(&arguments, console),
