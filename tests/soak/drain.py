@@ -15,25 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
 import served  # noqa: E402
+from customers import ROWS, table  # noqa: E402
 
-ROWS = 500_000
 # What the program takes beside its read-ahead: itself, and a few messages under way.
 BESIDE = 100 << 20
 STREAMS = 8
-
-
-def table() -> pa.Table:
-    rng = np.random.default_rng(3)
-    columns = {f"x{index}": pa.array(rng.normal(size=ROWS), mask=rng.random(ROWS) < 0.1) for index in range(12)}
-    columns |= {f"n{index}": pa.array(rng.integers(0, 1_000_000, ROWS)) for index in range(4)}
-    words = np.array([f"category {word}" for word in range(1_000)])
-    columns |= {f"s{index}": pa.array(words[rng.integers(0, 1_000, ROWS)]) for index in range(4)}
-    return pa.table(columns)
 
 
 def drain(who: str, address: str, *options: str) -> dict:

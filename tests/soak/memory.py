@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "judge"))
 import served  # noqa: E402
+from customers import ROWS, table  # noqa: E402
 
 LIMIT = 512 << 20
 BUDGET = "448MiB"
-ROWS = 500_000
 GROUP = Path("/sys/fs/cgroup/wafermill-soak")
 
 SPLIT = """
@@ -68,15 +68,6 @@ plugin = "impute"
 columns = ["s"]
 params = { strategy = "constant", value = "none" }
 """
-
-
-def table() -> pa.Table:
-    rng = np.random.default_rng(3)
-    columns = {f"x{index}": pa.array(rng.normal(size=ROWS), mask=rng.random(ROWS) < 0.1) for index in range(12)}
-    columns |= {f"n{index}": pa.array(rng.integers(0, 1_000_000, ROWS)) for index in range(4)}
-    words = np.array([f"category {word}" for word in range(1_000)])
-    columns |= {f"s{index}": pa.array(words[rng.integers(0, 1_000, ROWS)]) for index in range(4)}
-    return pa.table(columns)
 
 
 def write_wide(path: Path) -> None:

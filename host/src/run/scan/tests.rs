@@ -57,22 +57,19 @@ impl Work for Check {
     }
 }
 
+/// A scan of all numbers, in batches of 7, with room for all of them.
+fn of<'a>(source: &'a Numbers, workers: usize, stop: &'a Stop) -> Scan<'a> {
+    let (columns, under_way) = (vec![0], 1 << 20);
+    Scan { source, start: 0, columns, batch_rows: 7, workers, under_way, guests: None, stop }
+}
+
 fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
     scan_within(1 << 20, workers, check)
 }
 
 fn scan_within(under_way: usize, workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
     let (source, stop) = (Numbers::new(60), Stop::default());
-    let scan = Scan {
-        source: &source,
-        start: 0,
-        columns: vec![0],
-        batch_rows: 7,
-        workers,
-        under_way,
-        guests: None,
-        stop: &stop,
-    };
+    let scan = Scan { under_way, ..of(&source, workers, &stop) };
     let mut all = Vec::new();
     scan.run(
         || Check(check),
@@ -112,16 +109,7 @@ impl Work for Together<'_> {
 #[test]
 fn a_panic_of_who_takes_the_results_does_not_leave_workers_waiting() {
     let (source, stop) = (Numbers::new(60), Stop::default());
-    let scan = Scan {
-        source: &source,
-        start: 0,
-        columns: vec![0],
-        batch_rows: 7,
-        workers: 2,
-        under_way: 1,
-        guests: None,
-        stop: &stop,
-    };
+    let scan = Scan { under_way: 1, ..of(&source, 2, &stop) };
     let run = || scan.run(|| Check(|_| Ok(())), |_| panic!("on purpose"));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
 }
@@ -132,16 +120,7 @@ fn little_memory_lets_one_batch_through_at_a_time_and_ends_with_an_error_too() {
         assert_eq!(scan_within(1, workers, |_| Ok(())).unwrap(), (0..60 * 59 / 2).collect::<Vec<_>>());
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (source, stop) = (Numbers::new(60), Stop::default());
-        let scan = Scan {
-            source: &source,
-            start: 0,
-            columns: vec![0],
-            batch_rows: 7,
-            workers,
-            under_way: 1,
-            guests: None,
-            stop: &stop,
-        };
+        let scan = Scan { under_way: 1, ..of(&source, workers, &stop) };
         scan.run(|| Together { now: &now, most: &most }, |()| Ok(())).unwrap();
         assert_eq!(most.into_inner(), 1);
         let failing = scan_within(1, workers, |n| if n >= 100 { Err(Error::plugin("enough")) } else { Ok(()) });
@@ -177,16 +156,7 @@ fn workers_whose_instances_take_too_much_end_but_for_one_and_no_row_is_lost() {
         let (memory, of_all) = (GuestMemory::default(), Mutex::new(Vec::new()));
         let (source, stop) = (Numbers::new(60), Stop::default());
         let guests = Some((&memory, 0));
-        let scan = Scan {
-            source: &source,
-            start: 0,
-            columns: vec![0],
-            batch_rows: 7,
-            workers,
-            under_way: 1,
-            guests,
-            stop: &stop,
-        };
+        let scan = Scan { under_way: 1, guests, ..of(&source, workers, &stop) };
         let mut rows = 0;
         let hungry = || {
             memory.add(1);
@@ -227,16 +197,7 @@ fn a_worker_that_panics_ends_the_scan_with_an_error() {
 fn a_scan_that_is_stopped_says_so() {
     let (source, stop) = (Numbers::new(3), Stop::default());
     stop.set();
-    let scan = Scan {
-        source: &source,
-        start: 0,
-        columns: vec![0],
-        batch_rows: 7,
-        workers: 2,
-        under_way: 1 << 20,
-        guests: None,
-        stop: &stop,
-    };
+    let scan = of(&source, 2, &stop);
     let error = scan.run(|| Check(|_| Ok(())), |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Interrupted);
 }
