@@ -1,5 +1,11 @@
 //! How much memory a run may use.
 
+mod gauge;
+mod pressure;
+
+pub use gauge::MemoryGauge;
+pub use pressure::Pressure;
+
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};

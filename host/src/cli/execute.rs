@@ -12,7 +12,7 @@ use std::time::Instant;
 use wafermill::aggregate::{
     AGGREGATES, Concat, ConcatOptions, FileSummary, List, SEGMENTS, Shuffle, ShuffleOptions, TableFiles, forget,
 };
-use wafermill::memory::{Shares, default_budget, parse_size};
+use wafermill::memory::{Pressure, Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode, Step};
 use wafermill::run::{
@@ -243,6 +243,7 @@ pub(super) fn options(
         workers: resources.workers.map_or_else(cores, usize::from),
         batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
         shares,
+        pressure: Pressure::of(memory(resources)),
         scratch: directory.path().to_owned(),
         folds,
         stop,

@@ -26,7 +26,7 @@ pub use report::{AggregateReport, PassReport, REPORT, Report, StepReport};
 pub use timing::Timing;
 
 use crate::Stop;
-use crate::memory::Shares;
+use crate::memory::{Pressure, Shares};
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::source::Source;
@@ -57,6 +57,8 @@ pub struct RunOptions {
     pub batch_rows: usize,
     /// How memory is divided.
     pub shares: Shares,
+    /// Whether more is taken than was divided.
+    pub pressure: Pressure,
     /// A private folder for what spills.
     pub scratch: PathBuf,
     /// How many folds there are.
@@ -79,6 +81,7 @@ impl Run<'_> {
             batch_rows: self.options.batch_rows,
             workers: self.options.workers,
             under_way: shares.under_way,
+            pressure: self.options.pressure.clone(),
             guests: plan
                 .steps()
                 .iter()

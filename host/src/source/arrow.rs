@@ -3,7 +3,7 @@
 mod footer;
 
 use super::agree::agree;
-use super::batches::Batches;
+use super::batches::{Batches, Decoder};
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
 use super::input::{Input, beneath};
@@ -11,7 +11,6 @@ use super::normalize::{convert, logical_type, physical_type, projected};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
 use crate::{Error, Result};
-use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use std::io::{BufReader, Read, Seek};
@@ -120,8 +119,6 @@ impl Fragmented for ArrowSource {
         Ok(Box::new(Batches::new(decoder, schema, batch_rows, expected, explain)))
     }
 }
-
-type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
 fn open_piece(file: Input, piece: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
     Ok(match piece {

@@ -1,12 +1,15 @@
 //! What the readers of all formats share: batches are cut, converted and counted, and a failure says where it arose.
 
-use super::normalize::conform;
+use super::bounds::BATCH;
+use super::normalize::{conform, conforms};
 use crate::guard::guard;
+use crate::value_bytes::rows_within;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 
-type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
+/// The batches of a file as its format's reader gives them.
+pub(super) type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
 /// The batches of one fragment, from a decoder that reads exactly the columns of `schema`.
 pub(super) struct Batches {
@@ -61,11 +64,16 @@ impl Batches {
 
     /// The next rows in their form, as many as fit.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        let Some(mut batch) = self.decode()? else { return Ok(None) };
+        let Some(decoded) = self.decode()? else { return Ok(None) };
+        let all = decoded.num_rows();
         // Cut before it is converted: run-end encoding can hold two billion rows in a few bytes.
-        if batch.num_rows() > self.batch_rows {
-            self.rest = Some(batch.slice(self.batch_rows, batch.num_rows() - self.batch_rows));
-            batch = batch.slice(0, self.batch_rows);
+        let mut batch = decoded.slice(0, all.min(self.batch_rows));
+        if !conforms(&batch, &self.schema) {
+            batch = batch.slice(0, guard(|| rows_within(&batch, BATCH))?);
+        }
+        let rows = batch.num_rows();
+        if rows < all {
+            self.rest = Some(decoded.slice(rows, all - rows));
         }
         let batch = guard(|| conform(batch, &self.schema)).flatten()?;
         self.rows += batch.num_rows() as u64;

@@ -6,6 +6,7 @@ mod batches;
 pub mod bigquery;
 mod bounds;
 mod csv;
+mod cut;
 mod files;
 mod in_turn;
 mod input;
@@ -18,6 +19,7 @@ mod sample;
 mod skip;
 
 pub use csv::CsvOptions;
+pub(crate) use cut::Cut;
 pub use files::{Format, InputFile};
 pub use limit::Limit;
 pub(crate) use normalize::conform;
@@ -167,6 +169,20 @@ pub struct Position {
     pub start: u64,
     /// Where the rows stand in the fragment, where they do not follow each other from `start` on.
     pub rows: Option<Arc<[u64]>>,
+}
+
+impl SourceBatch {
+    /// Keeps the first `rows` rows and gives the others, if there are any.
+    pub(crate) fn split_off(&mut self, rows: usize) -> Option<Self> {
+        let all = self.batch.num_rows();
+        if rows >= all {
+            return None;
+        }
+        let mut rest = Self { position: self.position.clone(), batch: self.batch.slice(rows, all - rows) };
+        rest.position.skip(rows);
+        self.batch = self.batch.slice(0, rows);
+        Some(rest)
+    }
 }
 
 impl Position {

@@ -55,6 +55,11 @@ pub(super) fn projected(logical: &Schema, physical: &[DataType], columns: &[usiz
 /// Where a value does not fit it is an error, and no null.
 const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
 
+/// Whether the columns of a batch have the types of a physical schema.
+pub(super) fn conforms(batch: &RecordBatch, schema: &Schema) -> bool {
+    batch.columns().iter().map(|column| column.data_type()).eq(schema.fields().iter().map(|field| field.data_type()))
+}
+
 /// Casts the columns of a batch to a physical schema; those that have its types already are only passed on.
 pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -1,20 +1,24 @@
 //! Parquet: a fragment is a row group, and text that is stored as a dictionary stays one.
 
+mod rows;
+
 use super::agree::agree;
-use super::batches::Batches;
-use super::bounds::rows_of_bytes;
+use super::batches::{Batches, Decoder};
+use super::bounds::BATCH;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
 use super::input::{Chunks, beneath};
 use super::normalize::{convert, logical_type, projected, text_dictionary};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
+use crate::value_bytes::value_bytes;
 use crate::{Error, Result};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use rows::{Joined, RowBytes};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -161,9 +165,10 @@ impl Fragmented for ParquetSource {
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
         let group = metadata.metadata().row_group(row_group);
         let read = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let sizes = read.map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX));
-        let rows = self.fragments[fragment].rows.unwrap_or(0);
-        let batch_rows = rows_of_bytes(batch_rows, rows, sizes.fold(0, u64::saturating_add));
+        let roots = metadata.parquet_schema();
+        let in_dictionary = |leaf| self.physical[roots.get_column_root_idx(leaf)] == text_dictionary();
+        let sizes = RowBytes::of(read.map(|(leaf, chunk)| (chunk, in_dictionary(leaf))));
+        let at_once = sizes.at_once(batch_rows, self.fragments[fragment].rows.unwrap_or(0));
         let chunks = self.chunks(fragment, &mask)?;
         let failure = chunks.failure();
         let explain = move |error: ArrowError, _| {
@@ -173,8 +178,12 @@ impl Fragmented for ParquetSource {
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata.clone())
             .with_projection(mask)
             .with_row_groups(vec![row_group])
-            .with_batch_size(batch_rows);
+            .with_batch_size(at_once);
         let reader = guard(|| reader.build().map_err(ArrowError::from)).flatten().map_err(|error| explain(error, 0))?;
+        let reader: Decoder = match sizes.told {
+            true => Box::new(reader),
+            false => Box::new(Joined::new(reader, batch_rows, BATCH, value_bytes)),
+        };
         let order = reading_order(columns);
         let decoder = reader.map(move |batch| batch?.project(&order));
         let schema = projected(&self.schema, &self.physical, columns);

@@ -21,21 +21,20 @@ impl Iterator for Skip<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let SourceBatch { mut position, batch } = match self.reader.next() {
+            let mut read = match self.reader.next() {
                 Some(Ok(read)) => read,
                 Some(Err(error)) => return Some(Err(error)),
                 None if std::mem::take(&mut self.left) > 0 => return Some(Err(too_few())),
                 None => return None,
             };
-            let rows = batch.num_rows();
-            if rows as u64 <= self.left {
-                self.left -= rows as u64;
+            let rows = read.batch.num_rows() as u64;
+            if rows <= self.left {
+                self.left -= rows;
                 continue;
             }
             // Fewer than the batch has, so that they can be counted.
             let skipped = std::mem::take(&mut self.left) as usize;
-            position.skip(skipped);
-            return Some(Ok(SourceBatch { position, batch: batch.slice(skipped, rows - skipped) }));
+            return if skipped == 0 { Some(Ok(read)) } else { read.split_off(skipped).map(Ok) };
         }
     }
 }

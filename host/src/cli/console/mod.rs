@@ -4,7 +4,6 @@
 mod events;
 mod ledger;
 mod line;
-mod memory;
 mod metrics;
 mod options;
 
@@ -15,7 +14,6 @@ use super::print::{readable, render};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ledger::Ledger;
-use memory::MemoryGauge;
 use metrics::{Measured, MetricsFile, State, StepTimes};
 use options::Mode;
 use std::io::Write;
@@ -23,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use wafermill::memory::MemoryGauge;
 use wafermill::run::{Count, Progress, Report, Stage, Timing, Watcher};
 use wafermill::{Error, ErrorKind, Result};
 
@@ -81,7 +80,7 @@ impl Console {
     fn new(command: &'static str, mode: Mode, quiet: bool) -> Self {
         let told = Told {
             ledger: Ledger::new(),
-            gauge: MemoryGauge::new(),
+            gauge: MemoryGauge::default(),
             bar: None,
             last: Instant::now(),
             steps: None,

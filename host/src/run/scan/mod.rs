@@ -4,9 +4,9 @@
 mod tests;
 mod under_way;
 
-use crate::memory::batch_size;
+use crate::memory::{Pressure, batch_size};
 use crate::sandbox::GuestMemory;
-use crate::source::{BatchReader, Source, SourceBatch};
+use crate::source::{Cut, Source, SourceBatch};
 use crate::{Error, Result, Stop};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub(super) struct Scan<'a> {
     pub(super) workers: usize,
     /// Bytes of batches that are under way at once: as soon as there are so many, no more are read.
     pub(super) under_way: usize,
+    /// Where it is high, batches come one at a time.
+    pub(super) pressure: Pressure,
     /// What the instances of all workers take, and beyond which of it a worker ends early, as long as another one is left.
     pub(super) guests: Option<(&'a GuestMemory, usize)>,
     /// Set where the user asks to stop.
@@ -57,7 +59,7 @@ pub(super) trait Work {
 
 /// Hands out batches one after the other.
 struct Feed<'a> {
-    reader: BatchReader<'a>,
+    reader: Cut<'a>,
     under_way: &'a UnderWay,
     stop: &'a Stop,
     sequence: usize,
@@ -103,8 +105,8 @@ impl Scan<'_> {
         work: impl Fn() -> W + Sync,
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
-        let reader = self.source.read_from(self.start, &self.columns, self.batch_rows)?;
-        let under_way = &UnderWay::new(self.under_way);
+        let reader = Cut::new(self.source.read_from(self.start, &self.columns, self.batch_rows)?);
+        let under_way = &UnderWay::new(self.under_way, self.pressure.clone());
         let feed = Feed { reader, under_way, stop: self.stop, sequence: 0, ended: false, given_up: false };
         let shared = &Shared { feed: Mutex::new(feed), guests: self.guests, active: Mutex::new(self.workers) };
         // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.

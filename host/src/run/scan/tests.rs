@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::{Fragment, Position};
+use crate::source::{BatchReader, Fragment, Position};
 use arrow_array::{Int64Array, RecordBatch, cast::AsArray, types::Int64Type};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
@@ -60,7 +60,17 @@ impl Work for Check {
 /// A scan of all numbers, in batches of 7, with room for all of them.
 fn of<'a>(source: &'a Numbers, workers: usize, stop: &'a Stop) -> Scan<'a> {
     let (columns, under_way) = (vec![0], 1 << 20);
-    Scan { source, start: 0, columns, batch_rows: 7, workers, under_way, guests: None, stop }
+    Scan {
+        source,
+        start: 0,
+        columns,
+        batch_rows: 7,
+        workers,
+        under_way,
+        pressure: Pressure::default(),
+        guests: None,
+        stop,
+    }
 }
 
 fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
@@ -126,6 +136,18 @@ fn little_memory_lets_one_batch_through_at_a_time_and_ends_with_an_error_too() {
         let failing = scan_within(1, workers, |n| if n >= 100 { Err(Error::plugin("enough")) } else { Ok(()) });
         assert_eq!(failing.unwrap_err().message(), "enough");
     }
+}
+
+#[test]
+fn a_process_that_takes_too_much_lets_one_batch_through_at_a_time() {
+    let (source, stop, pressure) = (Numbers::new(60), Stop::default(), Pressure::of(1));
+    while !pressure.is_high() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let scan = Scan { pressure, ..of(&source, 7, &stop) };
+    scan.run(|| Together { now: &now, most: &most }, |()| Ok(())).unwrap();
+    assert_eq!(most.into_inner(), 1);
 }
 
 /// Takes memory as an instance does, and tells how many batches it saw.

@@ -1,18 +1,20 @@
 //! How much of a scan is under way.
 
+use crate::memory::Pressure;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The bytes of the batches that were handed out, and whose results were not taken.
 pub(super) struct UnderWay {
     most: usize,
+    pressure: Pressure,
     /// Nothing once nobody takes results any more.
     bytes: Mutex<Option<usize>>,
     freed: Condvar,
 }
 
 impl UnderWay {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, bytes: Mutex::new(Some(0)), freed: Condvar::new() }
+    pub(super) fn new(most: usize, pressure: Pressure) -> Self {
+        Self { most, pressure, bytes: Mutex::new(Some(0)), freed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<usize>> {
@@ -21,7 +23,9 @@ impl UnderWay {
 
     /// Waits for room. One batch is under way at any rate, however large.
     pub(super) fn wait(&self) {
-        let full = |bytes: &mut Option<usize>| bytes.is_some_and(|bytes| bytes > 0 && bytes >= self.most);
+        let full = |bytes: &mut Option<usize>| {
+            bytes.is_some_and(|bytes| bytes > 0 && (bytes >= self.most || self.pressure.is_high()))
+        };
         drop(self.freed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner));
     }
 

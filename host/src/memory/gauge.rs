@@ -3,24 +3,31 @@
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Looks at the memory of this process.
-pub(super) struct MemoryGauge {
+pub struct MemoryGauge {
     /// Nothing where the system does not tell.
     system: Option<(System, Pid)>,
     peak: u64,
 }
 
-impl MemoryGauge {
-    pub(super) fn new() -> Self {
+impl Default for MemoryGauge {
+    fn default() -> Self {
         let system = System::new().ok().zip(sysinfo::get_current_pid().ok());
         Self { system, peak: 0 }
     }
+}
 
-    /// Bytes that are resident now, and the most that were.
-    pub(super) fn read(&mut self) -> (u64, u64) {
-        let Some((system, process)) = &mut self.system else { return (0, 0) };
+impl MemoryGauge {
+    /// Bytes that are resident now; none where the system does not tell.
+    pub fn resident(&mut self) -> u64 {
+        let Some((system, process)) = &mut self.system else { return 0 };
         let wanted = ProcessRefreshKind::nothing().with_memory().without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[*process]), false, wanted);
-        let now = system.process(*process).map_or(0, sysinfo::Process::memory);
+        system.process(*process).map_or(0, sysinfo::Process::memory)
+    }
+
+    /// Bytes that are resident now, and the most that were.
+    pub fn read(&mut self) -> (u64, u64) {
+        let now = self.resident();
         // What lies between two looks is known on Linux only.
         self.peak = self.peak.max(now).max(high_water().unwrap_or(0));
         (now, self.peak)
@@ -41,7 +48,7 @@ mod tests {
 
     #[test]
     fn memory_that_was_in_use_is_in_the_peak_and_memory_that_is_in_use_is_seen() {
-        let mut gauge = MemoryGauge::new();
+        let mut gauge = MemoryGauge::default();
         let (before, _) = gauge.read();
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
         let (with, _) = gauge.read();

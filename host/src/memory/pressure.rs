@@ -1,0 +1,132 @@
+//! The safety net under the shares of memory: what the process takes in fact, whatever was counted.
+//!
+//! An allocator keeps what was freed, in pieces between what is in use. How much that comes to nobody counts, so it is looked at from outside.
+
+use super::MemoryGauge;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often it is looked: in a few milliseconds a run does not allocate more than what lies above the marks.
+const EVERY: Duration = Duration::from_millis(10);
+
+/// Whether the process is about to take more memory than it may; by default it never is.
+#[derive(Clone, Debug, Default)]
+pub struct Pressure(Option<Arc<Watch>>);
+
+impl Pressure {
+    /// Of a process that may take so many bytes: it is looked after until the last copy of this is dropped.
+    pub fn of(memory: usize) -> Self {
+        Self(Some(Arc::new(Watch::start(memory))))
+    }
+
+    /// Whether no more should be begun than has to be.
+    pub fn is_high(&self) -> bool {
+        self.0.as_ref().is_some_and(|watch| watch.high.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug)]
+struct Watch {
+    high: Arc<AtomicBool>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn start(memory: usize) -> Self {
+        let high = Arc::<AtomicBool>::default();
+        let (stop, stopped) = channel();
+        let mut watched = Watched { memory: memory as u64, high: high.clone(), kept: 0 };
+        let thread = std::thread::spawn(move || {
+            let mut gauge = MemoryGauge::default();
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
+                watched.look(|| gauge.resident(), give_back);
+            }
+        });
+        Self { high, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // The thread has nothing to panic on, and nothing would follow from it.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watched {
+    memory: u64,
+    high: Arc<AtomicBool>,
+    /// What was resident when memory was given back last, and did not help.
+    kept: u64,
+}
+
+impl Watched {
+    /// Above seven eighths of the memory what was freed is given back, above fifteen sixteenths the pressure is high.
+    fn look(&mut self, mut resident: impl FnMut() -> u64, give_back: impl Fn()) {
+        let mut now = resident();
+        self.kept = self.kept.min(now);
+        // Not again and again where it is all in use.
+        if now > self.memory / 8 * 7 && now - self.kept >= self.memory / 32 {
+            give_back();
+            now = resident();
+            self.kept = now;
+        }
+        self.high.store(now > self.memory / 16 * 15, Ordering::Relaxed);
+    }
+}
+
+/// Has the allocator give back what is free, also between what is in use.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes a number, touches what is free only, and takes the locks of the allocator itself: malloc_trim(3).
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_is_free_is_given_back_and_pressure_is_high_where_that_does_not_help() {
+        let high = Arc::<AtomicBool>::default();
+        let mut watched = Watched { memory: 1_000, high: high.clone(), kept: 0 };
+        let (resident, free, given) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let mut look = |taken: u64, unused: u64| {
+            resident.set(taken + unused);
+            free.set(unused);
+            let give_back = || {
+                resident.set(resident.get() - free.take());
+                given.set(given.get() + 1);
+            };
+            watched.look(|| resident.get(), give_back);
+            (resident.get(), given.get(), high.load(Ordering::Relaxed))
+        };
+        assert_eq!(look(700, 40), (740, 0, false));
+        assert_eq!(look(800, 100), (800, 1, false));
+        assert_eq!(look(950, 30), (950, 2, true));
+        assert_eq!(look(950, 10), (960, 2, true));
+        assert_eq!(look(950, 60), (950, 3, true));
+        assert_eq!(look(300, 0), (300, 3, false));
+        assert_eq!(look(800, 90), (800, 4, false));
+    }
+
+    #[test]
+    fn a_process_that_takes_more_than_it_may_is_under_pressure() {
+        let (small, large) = (Pressure::of(1 << 10), Pressure::of(1 << 50));
+        let high = (0..1_000).any(|_| {
+            std::thread::sleep(EVERY);
+            small.is_high()
+        });
+        assert!(high && !large.is_high() && !Pressure::default().is_high());
+    }
+}

@@ -1,0 +1,120 @@
+//! How many rows of a row group are decoded at once, so that what they come to is bounded.
+
+use super::super::bounds::rows_of_bytes;
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use arrow_select::concat::concat_batches;
+use parquet::basic::{Encoding, Type};
+use parquet::file::metadata::ColumnChunkMetaData;
+use std::iter::Peekable;
+
+/// Rows where nothing tells how long the values are that a dictionary holds once: rows of 64 KiB fill a batch.
+const UNTOLD: usize = 64;
+
+/// A row group's columns, as they are read.
+pub(super) struct RowBytes {
+    bytes: u64,
+    /// Whether they are no more than that.
+    pub(super) told: bool,
+}
+
+impl RowBytes {
+    /// Of column chunks, with whether one's values stay behind their dictionary.
+    pub(super) fn of<'a>(chunks: impl Iterator<Item = (&'a ColumnChunkMetaData, bool)>) -> Self {
+        chunks.fold(Self { bytes: 0, told: true }, |sum, (chunk, in_dictionary)| {
+            let stored = u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX);
+            let bytes = if in_dictionary { Some(0) } else { decoded_bytes(chunk) };
+            Self { bytes: sum.bytes.saturating_add(bytes.unwrap_or(0).max(stored)), told: sum.told && bytes.is_some() }
+        })
+    }
+
+    /// How many of its `rows` rows are decoded at once, of at most `batch_rows`.
+    pub(super) fn at_once(&self, batch_rows: usize, rows: u64) -> usize {
+        let within = rows_of_bytes(batch_rows, rows, self.bytes);
+        if self.told { within } else { within.min(UNTOLD) }
+    }
+}
+
+/// Bytes of a chunk's values, each counted as often as it stands in a row; nothing where they are longer than what is stored of them, and
+/// the writer does not tell how long: parquet.thrift, `SizeStatistics`.
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> Option<u64> {
+    let values = u64::try_from(chunk.num_values()).unwrap_or(u64::MAX);
+    let width = match chunk.column_type() {
+        Type::BOOLEAN => 1,
+        Type::INT32 | Type::FLOAT => 4,
+        Type::INT64 | Type::DOUBLE => 8,
+        Type::INT96 => 12,
+        Type::FIXED_LEN_BYTE_ARRAY => u64::try_from(chunk.column_descr().type_length()).unwrap_or(0),
+        Type::BYTE_ARRAY => {
+            let whole = [Encoding::PLAIN, Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::RLE];
+            return match chunk.unencoded_byte_array_data_bytes() {
+                Some(bytes) => Some(u64::try_from(bytes).unwrap_or(u64::MAX)),
+                None => chunk.encodings().all(|encoding| whole.contains(&encoding)).then_some(0),
+            };
+        }
+    };
+    Some(values.saturating_mul(width))
+}
+
+/// Puts small batches together to such of at most a number of rows and about a number of bytes.
+pub(super) struct Joined<I: Iterator> {
+    decoder: Peekable<I>,
+    rows: usize,
+    bytes: u64,
+    weigh: fn(&RecordBatch) -> u64,
+}
+
+impl<I: Iterator<Item = Result<RecordBatch, ArrowError>>> Joined<I> {
+    pub(super) fn new(decoder: I, rows: usize, bytes: u64, weigh: fn(&RecordBatch) -> u64) -> Self {
+        Self { decoder: decoder.peekable(), rows, bytes, weigh }
+    }
+}
+
+impl<I: Iterator<Item = Result<RecordBatch, ArrowError>>> Iterator for Joined<I> {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = match self.decoder.next()? {
+            Ok(first) => first,
+            Err(error) => return Some(Err(error)),
+        };
+        let (mut rows, mut bytes) = (first.num_rows(), (self.weigh)(&first));
+        let schema = first.schema();
+        let mut batches = vec![first];
+        let fits = |rows: usize, next: &I::Item| next.as_ref().is_ok_and(|next| rows + next.num_rows() <= self.rows);
+        while bytes < self.bytes
+            && let Some(Ok(next)) = self.decoder.next_if(|next| fits(rows, next))
+        {
+            rows += next.num_rows();
+            bytes = bytes.saturating_add((self.weigh)(&next));
+            batches.push(next);
+        }
+        match &batches[..] {
+            [batch] => Some(Ok(batch.clone())),
+            batches => Some(concat_batches(&schema, batches)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value_bytes::value_bytes;
+    use arrow_array::{ArrayRef, StringArray};
+    use std::sync::Arc;
+
+    #[test]
+    fn small_batches_are_put_together_until_they_are_large_enough() {
+        let batch = |lengths: &[usize]| {
+            let texts: ArrayRef =
+                Arc::new(StringArray::from_iter_values(lengths.iter().map(|length| "x".repeat(*length))));
+            Ok(RecordBatch::try_from_iter([("x", texts)]).unwrap())
+        };
+        let broken = || Err(ArrowError::ParseError("broken".to_owned()));
+        let batches = [batch(&[1, 1]), batch(&[1, 1]), batch(&[1]), batch(&[90]), batch(&[20]), batch(&[1]), broken()];
+        let joined = Joined::new(batches.into_iter(), 5, 100, value_bytes);
+        let rows: Vec<_> =
+            joined.map(|batch| batch.map(|batch| (batch.num_rows(), value_bytes(&batch))).ok()).collect();
+        assert_eq!(rows, [Some((5, 5)), Some((2, 110)), Some((1, 1)), None]);
+    }
+}
