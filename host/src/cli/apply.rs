@@ -46,6 +46,7 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
     let source = source.as_ref();
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
     let concat = concat_options(&options, &output, false, &watcher)?;
+    source.use_folder(directory.path());
     let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;
     let applied = run.apply(&plan, aggregate, &mut Aggregates::none(&plan))?;
     let report = Report::of(source, &plan, &timing, None, Some(applied), start.elapsed());

@@ -104,6 +104,7 @@ impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
         let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares, console, .. } = self;
         let start = Instant::now();
+        source.use_folder(directory.path());
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
         if !source.keeps_order() {
             // What was written of rows in another order is of no use, now and once they are all on disk in this one.

@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parquet files as one table.
@@ -142,6 +143,10 @@ impl Source for ParquetSource {
 
     fn files(&self) -> Vec<&InputFile> {
         self.files.iter().map(|file| &file.file).collect()
+    }
+
+    fn use_folder(&self, folder: &Path) {
+        self.files.iter().for_each(|file| file.file.use_folder(folder));
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {

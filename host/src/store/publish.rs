@@ -279,7 +279,7 @@ impl Remote {
 
     fn sizes_and_tags(&self) -> Result<BTreeMap<String, (u64, Option<String>)>> {
         let folder = self.address.folder();
-        let listed = self.bucket.list(&folder, false)?.into_iter();
+        let listed = self.bucket.list(&folder, false)?.objects.into_iter();
         Ok(listed
             .filter_map(|found| Some((found.key.strip_prefix(&folder)?.to_owned(), (found.bytes, found.tag))))
             .collect())
