@@ -13,7 +13,7 @@ const NAME: usize = 32 << 10;
 const CELLS: usize = 1 << 20;
 
 /// Bytes of a batch, as far as a file tells how long its rows are: several are under way for each worker, and each several times over.
-pub(super) const BATCH: u64 = 4 << 20;
+pub(super) const BATCH: u64 = crate::memory::BATCH;
 
 /// Checks the columns of a table.
 ///
