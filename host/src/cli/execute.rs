@@ -127,7 +127,7 @@ impl Execution<'_> {
         // Some columns and aggregates are known only now.
         check_output(document, &plan)?;
         let tables = ModelStore::new(make(directory.tables())?);
-        let mut aggregates = Aggregates::of(&plan, tables, earlier.aggregated, |aggregated| {
+        let mut aggregates = Aggregates::of(&run, &plan, tables, earlier.aggregated, |aggregated| {
             directory.sync()?;
             aggregated.save(directory.path())
         })?;
