@@ -16,6 +16,10 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 /// The share of the available memory that is used when the user names no budget.
 const DEFAULT_SHARE: f64 = 0.7;
 
+/// Bytes of a batch at most, and of a chunk of what is written, but for single rows that are larger. Several are under way for each worker, and
+/// each several times over. Another number makes other files: row groups end where chunks do.
+pub(crate) const BATCH: u64 = 4 << 20;
+
 /// Assumed where the system does not tell.
 const UNKNOWN: usize = 1 << 30;
 

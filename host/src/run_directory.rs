@@ -12,7 +12,7 @@ use crate::model::MANIFEST;
 use crate::run::{AGGREGATED, PROGRESS, RECORD, REPORT};
 use crate::shell::quoted;
 use crate::{Error, Result, durable};
-use destination::{check, check_movable, is_ours, places};
+use destination::{check, check_movable, is_ours, places, resolved};
 use lock::lock;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -87,6 +87,13 @@ impl RunDirectory {
         let lock = lock(&path, false)?;
         put_back(&path, &destination)?;
         Ok(Self { path, destination, marker: String::new(), overwrite: false, _lock: lock, kept: true })
+    }
+
+    /// Whether a path, of something that need not be there, meets a destination or the folder of its run: within, or the other way round.
+    pub fn meets(destination: &Path, path: &Path) -> bool {
+        let path = resolved(path);
+        let within = |place: PathBuf| path.starts_with(&place) || place.starts_with(&path);
+        places(destination).is_ok_and(|(destination, run)| within(resolved(&destination)) || within(resolved(&run)))
     }
 
     /// Says what the earlier run was allowed to replace.

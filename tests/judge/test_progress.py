@@ -242,6 +242,17 @@ def test_metrics_that_cannot_be_written_are_refused_before_anything_is_done(mill
     assert said.status == 1 and "the metrics cannot be written" in said.stderr and not said.out.exists()
 
 
+def test_metrics_are_not_kept_where_the_dataset_is_to_be_or_its_run_works(mill, table):
+    pipeline, out = mill.prepare(table, STEPS, KEY_SPLIT, None)
+    pipeline.write_text(pipeline.read_text() + f'[output]\npath = "{out.name}"\n')
+    before = sorted(out.parent.iterdir())
+    for metrics in (out, out / "run.prom", out / "train/x", out.parent / ".out.run/x", out.parent):
+        for command in (["run", pipeline], ["run", pipeline, "--out", out], ["fit", pipeline], ["apply", out / "model", out, "--out", out], ["resume", out]):
+            ran = mill.call(*command, "--metrics", metrics)
+            assert ran.status == 1 and "metrics cannot be kept where the dataset is to be" in ran.stderr, command
+            assert sorted(out.parent.iterdir()) == before
+
+
 @pytest.mark.parametrize("arguments", [[], ["--quiet"], ["--progress", "none"]], ids=["auto", "quiet", "none"])
 def test_without_a_terminal_nothing_is_told(mill, table, arguments):
     ran = mill.start("run", table, STEPS, split=KEY_SPLIT, arguments=arguments)

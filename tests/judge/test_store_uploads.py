@@ -133,6 +133,46 @@ def test_an_upload_that_is_interrupted_says_how_to_go_on(case, files, expected, 
     assert case.dataset("sets/") == expected
 
 
+def test_an_upload_that_goes_on_and_is_interrupted_twice_says_what_is_left(case, files, proxy):
+    case.put(files)
+    url = case.bucket.url("sets")
+    last = lambda request: request.method == "PUT" and request.path.endswith("report.json")
+    kill_at(case, proxy, case.pipeline(case.bucket.url("in/")), url, last)
+
+    def interrupt(request):
+        if last(request):
+            for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+                process.send_signal(number)
+            time.sleep(1)
+
+    proxy.fault = interrupt
+    environment = case.environment | {"AWS_ENDPOINT_URL": proxy.address}
+    process = subprocess.Popen(case.command("resume", url), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = process.communicate()[1]
+    assert process.returncode == 130
+    assert said == f"interrupted at once: `wafermill resume {url}` goes on with what is there, `wafermill clean {url}` removes it\n"
+
+
+def test_what_a_disk_changes_of_an_upload_is_told(case, proxy):
+    pipeline, url = big_pipeline(case), case.bucket.url("sets")
+    kill_at(case, proxy, pipeline, url, lambda request: request.method == "PUT" and "partNumber=2" in request.path)
+    [folder] = case.work()
+    for name in ("destination", "upload.json"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole.replace(b"sets", b"tets").replace(b"train", b"trbin"))
+        said = case.refused("resume", url)
+        assert str(folder / name) in said and "hint: " in said and "its checksum is another" in said, said
+        (folder / name).write_bytes(whole)
+    steps = (folder / "upload-steps").read_bytes()
+    assert b'"begun"' in steps
+    (folder / "upload-steps").write_bytes(steps.replace(b'"begun":{"path":"', b'"begun":{"path":"x'))
+    said = case.refused("resume", url)
+    assert "an upload in parts that was begun may stay in the store" in said and "hint: " in said
+    case.run("resume", url)
+    # as it was told
+    assert case.dataset("sets/") and len(case.bucket.uploads()) == 1
+
+
 def test_two_uploads_to_one_place_do_not_both_end_well(case, files, expected, proxy):
     case.put(files)
     pipeline, url = case.pipeline(case.bucket.url("in/")), case.bucket.url("sets")

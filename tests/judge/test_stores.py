@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import disks
 import mill as mills
 import numpy as np
 import pyarrow as pa
@@ -91,6 +92,34 @@ def test_more_columns_than_memory_holds_are_read_window_by_window(case):
     assert mills.digests(case.folder / "remote") == mills.digests(case.folder / "local")
 
 
+def put_wide(case, row_groups):
+    count = 10_000
+    columns = {f"c{index:03}": np.random.default_rng(index).random(row_groups * count) for index in range(300)}
+    table = pa.table({"id": np.arange(row_groups * count)} | columns)
+    case.put([mills.write(table, case.folder / "wide.parquet", row_group_size=count, compression="none", use_dictionary=False)])
+
+
+def test_wide_row_groups_that_memory_does_not_hold_are_fetched_in_few_requests(case, proxy):
+    # 300 columns of 80 KB in each row group, 24 MB against a read-ahead of 20 MiB: as windows there would be some for each column
+    put_wide(case, row_groups=2)
+    steps = [step("scale", ["c*"])]
+    local, remote = str(case.folder / "wide.parquet"), case.bucket.url("in/wide.parquet")
+    case.run("run", case.pipeline(local, steps), "--out", case.folder / "local", "--memory", "160MiB")
+    case.run("run", case.pipeline(remote, steps), "--out", case.folder / "remote", "--memory", "160MiB", AWS_ENDPOINT_URL=proxy.address)
+    assert mills.digests(case.folder / "remote") == mills.digests(case.folder / "local")
+    # of two passes over two row groups, 5 for each; those for the footer beside them
+    assert proxy.count("GET", "wide.parquet") <= 2 * 2 * 6 + 3
+
+
+def test_a_wide_row_group_for_which_the_disk_has_no_room_is_told(case):
+    put_wide(case, row_groups=1)
+    pipeline = case.pipeline(case.bucket.url("in/wide.parquet"), [step("scale", ["c*"])])
+    with disks.mounted(case.folder / "disk", "12m") as disk:
+        said = case.refused("run", pipeline, "--out", disk / "out", "--memory", "160MiB")
+    assert "the columns of a row group cannot be kept on disk while they are read" in said
+    assert "No space left on device" in said and "hint: make room" in said
+
+
 def test_listings_of_many_pages_are_read_whole_and_globs_mean_what_they_mean_on_a_disk(case):
     pq.write_table(rows(0, 3), case.folder / "few.parquet")
     content = (case.folder / "few.parquet").read_bytes()
@@ -109,6 +138,41 @@ def test_listings_of_many_pages_are_read_whole_and_globs_mean_what_they_mean_on_
     assert len(fragments(case.bucket.url("many"))) == 1_011
     for pattern in ("many/100?.parquet", "many/**/x.parquet", "many*/x.parquet", "odd/a[1]*.parquet"):
         assert fragments(case.bucket.url(pattern))[1:] == fragments(case.folder / "local" / pattern)[1:], pattern
+
+
+ODD = ["odd/a\x01b.txt", "odd/b\x02", "odd/x\x03.txt"]
+
+
+def test_keys_that_no_request_can_name_are_passed_over_unless_they_are_wanted(case, files):
+    content = files[1].read_bytes()
+    names = [f"odd/{index:04}.parquet" for index in range(30)]
+    for name in names + ODD:
+        case.bucket.put(name, content)
+    for address in ("odd", "odd/*.parquet", "odd/**/*.parquet"):
+        shown = json.loads(case.run("inspect", case.bucket.url(address), "--json").stdout)
+        assert len({fragment["name"].split("#")[0] for fragment in shown["fragments"]}) == len(names), address
+    case.bucket.put("odd/z\x04.parquet", content)
+    said = case.refused("inspect", case.bucket.url("odd/*.parquet"))
+    assert "the object's key cannot be used" in said and "copy the object to another key" in said
+    # a destination that holds nothing else is not empty
+    case.bucket.put("sets/a\x01", b"x")
+    assert "is not empty" in case.refused("run", case.pipeline(case.bucket.url("odd/0000.parquet")), "--out", case.bucket.url("sets"))
+
+
+def test_an_object_that_goes_between_two_passes_is_told_as_gone(case, files, proxy):
+    case.put(files)
+    gone = []
+
+    def remove(request):
+        if request.method == "GET" and request.path.endswith("/2.parquet") and request.number > 12 and not gone:
+            gone.append(request)
+            case.bucket.remove("in/0.parquet")
+
+    proxy.fault = remove
+    said = case.refused("run", case.pipeline(case.bucket.url("in/")), "--out", case.folder / "out", AWS_ENDPOINT_URL=proxy.address)
+    assert gone
+    assert "the object is not there any more" in said and "changed" not in said
+    assert case.bucket.url("in/0.parquet") in said
 
 
 def test_an_object_that_changes_between_two_passes_is_an_error(case, files, proxy):

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) const CHUNK_ROWS: usize = 8192;
 
 /// Bytes of values at which a chunk ends early: each part has a few under way, and Arrow's offsets count to 2 GiB.
-pub(super) const CHUNK_BYTES: u64 = 4 << 20;
+pub(super) const CHUNK_BYTES: u64 = crate::memory::BATCH;
 
 /// Rows that wait until there are enough of them.
 #[derive(Default)]

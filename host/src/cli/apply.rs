@@ -2,7 +2,7 @@
 
 use super::arguments::ApplyArguments;
 use super::console::Console;
-use super::destination::{Begun, Target, command, publish};
+use super::destination::{Begun, Target, command, publish, spare_from_metrics};
 use super::execute::{ALL, concat_options, memory, options, shares, timing};
 use super::interrupt::{context, leave};
 use super::prepare::{model_store, open_table, plugins};
@@ -16,7 +16,9 @@ use wafermill::run::{Aggregates, Minimum, Report, Run, restore};
 
 /// Runs a fitted model over another table.
 pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()> {
-    console.open(arguments.console.metrics.as_deref())?;
+    let metrics = arguments.console.metrics.as_deref();
+    spare_from_metrics(metrics, &arguments.out, &arguments.work)?;
+    console.open(metrics)?;
     let start = Instant::now();
     let store = model_store(&arguments.model)?;
     let manifest = Manifest::read(&store)?;
@@ -44,6 +46,7 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
     let timing = timing(&plan, console);
     let watcher = console.watcher();
     let source = source.as_ref();
+    source.use_folder(directory.path());
     let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
     let concat = concat_options(&options, &output, false, &watcher)?;
     let aggregate = Concat::create(&directory.data(), &plan.layout().schema(), &[ALL.to_owned()], &concat)?;

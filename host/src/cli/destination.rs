@@ -2,6 +2,7 @@
 
 use super::arguments::WorkFolder;
 use super::console::Console;
+use super::interrupt::leave;
 use super::print::{counted, print, print_json};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,19 @@ impl Target {
     }
 }
 
+/// Refuses to keep metrics where the dataset is to be or its run works, before they are written.
+pub(super) fn spare_from_metrics(metrics: Option<&Path>, destination: &Path, work: &WorkFolder) -> Result<()> {
+    // what is wrong with the destination is told later
+    let (Some(metrics), Ok(target)) = (metrics, Target::of(destination, work)) else { return Ok(()) };
+    match RunDirectory::meets(&target.folder, metrics) {
+        false => Ok(()),
+        true => {
+            let error = Error::usage("metrics cannot be kept where the dataset is to be, or where its run works");
+            Err(error.file(metrics).hint("choose another file for `--metrics`"))
+        }
+    }
+}
+
 /// Where a run's dataset is to be, if that is a store.
 pub(super) fn remote(directory: &RunDirectory, overwrite: bool, stop: Stop) -> Result<Option<Remote>> {
     let address = Remote::of_run(directory.path())?;
@@ -135,8 +149,7 @@ pub(super) fn publish(
         Err(error) => {
             if directory.can_be_resumed() {
                 directory.keep();
-                let resume = command("resume", &directory, Some(remote));
-                let clean = command("clean", &directory, Some(remote));
+                let [resume, clean] = ways_on(&directory, Some(remote));
                 console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
             }
             Err(error)
@@ -171,7 +184,9 @@ pub(super) fn go_on_uploading(
     target.check(Some(&remote))?;
     let (files, bytes) =
         size(&data).map_err(|error| Error::output("the dataset cannot be looked at").file(&data).because(error))?;
+    leave(Some(left(&directory, Some(&remote))));
     let destination = publish(directory, Some(&remote), true, console)?;
+    leave(None);
     match json {
         true => print_json(&json!({ "destination": destination, "files": files, "bytes": bytes })),
         false => {
@@ -187,6 +202,17 @@ pub(super) fn command(name: &str, directory: &RunDirectory, remote: Option<&Remo
         Some(remote) => format!("wafermill {name} {}", quoted(remote.address().to_string())),
         None => directory.command(name),
     }
+}
+
+/// What a user types to go on with a run, and to remove what it left.
+pub(super) fn ways_on(directory: &RunDirectory, remote: Option<&Remote>) -> [String; 2] {
+    ["resume", "clean"].map(|name| command(name, directory, remote))
+}
+
+/// What people are told who end a run at once.
+pub(super) fn left(directory: &RunDirectory, remote: Option<&Remote>) -> String {
+    let [resume, clean] = ways_on(directory, remote);
+    format!("`{resume}` goes on with what is there, `{clean}` removes it")
 }
 
 /// How many files a folder holds, and how many bytes.

@@ -2,7 +2,7 @@
 
 use super::arguments::Resources;
 use super::console::Console;
-use super::destination::{command, publish};
+use super::destination::{left, publish, ways_on};
 use super::interrupt::leave;
 use super::prepare::{MODEL, check_output};
 use super::summary::{REPORT, Shown, print_report, write_report};
@@ -62,8 +62,7 @@ pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>)
     let Execution { document, goal, resources, console, .. } = execution;
     let remote = execution.remote.take();
     directory.discard();
-    let [resume, clean] = ["resume", "clean"].map(|name| command(name, &directory, remote.as_ref()));
-    leave(Some(format!("`{resume}` goes on with what is there, `{clean}` removes it")));
+    leave(Some(left(&directory, remote.as_ref())));
     let report = match execution.work(&directory) {
         Ok(report) => report,
         Err(error) => {
@@ -76,6 +75,7 @@ pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>)
             }
             if !stays && directory.can_be_resumed() {
                 directory.keep();
+                let [resume, clean] = ways_on(&directory, remote.as_ref());
                 console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
             }
             return Err(error);
@@ -104,6 +104,7 @@ impl Execution<'_> {
     fn work(self, directory: &RunDirectory) -> Result<Report> {
         let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares, console, .. } = self;
         let start = Instant::now();
+        source.use_folder(directory.path());
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
         if !source.keeps_order() {
             // What was written of rows in another order is of no use, now and once they are all on disk in this one.
@@ -126,7 +127,7 @@ impl Execution<'_> {
         // Some columns and aggregates are known only now.
         check_output(document, &plan)?;
         let tables = ModelStore::new(make(directory.tables())?);
-        let mut aggregates = Aggregates::of(&plan, tables, earlier.aggregated, |aggregated| {
+        let mut aggregates = Aggregates::of(&run, &plan, tables, earlier.aggregated, |aggregated| {
             directory.sync()?;
             aggregated.save(directory.path())
         })?;

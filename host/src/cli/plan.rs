@@ -9,7 +9,7 @@ use super::print::{columns, counted, print, print_json};
 use serde_json::{Value, json};
 use wafermill::Result;
 use wafermill::contract::{Passes, Read};
-use wafermill::memory::{default_budget, format_size};
+use wafermill::memory::default_budget;
 use wafermill::pipeline::{Entry, Plan, Step, load};
 use wafermill::run::{Goal, Overrides};
 
@@ -21,15 +21,14 @@ pub(super) fn plan(arguments: &PlanArguments, console: &Console) -> Result<()> {
         open_document_source(&document, &Overrides::default(), None, default_budget(), context)
     })?;
     check_output(&document, &plan).map_err(|error| document.locate(error))?;
-    let least = minimum(&document, source.as_ref(), &plan, Goal::Run).bytes();
+    let least = minimum(&document, source.as_ref(), &plan, Goal::Run);
     if arguments.json {
-        return print_json(&to_json(&plan, least));
+        return print_json(&to_json(&plan, least.bytes()));
     }
     let head = format!(
-        "source: {}, {}\nmemory: at least {}\n\n",
+        "source: {}, {}\nmemory: at least {least}\n\n",
         counted(source.fragments().len() as u64, "fragment"),
         counted(plan.source().fields().len() as u64, "column"),
-        format_size(least.div_ceil(1 << 20) << 20)
     );
     let waves = waves(&plan);
     let mut rows = vec![["step", "plugin", "wave", "passes", "reads", "writes"].map(str::to_owned).to_vec()];

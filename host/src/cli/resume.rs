@@ -2,7 +2,7 @@
 
 use super::arguments::{PluginFolder, ResumeArguments};
 use super::console::Console;
-use super::destination::{Target, go_on_uploading, remote};
+use super::destination::{Target, go_on_uploading, remote, spare_from_metrics};
 use super::execute::{Earlier, Execution, execute, memory, minimum, shares};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
@@ -16,7 +16,9 @@ use wafermill::store::Remote;
 
 /// Goes on with an interrupted run.
 pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<()> {
-    console.open(arguments.console.metrics.as_deref())?;
+    let metrics = arguments.console.metrics.as_deref();
+    spare_from_metrics(metrics, &arguments.destination, &arguments.work)?;
+    console.open(metrics)?;
     let target = Target::of(&arguments.destination, &arguments.work)?;
     let mut directory = target.reopen()?;
     if Remote::is_left(directory.path()) {

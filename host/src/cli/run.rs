@@ -2,7 +2,7 @@
 
 use super::arguments::RunArguments;
 use super::console::Console;
-use super::destination::{Begun, Target};
+use super::destination::{Begun, Target, spare_from_metrics};
 use super::execute::{Earlier, Execution, execute, memory, minimum, part_names, shares};
 use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare, sample};
@@ -26,7 +26,11 @@ pub(super) fn fit(arguments: &RunArguments, console: &Console) -> Result<()> {
 }
 
 fn begin(arguments: &RunArguments, goal: Goal, marker: &str, console: &Console) -> Result<()> {
-    console.open(arguments.console.metrics.as_deref())?;
+    let (metrics, document) = (arguments.console.metrics.as_deref(), load(&arguments.pipeline));
+    if let Ok(document) = &document {
+        spare_from_metrics(metrics, &destination(document, arguments.out.as_deref()), &arguments.work)?;
+    }
+    console.open(metrics)?;
     let overrides = Overrides {
         max_bytes: arguments.max_bytes.clone(),
         no_storage_api: arguments.no_storage_api,
@@ -35,7 +39,7 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str, console: &Console) 
         limit: arguments.limit,
         plugins: arguments.plugins.absolute(),
     };
-    let document = load(&arguments.pipeline)?;
+    let document = document?;
     let ready = prepare(&document, &arguments.plugins, goal, interrupt::context(console), |context| {
         open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;

@@ -11,7 +11,7 @@ use arrow_ipc::{Block, convert::try_fb_to_schema, root_as_footer};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl TableReader {
         let unreadable = |error: Cause| unreadable(path, error);
         let mut file = plain_file::open(path).map_err(|error| unreadable(error.into()))?;
         if let Some(digest) = digest {
-            check_digest(&mut file, digest).map_err(unreadable)?;
+            check_digest(&mut file, path, digest, &mut |_| Ok(()))?;
         }
         let (footer, end) = read_footer(&mut file).map_err(unreadable)?;
         let footer = root_as_footer(&footer).map_err(|error| unreadable(error.to_string().into()))?;
@@ -165,23 +165,34 @@ fn unwritable(path: &Path, error: impl Into<Cause>) -> Error {
     Error::output("a table cannot be written").file(path).because(error)
 }
 
-/// Checks that a file is the one that was saved.
-fn check_digest(file: &mut File, digest: &str) -> Result<(), Cause> {
-    let mut digested = DigestWriter::new(std::io::sink());
-    std::io::copy(&mut BufReader::with_capacity(1 << 20, file), &mut digested)?;
-    match digested.digest() == digest {
-        true => Ok(()),
-        false => Err("it is not the file that was saved: its digest is another".into()),
+/// Computes the digest of a file, and tells `advance` of each piece of it, which may have it end.
+fn digest_of(file: &mut File, path: &Path, advance: &mut dyn FnMut(u64) -> Result<()>) -> Result<String> {
+    let (mut digested, mut piece) = (DigestWriter::new(std::io::sink()), vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut piece).map_err(|error| unreadable(path, error))?;
+        if read == 0 {
+            return Ok(digested.digest());
+        }
+        digested.write_all(&piece[..read]).map_err(|error| unreadable(path, error))?;
+        advance(read as u64)?;
     }
 }
 
-/// Checks that a table's file is the one that was saved.
+/// Checks that a file is the one that was saved.
+fn check_digest(file: &mut File, path: &Path, digest: &str, advance: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
+    match digest_of(file, path, advance)? == digest {
+        true => Ok(()),
+        false => Err(unreadable(path, "it is not the file that was saved: its digest is another")),
+    }
+}
+
+/// Checks that a table's file is the one that was saved. It may be large: `advance` is told of the bytes that were read.
 ///
 /// # Errors
-/// Where it cannot be read, or is another.
-pub(crate) fn check_saved(path: &Path, saved: &SavedTable) -> Result<()> {
+/// Where it cannot be read, or is another, and those of `advance`.
+pub(crate) fn check_saved(path: &Path, saved: &SavedTable, advance: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
     let mut file = plain_file::open(path).map_err(|error| unreadable(path, error))?;
-    check_digest(&mut file, &saved.digest).map_err(|error| unreadable(path, error))
+    check_digest(&mut file, path, &saved.digest, advance)
 }
 
 /// Opens a table whatever its columns are, which must have a digest where one is given.
@@ -190,4 +201,34 @@ pub(crate) fn check_saved(path: &Path, saved: &SavedTable) -> Result<()> {
 /// As for [`TableReader::open`].
 pub fn open_table(path: &Path, digest: Option<&str>) -> Result<TableReader> {
     TableReader::open_any(path, digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Int64Array;
+
+    #[test]
+    fn a_saved_table_is_checked_with_progress_and_the_check_can_be_stopped_within_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.arrow");
+        let column = Arc::new(Int64Array::from_iter_values(0..400_000));
+        let batch = RecordBatch::try_from_iter([("n", column as _)]).unwrap();
+        let mut writer = TableWriter::create(&path, &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        let saved = writer.finish().unwrap();
+        let check = |most| {
+            let mut bytes = 0;
+            let checked = check_saved(&path, &saved, &mut |read| {
+                bytes += read;
+                if bytes >= most { Err(Error::new(crate::ErrorKind::Interrupted, "interrupted")) } else { Ok(()) }
+            });
+            (checked.map_err(|error| error.kind()), bytes)
+        };
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(check(u64::MAX), (Ok(()), length));
+        assert_eq!(check(1), (Err(crate::ErrorKind::Interrupted), 1 << 20));
+        std::fs::write(&path, &std::fs::read(&path).unwrap()[1..]).unwrap();
+        assert_eq!(check(u64::MAX).0, Err(crate::ErrorKind::Model));
+    }
 }

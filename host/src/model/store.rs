@@ -81,12 +81,12 @@ impl ModelStore {
     /// Checks that what a step learned in an earlier run is what it was.
     ///
     /// # Errors
-    /// Where a table is missing or another.
-    pub fn check(&self, step: &Step, fitted: &Fitted) -> Result<()> {
+    /// Where a table is missing or another, and those of `advance`, which is told of the bytes that were read.
+    pub fn check(&self, step: &Step, fitted: &Fitted, advance: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
         let model = step.plan.model.iter().map(|table| Self::model_file(step, &table.name)).zip(&fitted.model);
         let partials = step.plan.partials.iter().map(|table| Self::partials_file(step, table.name()));
         let mut tables = model.chain(partials.zip(&fitted.partials));
-        tables.try_for_each(|(file, saved)| check_saved(&self.root.join(file), saved))
+        tables.try_for_each(|(file, saved)| check_saved(&self.root.join(file), saved, advance))
     }
 
     /// Reads the model of a step; empty where it has none.

@@ -1,7 +1,8 @@
 //! How the pipeline file states a table of BigQuery.
 
+use super::ipc_compression::IpcCompression;
 use crate::memory::parse_size;
-use crate::source::bigquery::{Access, BigQueryOptions, BufferCompression, CredentialsFrom, parse_snapshot};
+use crate::source::bigquery::{Access, BigQueryOptions, CredentialsFrom, parse_snapshot};
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ pub struct BigQuerySection {
     /// What all passes together may be billed for, such as `10GiB`.
     pub max_bytes: Option<String>,
     /// `none`, `lz4` or `zstd`: of buffers, on their way.
-    pub compression: Option<BufferCompressionName>,
+    pub compression: Option<IpcCompression>,
     /// `adc` (Application Default Credentials), `anonymous`, or a file such as a service account's key, relative to the pipeline file.
     pub credentials: Option<String>,
     /// A service account in whose name is asked.
@@ -48,18 +49,6 @@ pub struct BigQuerySection {
     /// How long a stream is tried again and again, without a row in between, before it is given up.
     #[schemars(range(min = 1, max = 21_600))]
     pub patience_seconds: Option<u64>,
-}
-
-/// The compression of buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BufferCompressionName {
-    /// None.
-    None,
-    /// Fast.
-    Lz4,
-    /// Small.
-    Zstd,
 }
 
 fn check_endpoint(key: &str, endpoint: Option<&str>) -> Result<()> {
@@ -109,11 +98,7 @@ impl BigQuerySection {
             storage_api: self.storage_api.unwrap_or(true),
             max_streams: self.max_streams.unwrap_or(defaults.max_streams),
             max_bytes: size("max_bytes", &self.max_bytes)?.map(|bytes| bytes as u64),
-            compression: match self.compression {
-                None | Some(BufferCompressionName::None) => BufferCompression::None,
-                Some(BufferCompressionName::Lz4) => BufferCompression::Lz4,
-                Some(BufferCompressionName::Zstd) => BufferCompression::Zstd,
-            },
+            compression: self.compression.map_or(defaults.compression, Into::into),
             read_ahead: size("read_ahead", &self.read_ahead)?.unwrap_or(defaults.read_ahead),
             silence: self.silence_seconds.map_or(defaults.silence, Duration::from_secs),
             patience: self.patience_seconds.map_or(defaults.patience, Duration::from_secs),

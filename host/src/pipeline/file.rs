@@ -2,9 +2,9 @@
 
 use super::aggregate::{AggregateSection, plugin_name};
 use super::bigquery::BigQuerySection;
+use super::ipc_compression::IpcCompression;
 use super::select::Columns;
 use crate::aggregate::{Compression, Format};
-use crate::spool::SpoolCompression;
 use crate::{Error, Result, source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub struct SourceSection {
     pub spool: SpoolMode,
     /// How they are compressed there.
     #[serde(default)]
-    pub spool_compression: SpoolCompressionName,
+    pub spool_compression: IpcCompression,
 }
 
 /// Whether the rows of a source are kept on disk for the passes behind the first.
@@ -102,29 +102,6 @@ pub enum SpoolMode {
     Always,
     /// Each pass reads the source anew.
     Never,
-}
-
-/// How rows are compressed on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SpoolCompressionName {
-    /// Not at all.
-    #[default]
-    None,
-    /// Fast.
-    Lz4,
-    /// Small.
-    Zstd,
-}
-
-impl From<SpoolCompressionName> for SpoolCompression {
-    fn from(name: SpoolCompressionName) -> Self {
-        match name {
-            SpoolCompressionName::None => Self::None,
-            SpoolCompressionName::Lz4 => Self::Lz4,
-            SpoolCompressionName::Zstd => Self::Zstd,
-        }
-    }
 }
 
 /// The format of a source.

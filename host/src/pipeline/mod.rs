@@ -5,6 +5,7 @@ mod bigquery;
 mod document;
 mod file;
 mod filter_parts;
+mod ipc_compression;
 mod layout;
 mod plan;
 mod plugins;
@@ -13,13 +14,14 @@ mod suggest;
 mod violation;
 
 pub use aggregate::AggregateSection;
-pub use bigquery::{BigQuerySection, BufferCompressionName};
+pub use bigquery::BigQuerySection;
 pub use document::{Document, load};
 pub use file::{
     AggregateKind, CsvSection, LimitsSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection,
-    SplitSection, SpoolCompressionName, SpoolMode, StepSection,
+    SplitSection, SpoolMode, StepSection,
 };
 pub use filter_parts::FilterParts;
+pub use ipc_compression::IpcCompression;
 pub use layout::{Column, Entry, Layout};
 pub(crate) use plan::{OF_STEPS, is_step_name};
 pub use plan::{Plan, Step, StepDefinition, TRAINING};

@@ -87,6 +87,7 @@ impl<'a> Aggregates<'a> {
     /// # Errors
     /// Where a table of the earlier run is not what it was.
     pub fn of(
+        run: &Run<'_>,
         plan: &'a Plan,
         store: ModelStore,
         earlier: Option<Aggregated>,
@@ -95,7 +96,7 @@ impl<'a> Aggregates<'a> {
         let mut progress = earlier.unwrap_or_default();
         progress.fitted.resize(plan.aggregates().len(), Fitted::default());
         for (step, fitted) in plan.aggregates().iter().zip(&progress.fitted).filter(|(_, fitted)| fitted.passes > 0) {
-            store.check(step, fitted).map_err(|error| step.place(error))?;
+            run.check_learned(&store, step, fitted)?;
         }
         let timing = Timing::new(plan.aggregates().len());
         Ok(Self { plan, store, timing, progress, save: Box::new(save) })

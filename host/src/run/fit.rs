@@ -74,7 +74,7 @@ impl Run<'_> {
         fit.steps.resize(plan.definitions().len(), Fitted::default());
         let earlier: Vec<bool> = fit.steps.iter().map(|fitted| fitted.passes > 0).collect();
         loop {
-            resolve_ready(plan, &fit, &earlier, self.store)?;
+            self.resolve_ready(plan, &fit, &earlier)?;
             let active = active_steps(plan, &mut fit.again);
             if active.is_empty() {
                 break;
@@ -116,6 +116,23 @@ impl Run<'_> {
         Err(Error::internal("a step waits for columns that no step writes").step(waiting))
     }
 
+    /// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
+    fn resolve_ready(&self, plan: &mut Plan, fit: &Fit, earlier: &[bool]) -> Result<()> {
+        let mut index = 0;
+        while index < plan.steps().len() {
+            let step = &plan.steps()[index];
+            if step.outputs.is_none() && (!step.plan.passes.any() || fit.steps[index].passes > 0) {
+                if earlier[index] {
+                    self.check_learned(self.store, step, &fit.steps[index])?;
+                }
+                let outputs = outputs(step, self.store)?;
+                plan.resolve(index, outputs)?;
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
     /// One pass over the source: how many rows it has, and the partials of all active steps.
     fn gather(&self, plan: &Plan, active: BTreeMap<usize, Pass>) -> Result<(u64, Learned)> {
         let needed = needed_steps(plan, active.keys().copied());
@@ -151,23 +168,6 @@ impl Run<'_> {
             None => Ok((total, learning.end())),
         }
     }
-}
-
-/// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
-fn resolve_ready(plan: &mut Plan, fit: &Fit, earlier: &[bool], store: &ModelStore) -> Result<()> {
-    let mut index = 0;
-    while index < plan.steps().len() {
-        let step = &plan.steps()[index];
-        if step.outputs.is_none() && (!step.plan.passes.any() || fit.steps[index].passes > 0) {
-            if earlier[index] {
-                store.check(step, &fit.steps[index]).map_err(|error| step.place(error))?;
-            }
-            let outputs = outputs(step, store)?;
-            plan.resolve(index, outputs)?;
-        }
-        index += 1;
-    }
-    Ok(())
 }
 
 /// The steps that this pass fits: unfitted ones all of whose columns come from fitted ones, as do the rows that filters leave them.

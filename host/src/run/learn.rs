@@ -2,7 +2,7 @@
 
 use super::steps::task;
 use super::table::Table;
-use super::{Run, RunOptions, Timing};
+use super::{Run, RunOptions, Running, Stage, Timing};
 use crate::memory::batch_size;
 use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
@@ -148,6 +148,17 @@ pub(super) struct Finished {
 }
 
 impl Run<'_> {
+    /// Checks that what a step learned in an earlier run, whose tables are in a store, is what it was.
+    pub(super) fn check_learned(&self, store: &ModelStore, step: &Step, fitted: &Fitted) -> Result<()> {
+        let stage = Stage { steps: vec![step.name.clone()], ..Stage::named("check what was learned") };
+        let _checking = Running::begin(self.progress, &stage, None);
+        let checked = store.check(step, fitted, &mut |bytes| {
+            self.progress.bytes(bytes);
+            self.options.stop.check()
+        });
+        checked.map_err(|error| step.place(error))
+    }
+
     /// Hands the partials, combined, to a finisher, and keeps its model in a store; with `keeps_partials` also them.
     pub(super) fn finish(
         &self,

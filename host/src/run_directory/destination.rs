@@ -33,6 +33,18 @@ pub(super) fn places(destination: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((destination, path))
 }
 
+/// A path without links, as far as it is there.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match there.and_then(|(ancestor, found)| Some((path.strip_prefix(ancestor).ok()?, found))) {
+        // joining nothing would add a slash
+        Some((rest, found)) if rest.as_os_str().is_empty() => found,
+        Some((rest, found)) => found.join(rest),
+        None => path,
+    }
+}
+
 /// Checks that what is at the destination may go: nothing, or with `overwrite` what wafermill wrote itself, which `marker` tells.
 pub(super) fn check(destination: &Path, marker: &str, overwrite: bool) -> Result<()> {
     let refused = |message: String| {

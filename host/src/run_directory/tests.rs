@@ -239,3 +239,20 @@ fn trying_out_whether_the_destination_can_be_moved_leaves_it_where_it_is() {
         assert_eq!(entries(run.path()), 2, "the lock and the dataset");
     }
 }
+
+#[test]
+fn what_lies_in_a_destination_or_in_the_folder_of_its_run_meets_it() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+    let out = at("link/out");
+    for within in ["real/out", "link/out/x/y", "real/.out.run/x", "link/.out.run", "real", "real/../real/out/x"] {
+        assert!(RunDirectory::meets(&out, &at(within)), "{within}");
+    }
+    for beside in ["real/out2", "real/x", "out", "real/out.prom", "real/.out2.run"] {
+        assert!(!RunDirectory::meets(&out, &at(beside)), "{beside}");
+    }
+    fs::create_dir(at("real/out")).unwrap();
+    assert!(RunDirectory::meets(&at("real/out"), &out.join("x")));
+}

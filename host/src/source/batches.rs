@@ -1,8 +1,8 @@
 //! What the readers of all formats share: batches are cut, converted and counted, and a failure says where it arose.
 
-use super::bounds::BATCH;
 use super::normalize::{conform, conforms};
 use crate::guard::guard;
+use crate::memory::BATCH;
 use crate::value_bytes::rows_within;
 use crate::{Error, Result};
 use arrow_array::RecordBatch;

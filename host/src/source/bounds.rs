@@ -1,5 +1,6 @@
 //! What a table may look like, so that nothing behind the source overflows.
 
+use crate::memory::BATCH;
 use crate::{Error, Result};
 use arrow_schema::{DataType, Schema};
 
@@ -11,9 +12,6 @@ const NAME: usize = 32 << 10;
 
 /// Cells of a batch: the decoder of CSV takes 8 bytes for each before it reads the first.
 const CELLS: usize = 1 << 20;
-
-/// Bytes of a batch, as far as a file tells how long its rows are: several are under way for each worker, and each several times over.
-pub(super) const BATCH: u64 = 4 << 20;
 
 /// Checks the columns of a table.
 ///

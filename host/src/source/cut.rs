@@ -1,8 +1,8 @@
 //! Batches whose rows have more bytes than are worked on at once come in pieces.
 
-use super::bounds::BATCH;
 use super::{BatchReader, SourceBatch};
 use crate::Result;
+use crate::memory::BATCH;
 use crate::value_bytes::rows_within;
 
 /// Cuts what a reader gives by the bytes of its rows, as a dictionary can hold a long text once for thousands of them.

@@ -64,6 +64,13 @@ impl InputFile {
         self.place.0.is_some()
     }
 
+    /// Names a folder for what does not fit into memory while it is read.
+    pub(super) fn use_folder(&self, folder: &Path) {
+        if let Some(object) = &self.place.0 {
+            object.means.use_folder(folder);
+        }
+    }
+
     /// Opens the file, if it has not changed: the passes of a run must see the same rows. Of an object each reading checks that.
     pub(super) fn open(&self) -> Result<Input> {
         Ok(match &self.place.0 {
@@ -83,7 +90,7 @@ impl InputFile {
     /// As [`Self::open`], to read some columns of a row group by turns.
     pub(super) fn open_columns(&self, columns: impl Iterator<Item = Range<u64>>) -> Result<Chunks> {
         Ok(match &self.place.0 {
-            Some(object) => Chunks::of_columns(object, columns.collect()),
+            Some(object) => Chunks::of_columns(object, columns.collect())?,
             None => Chunks::File(self.open_file()?),
         })
     }

@@ -1,7 +1,7 @@
 //! What readers of files read: a file of this machine, or an object of a store.
 
-use crate::Error;
 use crate::store::{Failure, Object, ObjectReader, Regions};
+use crate::{Error, Result};
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
@@ -69,11 +69,11 @@ impl Chunks {
     }
 
     /// The columns of a row group, by their places in the file.
-    pub(super) fn of_columns(object: &Object, columns: Vec<Range<u64>>) -> Self {
-        Self::Object(Arc::new(Regions::of_columns(object, columns)), object.bytes)
+    pub(super) fn of_columns(object: &Object, columns: Vec<Range<u64>>) -> Result<Self> {
+        Ok(Self::Object(Arc::new(Regions::of_columns(object, columns)?), object.bytes))
     }
 
-    /// Whether they are fetched whole, and as much again may be fetched beside them.
+    /// Whether they are fetched whole, to memory or to disk, and as much again may be fetched beside them.
     pub(super) fn leave_room(&self) -> bool {
         matches!(self, Self::Object(regions, _) if regions.are_whole())
     }

@@ -32,6 +32,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use skip::Skip;
 pub(crate) use skip::too_few;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A table that can be read as often as needed, with the same rows every time. Whether they have the same order too is what
@@ -107,6 +108,13 @@ pub trait Source: Send + Sync {
     /// The files that are read, where there are any, as they were when the source was opened.
     fn files(&self) -> Vec<&InputFile> {
         self.inner().map_or_else(Vec::new, |inner| inner.files())
+    }
+
+    /// Names a folder, the user's alone, whose disk has room for what does not fit into memory while it is read.
+    fn use_folder(&self, folder: &Path) {
+        if let Some(inner) = self.inner() {
+            inner.use_folder(folder);
+        }
     }
 
     /// Reads all rows, in order, in physical batches of at most `batch_rows` rows and at least one.

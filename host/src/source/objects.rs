@@ -2,7 +2,7 @@
 
 use super::files::{FORMAT_HINT, Format, InputFile, common_format, is_hidden, is_wanted};
 use super::input::Place;
-use crate::store::{Address, Bucket, Found, Object, UPLOAD_OBJECT};
+use crate::store::{Address, Bucket, Found, Means, ODD_KEY, Object, UPLOAD_OBJECT};
 use crate::{Error, Result};
 use glob::{MatchOptions, Pattern};
 use std::path::{Path, PathBuf};
@@ -30,9 +30,9 @@ pub(super) fn find(
         let error = Error::source("no object of a known format is there").file(address.to_string());
         return Err(error.hint(FORMAT_HINT));
     }
-    let requests = Object::requests();
+    let means = Means::new(read_ahead);
     let file = |found: Found| {
-        let object = Object::new(bucket, &found, read_ahead, &requests)?;
+        let object = Object::new(bucket, &found, &means)?;
         Ok(InputFile {
             path: PathBuf::from(bucket.at(&found.key).to_string()),
             bytes: found.bytes,
@@ -59,12 +59,10 @@ fn exact(bucket: &Bucket, address: &Address) -> Result<Option<Found>> {
 fn below(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result<Vec<Found>> {
     let folder = address.folder();
     refuse_incomplete(bucket, &folder)?;
-    let listed = bucket.list(&folder, false)?;
-    let wanted = |found: &Found| {
-        let Some(name) = found.key.strip_prefix(&folder) else { return false };
+    listed(bucket, &folder, |key| {
+        let Some(name) = key.strip_prefix(&folder) else { return false };
         !name.split('/').any(|part| is_hidden(part.as_ref())) && is_wanted(Path::new(name), format)
-    };
-    Ok(listed.into_iter().filter(wanted).collect())
+    })
 }
 
 fn matches(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result<Vec<Found>> {
@@ -76,13 +74,23 @@ fn matches(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result
     let literal = address.key().split(WILD).next().unwrap_or_default();
     let folder = literal.rfind('/').map_or("", |slash| &literal[..=slash]);
     refuse_incomplete(bucket, folder)?;
-    let wanted = |found: &Found| {
-        let path = Path::new(&found.key);
+    listed(bucket, literal, |key| {
+        let path = Path::new(key);
         let hidden = path.file_name().is_some_and(is_hidden);
         // A stated format is the user's word for all that the glob matches.
-        pattern.matches_with(&found.key, AS_ON_DISK) && !hidden && (format.is_some() || is_wanted(path, None))
-    };
-    Ok(bucket.list(literal, false)?.into_iter().filter(wanted).collect())
+        pattern.matches_with(key, AS_ON_DISK) && !hidden && (format.is_some() || is_wanted(path, None))
+    })
+}
+
+/// The objects below a prefix whose keys are wanted. One that is, and cannot be asked for, is an error: its rows must not be missed in silence.
+fn listed(bucket: &Bucket, prefix: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<Found>> {
+    let listing = bucket.list(prefix, false)?;
+    match listing.odd.iter().find(|key| wanted(key)) {
+        Some(key) => {
+            Err(Error::source("the object's key cannot be used").file(bucket.at(key).to_string()).hint(ODD_KEY))
+        }
+        None => Ok(listing.objects.into_iter().filter(|found| wanted(&found.key)).collect()),
+    }
 }
 
 /// Refuses to read a dataset that is still being uploaded: only its manifest, which then is not there, makes it complete.

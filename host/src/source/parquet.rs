@@ -1,25 +1,27 @@
 //! Parquet: a fragment is a row group, and text that is stored as a dictionary stays one.
 
+mod pages;
 mod rows;
 
 use super::agree::agree;
 use super::batches::{Batches, Decoder};
-use super::bounds::BATCH;
 use super::files::InputFile;
 use super::in_turn::{FragmentReader, Fragmented, in_turn};
 use super::input::{Chunks, beneath};
 use super::normalize::{convert, logical_type, projected, text_dictionary};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
+use crate::memory::BATCH;
 use crate::value_bytes::value_bytes;
 use crate::{Error, Result};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use pages::{is_dictionary, reading_bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::basic::Encoding;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
 use rows::{Joined, RowBytes};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parquet files as one table.
@@ -132,20 +134,24 @@ impl Source for ParquetSource {
         &self.fragments
     }
 
-    /// A page and a dictionary of each column, of which no writer makes larger ones unless it is told to.
+    /// A page and a dictionary of each column.
     fn reading_bytes(&self, columns: &[usize]) -> u64 {
         let of_group = |(file, group): &(usize, usize)| {
             let metadata = &self.files[*file].metadata;
             let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
             let chunks = metadata.metadata().row_group(*group).columns().iter().enumerate();
             let read = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf));
-            read.map(|(_, chunk)| u64::try_from(chunk.uncompressed_size()).unwrap_or(0).min(2 << 20)).sum::<u64>()
+            read.map(|(_, chunk)| reading_bytes(chunk)).sum::<u64>()
         };
         self.row_groups.iter().map(of_group).max().unwrap_or(0)
     }
 
     fn files(&self) -> Vec<&InputFile> {
         self.files.iter().map(|file| &file.file).collect()
+    }
+
+    fn use_folder(&self, folder: &Path) {
+        self.files.iter().for_each(|file| file.file.use_folder(folder));
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
@@ -204,7 +210,9 @@ fn load_footer(file: &InputFile) -> Result<ArrowReaderMetadata> {
         ));
     }
     let reader = file.open_footer()?;
-    let options = ArrowReaderOptions::new().with_column_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    let options = ArrowReaderOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_as_mask(false);
     guard(|| ArrowReaderMetadata::load(&reader, options).map_err(ArrowError::from)).flatten().map_err(|error| {
         let hint = "check that it was written and copied to its end; if it has another format, state that";
         beneath(&reader.failure(), || failed("this is no complete Parquet file", hint).because(error)).file(&file.path)
@@ -269,17 +277,6 @@ fn physical_type(logical: &DataType, column: usize, footers: &[ArrowReaderMetada
 fn leaf(metadata: &ParquetMetaData, column: usize) -> Option<usize> {
     let schema = metadata.file_metadata().schema_descr();
     (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == column)
-}
-
-/// Whether all data pages of a chunk refer to its dictionary page.
-fn is_dictionary(chunk: &ColumnChunkMetaData) -> bool {
-    match chunk.page_encoding_stats_mask() {
-        Some(pages) => pages.is_only(Encoding::RLE_DICTIONARY) || pages.is_only(Encoding::PLAIN_DICTIONARY),
-        // Without statistics of pages, `PLAIN` may just be the encoding of the dictionary page itself.
-        None => {
-            chunk.encodings().any(|encoding| matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY))
-        }
-    }
 }
 
 /// Where each of `columns` stands in what the reader returns: it reads every column once, in the order of the file.

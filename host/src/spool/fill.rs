@@ -3,9 +3,10 @@
 use super::index::{Footer, Index};
 use super::layout::Layout;
 use super::summing::Summing;
-use super::sums::{SUMS, SumsWriter};
+use super::sums::{SUMS, SumsWriter, record_bytes};
 use super::{ROWS, Spool, SpoolCompression, cannot_spool};
 use crate::durable;
+use crate::memory::BATCH;
 use crate::source::{BatchReader, SourceBatch, conform};
 use crate::{Error, Result};
 use arrow_array::RecordBatch;
@@ -15,6 +16,14 @@ use arrow_schema::SchemaRef;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+
+/// Bytes that describe a column of a batch: its length, its nulls, and the places of about three buffers.
+const DESCRIPTION: u64 = 64;
+
+/// Bytes that so many batches of so many columns take beside their rows.
+pub(super) fn beside(batches: u64, columns: usize) -> u64 {
+    batches.saturating_mul(record_bytes(columns) + columns as u64 * DESCRIPTION)
+}
 
 /// Bytes of an Arrow IPC body's padding.
 const ALIGNMENT: usize = 64;
@@ -45,7 +54,10 @@ impl<'a> Filling<'a> {
         // How far compression reduces it is not known before.
         let bytes = spool.source.pass_bytes().filter(|_| spool.options.compression == SpoolCompression::None);
         if let Some(bytes) = bytes {
-            super::check_room(&spool.options.folder, bytes)?;
+            // as many batches as rows or bytes make at least
+            let batches = spool.source.estimated_rows().unwrap_or(0).div_ceil(batch_rows.max(1) as u64);
+            let beside = beside(batches.max(bytes.div_ceil(BATCH)), spool.columns.len());
+            super::check_room(&spool.options.folder, bytes.saturating_add(beside))?;
         }
         Ok(Self { spool, reader, positions, writer: Some(writer) })
     }

@@ -16,6 +16,11 @@ pub(super) const SUMS: &str = "checksums";
 /// Bytes of a checksum.
 const SUM: usize = size_of::<u64>();
 
+/// Bytes of the record of a batch with so many columns.
+pub(super) fn record_bytes(columns: usize) -> u64 {
+    ((2 + columns) * SUM) as u64
+}
+
 /// Writes the records.
 pub(super) struct SumsWriter {
     file: BufWriter<File>,

@@ -179,8 +179,18 @@ fn a_disk_without_room_is_told_before_the_first_row() {
     let source = Turns { bytes: 1 << 60, ..source };
     let spool = Spool::open(Box::new(source), vec![0], options(&home, SpoolCompression::None)).unwrap();
     let error = spool.read(&[0], 30).err().unwrap();
-    assert!(error.message().starts_with("the spool needs about 1048576 TiB"), "{error:?}");
+    // with what describes each batch
+    assert!(error.message().starts_with("the spool needs about 1048598 TiB"), "{error:?}");
     assert!(error.hint_text().unwrap().contains("spool = \"never\""));
+}
+
+#[test]
+fn what_batches_take_beside_their_rows_has_their_checksums_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (_spool, files) = small(&home, SpoolCompression::None);
+    let written = files.iter().find(|(path, _)| path.ends_with(sums::SUMS)).unwrap().1.len() as u64;
+    assert_eq!(written, 3 * sums::record_bytes(4));
+    assert!(fill::beside(3, 4) > written);
 }
 
 /// A spool of a few batches, complete, and the names and bytes of its files.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::ClientConfigKey;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as Key;
 use object_store::{
@@ -27,9 +27,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long it is waited for the proof of who asks. The metadata server of a machine is near; where there is none, nothing answers.
 const PROOF: Duration = Duration::from_secs(10);
-
-/// Objects that a listing may have; their names are held in memory.
-const MOST_OBJECTS: usize = 1 << 20;
 
 /// All that is asked of a store.
 pub(super) trait Client: ObjectStore + MultipartStore + PaginatedListStore {}
@@ -51,7 +48,7 @@ pub struct Bucket {
     pub(super) client: Arc<dyn Client>,
     pub(super) threads: Threads,
     /// Of the errors that it gives.
-    kind: ErrorKind,
+    pub(super) kind: ErrorKind,
 }
 
 impl Bucket {
@@ -122,31 +119,6 @@ impl Bucket {
                 // An answer to a HEAD has no body that would tell why; that to a listing has.
                 self.list(key, true)?;
                 Err(self.explain("the object cannot be looked at", key, &refusal))
-            }
-        }
-    }
-
-    /// All objects whose keys begin with `prefix`, or the first of them only.
-    pub(crate) fn list(&self, prefix: &str, first: bool) -> Result<Vec<Found>> {
-        let listed = self.threads.wait(async {
-            let (mut found, mut page_token) = (Vec::new(), None);
-            loop {
-                let options = PaginatedListOptions { page_token, max_keys: first.then_some(1), ..Default::default() };
-                // S3 itself sends all keys without a prefix
-                let page = self.client.list_paginated((!prefix.is_empty()).then_some(prefix), options).await?;
-                found.extend(page.result.objects.into_iter().map(Found::from));
-                page_token = page.page_token;
-                if page_token.is_none() || found.len() > MOST_OBJECTS || first && !found.is_empty() {
-                    return Ok(found);
-                }
-            }
-        })?;
-        let found = listed.map_err(|refusal| self.explain("the bucket cannot be listed", prefix, &refusal))?;
-        match found.len() > MOST_OBJECTS {
-            false => Ok(found),
-            true => {
-                let error = Error::new(self.kind, format!("there are more than {MOST_OBJECTS} objects"));
-                Err(error.file(self.at(prefix).to_string()).hint("name a folder or a glob with fewer"))
             }
         }
     }

@@ -4,6 +4,10 @@ use super::address::{Address, Scheme};
 use crate::{Error, ErrorKind};
 use object_store::Error as Refusal;
 
+/// What to do about a key with empty parts (`a//b`), with `.` or `..` for one, or with control characters.
+pub(crate) const ODD_KEY: &str =
+    "requests name no such keys: copy the object to another key, or read a folder or a glob without it";
+
 /// Whether something is not there, or a bucket isn't.
 pub(super) fn is_missing(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::NotFound { .. })
@@ -25,6 +29,7 @@ pub(super) fn explain(kind: ErrorKind, what: &str, address: &Address, refusal: &
         (Refusal::PermissionDenied { .. }, _) => {
             (format!("{what}: permission is denied"), permission_hint(address.scheme, kind))
         }
+        (Refusal::InvalidPath { .. }, _) => (what.to_owned(), ODD_KEY),
         (Refusal::Precondition { .. }, _) => {
             (format!("{what}: it has changed"), "start again once nothing writes to it")
         }

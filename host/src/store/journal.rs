@@ -1,12 +1,12 @@
 //! How far an upload has come, in the folder of its run.
 
 use super::manifest::Manifest;
-use crate::{Error, Result, durable, plain_file};
+use crate::{Error, Result, durable, plain_file, sealed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// Is in a run's folder once its dataset is complete there, and only its upload is left.
@@ -33,19 +33,22 @@ impl Journal {
         let path = folder.join(UPLOAD);
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             let error = Error::output("the upload cannot be gone on with").file(&path).because(error);
-            error.hint("remove what the earlier run left with `wafermill clean`, and run again")
+            error.hint(format!(
+                "the finished dataset is in the folder `data` beside it: move it where you want it, or remove `{}` and run again with `--overwrite`",
+                folder.display()
+            ))
         };
-        match plain_file::read_to_string(&path, MOST) {
+        match plain_file::read(&path, MOST) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error.into())),
-            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| failed(error.into())),
+            Ok(bytes) => sealed::open(&bytes).map(Some).map_err(failed),
         }
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join(UPLOAD);
-        let json = serde_json::to_vec(self).map_err(|error| Error::internal("no journal").because(error))?;
-        durable::write(&path, &json).map_err(|error| cannot_record(&path, error))
+        let sealed = sealed::seal(self).map_err(|error| Error::internal("no journal").because(error))?;
+        durable::write(&path, &sealed).map_err(|error| cannot_record(&path, error))
     }
 }
 
@@ -68,10 +71,14 @@ pub(super) struct Steps {
     pub(super) begun: BTreeMap<String, String>,
     /// The name of the content of each file that was uploaded.
     pub(super) done: BTreeMap<String, Option<String>>,
+    /// The lines that can be read, where there are others that cannot.
+    whole: Option<Vec<u8>>,
+    path: PathBuf,
 }
 
 impl Steps {
-    /// Reads those of earlier processes. A last line that was cut off is nothing that was relied on.
+    /// Reads those of earlier processes. A last line that was cut off is nothing that was relied on; what else is damaged
+    /// [`Self::check`] tells.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(STEPS);
         let text = match plain_file::read(&path, MOST) {
@@ -79,26 +86,47 @@ impl Steps {
             read => read.map_err(|error| cannot_record(&path, error))?,
         };
         let (mut begun, mut done) = (BTreeMap::new(), BTreeMap::new());
-        for line in text.split(|byte| *byte == b'\n') {
-            match serde_json::from_slice(line) {
-                Ok(Step::Begun { path, id }) => drop(begun.insert(id, path)),
-                Ok(Step::Ended { id }) => drop(begun.remove(&id)),
-                Ok(Step::Done { path, tag }) => drop(done.insert(path, tag)),
-                Err(_) => {}
+        let (mut whole, mut is_damaged) = (Vec::with_capacity(text.len()), false);
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            // what ends the last line may be what is damaged
+            let inner = line.split_last().map_or(line, |(_, inner)| inner);
+            let (line, step) = match (sealed::open(inner), sealed::open(line)) {
+                (Ok(step), _) => (inner, step),
+                (Err(_), Ok(step)) => (line, step),
+                _ => {
+                    is_damaged |= line.ends_with(b"\n");
+                    continue;
+                }
+            };
+            match step {
+                Step::Begun { path, id } => drop(begun.insert(id, path)),
+                Step::Ended { id } => drop(begun.remove(&id)),
+                Step::Done { path, tag } => drop(done.insert(path, tag)),
             }
+            whole.extend_from_slice(line);
+            whole.push(b'\n');
+        }
+        if whole != text && !is_damaged {
+            durable::write(&path, &whole).map_err(|error| cannot_record(&path, error))?;
         }
         let file = File::options().create(true).append(true).open(&path);
-        let mut file = file.map_err(|error| cannot_record(&path, error))?;
-        // A line that was cut off takes none with it.
-        if !text.is_empty() && !text.ends_with(b"\n") {
-            file.write_all(b"\n").map_err(|error| cannot_record(&path, error))?;
-        }
-        Ok(Self { file: Mutex::new(file), begun, done })
+        let file = Mutex::new(file.map_err(|error| cannot_record(&path, error))?);
+        Ok(Self { file, begun, done, whole: is_damaged.then_some(whole), path })
+    }
+
+    /// Tells once of lines that a disk has changed: what they said is lost. They are gone from then on.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some(whole) = &self.whole else { return Ok(()) };
+        durable::write(&self.path, whole).map_err(|error| cannot_record(&self.path, error))?;
+        let error = Error::output(
+            "the record of the upload is damaged: an upload in parts that was begun may stay in the store",
+        );
+        Err(error.file(&self.path).hint("do again what you did, which goes on with what is known; and abort incomplete uploads in the bucket, or have a lifecycle rule do so"))
     }
 
     /// Notes a step, safely on disk.
     pub(super) fn note(&self, step: &Step) -> Result<()> {
-        let mut line = serde_json::to_vec(step).map_err(|error| Error::internal("no step").because(error))?;
+        let mut line = sealed::seal(step).map_err(|error| Error::internal("no step").because(error))?;
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = file.write_all(&line).and_then(|()| file.sync_data());
@@ -135,23 +163,67 @@ mod tests {
         assert!(!manifest.files[0].is_in(&again.data()).unwrap());
     }
 
+    fn step(id: &str, file: &str) -> [Step; 3] {
+        let (id, path) = (id.to_owned(), file.to_owned());
+        [
+            Step::Begun { path: path.clone(), id: id.clone() },
+            Step::Ended { id: id.clone() },
+            Step::Done { path, tag: Some(id) },
+        ]
+    }
+
     #[test]
     fn steps_are_found_again_and_a_line_that_was_cut_off_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| name.to_owned();
         let steps = Steps::open(folder.path()).unwrap();
-        for (id, file) in [("1", "a"), ("2", "b")] {
-            steps.note(&Step::Begun { path: path(file), id: id.to_owned() }).unwrap();
-        }
-        steps.note(&Step::Ended { id: "1".to_owned() }).unwrap();
-        steps.note(&Step::Done { path: path("a"), tag: Some("x".to_owned()) }).unwrap();
-        let mut file = File::options().append(true).open(folder.path().join(STEPS)).unwrap();
-        file.write_all(br#"{"done":{"path":"c""#).unwrap();
+        let [[begun_1, ended_1, done_1], [begun_2, ended_2, _]] = [step("1", "a"), step("2", "b")];
+        [begun_1, begun_2, ended_1, done_1].iter().for_each(|step| steps.note(step).unwrap());
+        let path = folder.path().join(STEPS);
+        let length = std::fs::metadata(&path).unwrap().len();
+        File::options().append(true).open(&path).unwrap().write_all(br#"{"checksum":"xxh3:01"#).unwrap();
         let again = Steps::open(folder.path()).unwrap();
-        again.note(&Step::Ended { id: "2".to_owned() }).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), length);
+        again.note(&ended_2).unwrap();
         let last = Steps::open(folder.path()).unwrap();
         assert_eq!(again.begun, BTreeMap::from([("2".to_owned(), "b".to_owned())]));
         assert!(last.begun.is_empty());
-        assert_eq!(last.done, BTreeMap::from([("a".to_owned(), Some("x".to_owned()))]));
+        assert_eq!(last.done, BTreeMap::from([("a".to_owned(), Some("1".to_owned()))]));
+        assert!(again.check().and_then(|()| last.check()).is_ok());
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_steps_of_an_upload_is_told_once_or_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(STEPS);
+        let steps = Steps::open(folder.path()).unwrap();
+        [step("1", "a")[0].clone(), step("2", "b")[0].clone()].iter().for_each(|step| steps.note(step).unwrap());
+        let (whole, begun) = (std::fs::read(&path).unwrap(), Steps::open(folder.path()).unwrap().begun);
+        assert_eq!(begun.len(), 2);
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, damaged).unwrap();
+            let steps = Steps::open(folder.path()).unwrap();
+            let is_cut_off = bit / 8 == whole.len() - 1;
+            assert!(is_cut_off && steps.begun == begun || steps.check().is_err(), "{bit}");
+            let again = Steps::open(folder.path()).unwrap();
+            assert!(again.check().is_ok() && again.begun == steps.begun, "{bit}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_what_is_to_be_uploaded_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(UPLOAD);
+        let manifest = Manifest::of(folder.path()).unwrap();
+        Journal { overwrite: false, manifest, orphans: BTreeSet::new() }.write(folder.path()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert!(Journal::read(folder.path()).unwrap().is_some());
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, damaged).unwrap();
+            assert!(Journal::read(folder.path()).is_err(), "{bit}");
+        }
     }
 }

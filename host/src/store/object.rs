@@ -8,9 +8,10 @@ use object_store::path::Path as Key;
 use std::io;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 /// Bytes of a request after a jump: whoever jumps may want little.
 pub(crate) const LEAST: u64 = 64 << 10;
@@ -19,18 +20,45 @@ pub(crate) const LEAST: u64 = 64 << 10;
 pub(crate) const MOST: u64 = 8 << 20;
 
 /// Requests of a source at one time.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
+
+/// What the requests of a source may take, of all its objects together.
+#[derive(Debug)]
+pub(crate) struct Means {
+    /// Bytes that may be fetched before they are asked for.
+    pub(super) read_ahead: u64,
+    /// A folder with room for a row group, once there is one.
+    scratch: OnceLock<PathBuf>,
+    requests: Arc<Semaphore>,
+    /// Who puts bytes on disk: one row group after the other.
+    pub(super) staging: Arc<Semaphore>,
+}
+
+impl Means {
+    /// With so many bytes of memory.
+    pub(crate) fn new(read_ahead: u64) -> Arc<Self> {
+        let (scratch, requests) = (OnceLock::new(), Arc::new(Semaphore::new(AT_ONCE)));
+        Arc::new(Self { read_ahead, scratch, requests, staging: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Names the folder; the first one counts.
+    pub(crate) fn use_folder(&self, folder: &Path) {
+        let _ = self.scratch.set(folder.to_owned());
+    }
+
+    pub(super) fn scratch(&self) -> Option<&Path> {
+        self.scratch.get().map(PathBuf::as_path)
+    }
+}
 
 /// An object as it was when it was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    bucket: Arc<Bucket>,
+    pub(super) bucket: Arc<Bucket>,
     key: Key,
     tag: Option<String>,
     pub(crate) bytes: u64,
-    /// Bytes that may be fetched before they are asked for.
-    pub(crate) read_ahead: u64,
-    requests: Arc<Semaphore>,
+    pub(crate) means: Arc<Means>,
 }
 
 /// The errors of a source are those of its decoders, which keep no causes: what went wrong with an object waits here.
@@ -43,7 +71,7 @@ impl Failure {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, error: Error) -> io::Error {
+    pub(super) fn put(&self, error: Error) -> io::Error {
         let message = error.to_string();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         io::Error::other(message)
@@ -53,34 +81,29 @@ impl Failure {
 /// Bytes on their way.
 type Fetch = JoinHandle<Result<Bytes, Lost>>;
 
-enum Lost {
+pub(super) enum Lost {
     Refused(Refusal),
     Changed,
+    Gone,
 }
 
 impl Object {
-    pub(crate) fn new(bucket: &Arc<Bucket>, found: &Found, read_ahead: u64, requests: &Arc<Semaphore>) -> Result<Self> {
+    pub(crate) fn new(bucket: &Arc<Bucket>, found: &Found, means: &Arc<Means>) -> Result<Self> {
         let (key, tag, bytes) = (bucket.key(&found.key)?, found.tag.clone(), found.bytes);
-        Ok(Self { bucket: bucket.clone(), key, tag, bytes, read_ahead, requests: requests.clone() })
-    }
-
-    /// What limits the requests of a source.
-    pub(crate) fn requests() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(AT_ONCE))
+        Ok(Self { bucket: bucket.clone(), key, tag, bytes, means: means.clone() })
     }
 
     /// Begins to fetch some bytes.
-    fn fetch(&self, range: Range<u64>) -> Fetch {
-        let Self { bucket, key, tag, bytes, requests, .. } = self.clone();
-        let client = bucket.client.clone();
+    pub(super) fn fetch(&self, range: Range<u64>) -> Fetch {
+        let Self { bucket, key, tag, bytes, means } = self.clone();
+        let (client, requests) = (bucket.client.clone(), means.requests.clone());
         bucket.threads.handle.spawn(async move {
             let _permit = requests.acquire_owned().await;
             let expected = range.end - range.start;
             let (meta, content) =
                 get(client.as_ref(), &key, tag.clone(), range).await.map_err(|refusal| match refusal {
-                    Refusal::Precondition { .. } | Refusal::NotFound { .. } | Refusal::NotModified { .. } => {
-                        Lost::Changed
-                    }
+                    Refusal::Precondition { .. } | Refusal::NotModified { .. } => Lost::Changed,
+                    Refusal::NotFound { .. } => Lost::Gone,
                     refusal => Lost::Refused(refusal),
                 })?;
             // A server may not know conditions.
@@ -93,11 +116,19 @@ impl Object {
 
     /// Waits for bytes that were begun to be fetched.
     fn wait(&self, fetch: &mut Fetch) -> Result<Bytes> {
-        match self.bucket.threads.wait(fetch)? {
+        self.fetched(self.bucket.threads.wait(fetch)?)
+    }
+
+    /// What came of a request.
+    pub(super) fn fetched(&self, fetched: Result<Result<Bytes, Lost>, JoinError>) -> Result<Bytes> {
+        match fetched {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(Lost::Changed)) => Err(Error::source("the object changed while it was read")
                 .file(self.bucket.at(self.key.as_ref()).to_string())
                 .hint("start again once nothing writes to it")),
+            Ok(Err(Lost::Gone)) => Err(Error::source("the object is not there any more")
+                .file(self.bucket.at(self.key.as_ref()).to_string())
+                .hint("it was when the run began: start again once nothing removes what it reads")),
             Ok(Err(Lost::Refused(refusal))) => {
                 Err(self.bucket.explain("the object cannot be read", self.key.as_ref(), &refusal))
             }
@@ -107,7 +138,7 @@ impl Object {
 }
 
 /// Bytes of an object that were fetched together, or are being fetched.
-enum Piece {
+pub(super) enum Piece {
     Fetching(Fetch),
     Here(Bytes),
     Lost,
@@ -128,6 +159,17 @@ impl Piece {
     }
 }
 
+impl Piece {
+    /// The bytes, for those who wait asynchronously.
+    pub(super) async fn arrive(&mut self, object: &Object) -> Result<Bytes> {
+        match self {
+            Self::Fetching(fetch) => object.fetched(fetch.await),
+            Self::Here(bytes) => Ok(bytes.clone()),
+            Self::Lost => Err(Error::internal("a request that failed is waited for again")),
+        }
+    }
+}
+
 impl Drop for Piece {
     fn drop(&mut self) {
         if let Self::Fetching(fetch) = self {
@@ -139,7 +181,7 @@ impl Drop for Piece {
 /// Some bytes of an object, all of which are fetched at once and kept.
 pub(super) struct Whole {
     object: Object,
-    range: Range<u64>,
+    pub(super) range: Range<u64>,
     pieces: Vec<Piece>,
 }
 
@@ -150,7 +192,7 @@ impl Whole {
         Self { object: object.clone(), pieces: pieces.collect(), range }
     }
 
-    fn read(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
+    pub(super) fn read(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
         let offset = position - self.range.start;
         let Some(piece) = self.pieces.get_mut((offset / MOST) as usize) else { return Ok(0) };
         Ok(copy(piece.bytes(&self.object)?, (offset % MOST) as usize, buffer))
@@ -161,7 +203,7 @@ impl Whole {
 /// on its way.
 pub(super) struct Rolling {
     object: Object,
-    limits: Range<u64>,
+    pub(super) limits: Range<u64>,
     window: Bytes,
     start: u64,
     ahead: Option<(Range<u64>, Piece)>,
@@ -188,7 +230,7 @@ impl Rolling {
         self.start + self.window.len() as u64
     }
 
-    fn read(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
+    pub(super) fn read(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
         if position >= self.limits.end || buffer.is_empty() {
             return Ok(0);
         }
@@ -241,7 +283,7 @@ pub(crate) struct ObjectReader {
 
 impl ObjectReader {
     pub(crate) fn new(object: &Object) -> Self {
-        let rolling = Rolling::new(object, 0..object.bytes, object.read_ahead);
+        let rolling = Rolling::new(object, 0..object.bytes, object.means.read_ahead);
         Self { rolling, position: 0, failure: Failure::default() }
     }
 
@@ -268,66 +310,5 @@ impl Seek for ObjectReader {
         };
         self.position = moved.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.position)
-    }
-}
-
-/// How some bytes of an object are read.
-pub(super) enum Region {
-    Whole(Whole),
-    Rolling(Rolling),
-}
-
-impl Region {
-    pub(super) fn range(&self) -> Range<u64> {
-        match self {
-            Self::Whole(whole) => whole.range.clone(),
-            Self::Rolling(rolling) => rolling.limits.clone(),
-        }
-    }
-
-    fn read(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
-        match self {
-            Self::Whole(whole) => whole.read(position, buffer),
-            Self::Rolling(rolling) => rolling.read(position, buffer),
-        }
-    }
-}
-
-/// Parts of an object, each of which is read in its own way, by turns.
-pub(crate) struct Regions {
-    /// In ascending order.
-    regions: Vec<Mutex<Region>>,
-    starts: Vec<u64>,
-    whole: bool,
-    failure: Failure,
-}
-
-impl Regions {
-    pub(super) fn new(regions: Vec<Region>) -> Self {
-        let starts = regions.iter().map(|region| region.range().start).collect();
-        let whole = regions.iter().all(|region| matches!(region, Region::Whole(_)));
-        let regions = regions.into_iter().map(Mutex::new).collect();
-        Self { regions, starts, whole, failure: Failure::default() }
-    }
-
-    /// What decoders are not told.
-    pub(crate) fn failure(&self) -> Failure {
-        self.failure.clone()
-    }
-
-    /// Whether all of them are fetched at once.
-    pub(crate) fn are_whole(&self) -> bool {
-        self.whole
-    }
-
-    /// Reads bytes at a position: as many as there are in one go, and none where nothing was to be read.
-    pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let index = self.starts.partition_point(|start| *start <= position);
-        let Some(region) = index.checked_sub(1).and_then(|index| self.regions.get(index)) else { return Ok(0) };
-        let mut region = region.lock().unwrap_or_else(PoisonError::into_inner);
-        if !region.range().contains(&position) {
-            return Ok(0);
-        }
-        region.read(position, buffer).map_err(|error| self.failure.put(error))
     }
 }

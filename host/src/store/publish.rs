@@ -7,7 +7,7 @@ use super::bucket::{Bucket, same};
 use super::journal::{Journal, Steps, UPLOAD};
 use super::manifest::{Entry, MANIFEST_OBJECT, Manifest, UPLOAD_OBJECT};
 use super::upload::Uploader;
-use crate::{Error, ErrorKind, Result, Stop, durable, plain_file};
+use crate::{Error, ErrorKind, Result, Stop, durable, plain_file, sealed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -79,7 +79,9 @@ impl Remote {
     /// Where it cannot be written.
     pub fn mark(&self, folder: &Path) -> Result<()> {
         let path = folder.join(DESTINATION);
-        let written = durable::write(&path, self.address.to_string().as_bytes());
+        let sealed = sealed::seal(&self.address.to_string());
+        let sealed = sealed.map_err(|error| Error::internal("no address").because(error))?;
+        let written = durable::write(&path, &sealed);
         written.map_err(|error| Error::output("the run cannot be recorded").file(&path).because(error))
     }
 
@@ -89,10 +91,17 @@ impl Remote {
     /// Where it cannot be read.
     pub fn of_run(folder: &Path) -> Result<Option<Address>> {
         let path = folder.join(DESTINATION);
-        match plain_file::read_to_string(&path, MOST_ADDRESS) {
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let error = Error::usage("the earlier run does not tell where its dataset is to be").file(&path);
+            error.because(cause).hint(format!("remove its folder `{}`, and run again", folder.display()))
+        };
+        match plain_file::read(&path, MOST_ADDRESS) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::usage("the earlier run cannot be resumed").file(&path).because(error)),
-            Ok(text) => Address::parse(&text).map(Some).map_err(|error| error.file(&path)),
+            Err(error) => Err(failed(error.into())),
+            Ok(bytes) => {
+                let text: String = sealed::open(&bytes).map_err(failed)?;
+                Address::parse(&text).map(Some).map_err(|error| error.file(&path))
+            }
         }
     }
 
@@ -279,7 +288,7 @@ impl Remote {
 
     fn sizes_and_tags(&self) -> Result<BTreeMap<String, (u64, Option<String>)>> {
         let folder = self.address.folder();
-        let listed = self.bucket.list(&folder, false)?.into_iter();
+        let listed = self.bucket.list(&folder, false)?.objects.into_iter();
         Ok(listed
             .filter_map(|found| Some((found.key.strip_prefix(&folder)?.to_owned(), (found.bytes, found.tag))))
             .collect())

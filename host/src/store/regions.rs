@@ -1,25 +1,100 @@
-//! Which bytes of a Parquet file are fetched, and how: all at once where memory allows it, or a window of each column at a time.
+//! Which bytes of a Parquet file are fetched, and how: all at once where memory allows it, else a window of each column at a time, or by
+//! way of the disk where windows would be small.
 
-use super::object::{LEAST, Object, Region, Regions, Rolling, Whole};
+use super::object::{Failure, LEAST, Object, Rolling, Whole};
+use super::staged::Staged;
+use crate::Result;
+use std::io;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes that are fetched though nobody wants them, rather than ask twice: they take about as long as a request.
 const GAP: u64 = 512 << 10;
 
+/// How some bytes of an object are read.
+enum Region {
+    Whole(Whole),
+    Rolling(Rolling),
+    Staged(Staged),
+}
+
+impl Region {
+    fn range(&self) -> Range<u64> {
+        match self {
+            Self::Whole(whole) => whole.range.clone(),
+            Self::Rolling(rolling) => rolling.limits.clone(),
+            Self::Staged(staged) => staged.range(),
+        }
+    }
+
+    fn read(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
+        match self {
+            Self::Whole(whole) => whole.read(position, buffer),
+            Self::Rolling(rolling) => rolling.read(position, buffer),
+            Self::Staged(staged) => staged.read(position, buffer),
+        }
+    }
+}
+
+/// Parts of an object, each of which is read in its own way, by turns.
+pub(crate) struct Regions {
+    /// In ascending order.
+    regions: Vec<Mutex<Region>>,
+    starts: Vec<u64>,
+    rolling: bool,
+    failure: Failure,
+}
+
+impl Regions {
+    fn new(regions: Vec<Region>) -> Self {
+        let starts = regions.iter().map(|region| region.range().start).collect();
+        let rolling = regions.iter().any(|region| matches!(region, Region::Rolling(_)));
+        let regions = regions.into_iter().map(Mutex::new).collect();
+        Self { regions, starts, rolling, failure: Failure::default() }
+    }
+
+    /// What decoders are not told.
+    pub(crate) fn failure(&self) -> Failure {
+        self.failure.clone()
+    }
+
+    /// Whether all of them are fetched at once.
+    pub(crate) fn are_whole(&self) -> bool {
+        !self.rolling
+    }
+
+    /// Reads bytes at a position: as many as there are in one go, and none where nothing was to be read.
+    pub(crate) fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let index = self.starts.partition_point(|start| *start <= position);
+        let Some(region) = index.checked_sub(1).and_then(|index| self.regions.get(index)) else { return Ok(0) };
+        let mut region = region.lock().unwrap_or_else(PoisonError::into_inner);
+        if !region.range().contains(&position) {
+            return Ok(0);
+        }
+        region.read(position, buffer).map_err(|error| self.failure.put(error))
+    }
+}
+
 impl Regions {
     /// Of the columns of a row group. Half of the read-ahead is for the next one.
-    pub(crate) fn of_columns(object: &Object, columns: Vec<Range<u64>>) -> Self {
+    ///
+    /// # Errors
+    /// Where they are to lie on disk and cannot.
+    pub(crate) fn of_columns(object: &Object, columns: Vec<Range<u64>>) -> Result<Self> {
         let columns = sorted(columns, object.bytes);
         let together = coalesced(&columns);
         let total: u64 = together.iter().map(|range| range.end - range.start).sum();
-        let regions: Vec<Region> = match total <= object.read_ahead / 2 {
-            true => together.into_iter().map(|range| Region::Whole(Whole::begin(object, range))).collect(),
-            false => {
-                let memory = object.read_ahead / columns.len().max(1) as u64;
-                columns.into_iter().map(|range| Region::Rolling(Rolling::new(object, range, memory))).collect()
-            }
-        };
-        Self::new(regions)
+        let memory = object.means.read_ahead / columns.len().max(1) as u64;
+        if total <= object.means.read_ahead / 2 {
+            return Ok(Self::new(
+                together.into_iter().map(|range| Region::Whole(Whole::begin(object, range))).collect(),
+            ));
+        }
+        Ok(Self::new(match object.means.scratch() {
+            // a request for each window of each column would take longer than all of the bytes
+            Some(folder) if memory / 2 < GAP => vec![Region::Staged(Staged::begin(object, &together, folder)?)],
+            _ => columns.into_iter().map(|range| Region::Rolling(Rolling::new(object, range, memory))).collect(),
+        }))
     }
 
     /// Of a whole file, of whose end something is wanted for sure.
@@ -27,7 +102,7 @@ impl Regions {
         let tail = object.bytes.saturating_sub(LEAST);
         let mut regions = Vec::new();
         if tail > 0 {
-            regions.push(Region::Rolling(Rolling::new(object, 0..tail, object.read_ahead)));
+            regions.push(Region::Rolling(Rolling::new(object, 0..tail, object.means.read_ahead)));
         }
         regions.push(Region::Whole(Whole::begin(object, tail..object.bytes)));
         Self::new(regions)

@@ -45,7 +45,7 @@ impl Uploader {
                 }
             }
         }
-        Ok(())
+        self.steps.check()
     }
 
     /// Uploads some of the files. The first error ends it; what was uploaded until then stays, and is known.

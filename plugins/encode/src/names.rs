@@ -5,7 +5,7 @@ use crate::{Params, Unseen};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use wafermill_sdk::stats::Category;
-use wafermill_sdk::{DataType, Error, Field, Result, TimeUnit};
+use wafermill_sdk::{DataType, Error, Field, Result, TimeUnit, date};
 
 /// Bytes of a column's name, more than which the host does not take.
 const LONGEST: usize = 64 << 10;
@@ -51,20 +51,6 @@ fn display(value: &Category, data_type: &DataType) -> String {
     }
 }
 
-/// A day counted from 1970-01-01 as `2024-01-31`; Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn date(days: i64) -> String {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 /// A time counted from 1970-01-01 as `2024-01-31T12:00:00`, with as many decimals as it needs.
 fn timestamp(value: i64, unit: TimeUnit) -> String {
     let (digits, second) = match unit {
@@ -85,14 +71,6 @@ fn timestamp(value: i64, unit: TimeUnit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_are_written_as_dates() {
-        assert_eq!(date(0), "1970-01-01");
-        assert_eq!(date(-1), "1969-12-31");
-        assert_eq!(date(11_016), "2000-02-29");
-        assert_eq!(date(19_753), "2024-01-31");
-    }
 
     #[test]
     fn times_are_written_to_their_last_decimal() {

@@ -3,7 +3,7 @@
 use crate::keys::{KEPT, decimal_to_f64, to_float, to_signed, to_wide, without_dictionary};
 use crate::kind::Kind;
 use std::fmt::Write as _;
-use wafermill_sdk::{DataType, TimeUnit};
+use wafermill_sdk::{DataType, TimeUnit, date};
 
 const DAY: i64 = 86_400;
 
@@ -110,29 +110,12 @@ fn clock(value: i64, unit: TimeUnit) -> String {
     if rest == 0 { text } else { format!("{text}.{rest:0digits$}") }
 }
 
-/// A day counted from 1970-01-01, in the Gregorian calendar; Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn date(days: i64) -> String {
-    let days = i128::from(days) + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i128::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn dates_and_times_are_written_as_people_write_them() {
-        assert_eq!(date(0), "1970-01-01");
-        assert_eq!(date(11_016), "2000-02-29");
-        assert_eq!(date(-1), "1969-12-31");
-        assert_eq!(date(-719_528), "0000-01-01");
         assert_eq!(time(-1, &DataType::Timestamp(TimeUnit::Millisecond, None)), "1969-12-31T23:59:59.999");
         assert_eq!(time(951_782_401, &DataType::Timestamp(TimeUnit::Second, None)), "2000-02-29T00:00:01");
         assert_eq!(time(1_500, &DataType::Time64(TimeUnit::Microsecond)), "00:00:00.001500");

@@ -4,6 +4,9 @@ use arrow_schema::{DataType, TimeUnit};
 
 const DAY: i64 = 86_400;
 
+/// Days of 400 years.
+const ERA: i64 = 146_097;
+
 /// What a column of dates or timestamps holds for `2024-01-31` or `2024-01-31T12:00:00`, in UTC. Nothing where the text is neither, or
 /// the type cannot hold it: a time of day is no date.
 ///
@@ -27,6 +30,27 @@ pub fn instant(text: &str, data_type: &DataType) -> Option<i64> {
         }),
         _ => None,
     }
+}
+
+/// A day as `2024-01-31`, from the days since 1970-01-01, in the Gregorian calendar; Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms".
+///
+/// ```
+/// use wafermill_sdk::date;
+///
+/// assert_eq!(date(19_753), "2024-01-31");
+/// ```
+pub fn date(days: i64) -> String {
+    // 1970-01-01 is that day of the fifth era of 400 years; added later than the rest so that no day is too late.
+    let since_era = days.rem_euclid(ERA) + 135_080;
+    let (era, day_of_era) = (days.div_euclid(ERA) + 4 + since_era / ERA, since_era % ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Seconds since 1970.
@@ -55,7 +79,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
     let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    era * ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 #[cfg(test)]
@@ -70,6 +94,25 @@ mod tests {
         for bad in ["2023-02-29", "2023-13-01", "2023-00-01", "2023-1", "x", "2023-01-01T24:00:00"] {
             assert_eq!(seconds(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn days_are_written_as_the_dates_from_which_they_are_counted() {
+        for (days, text) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (11_016, "2000-02-29"),
+            (19_753, "2024-01-31"),
+            (-719_528, "0000-01-01"),
+        ] {
+            assert_eq!(date(days), text);
+        }
+        for days in (-800_000..3_000_000).step_by(97) {
+            let text = date(days);
+            assert!(text.starts_with('-') || seconds(&text) == Some(days * DAY), "{text}");
+        }
+        assert_eq!(date(i64::MAX), "25252734927768524-07-27");
+        assert_eq!(date(i64::MIN), "-25252734927764585-06-07");
     }
 
     #[test]

@@ -340,7 +340,7 @@ pub use allocator::AlignedAllocator;
 pub use arrow_buffer::{BooleanBuffer, NullBuffer};
 pub use arrow_schema::{DataType, Field, Schema, TimeUnit};
 pub use batch::{Batch, Input};
-pub use calendar::instant;
+pub use calendar::{date, instant};
 pub use column::{Bytes, Column, Dictionary, Values};
 pub use error::{Error, ErrorCode, Result};
 pub use exact::ExactSum;

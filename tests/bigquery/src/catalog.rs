@@ -149,10 +149,33 @@ fn table(given: &Schema, reader: impl Iterator<Item = Result<RecordBatch, ArrowE
     for batch in reader {
         let batch = batch?;
         let columns = batch.columns().iter().zip(schema.fields());
-        let columns = columns.map(|(column, field)| types::cast(column, field)).collect::<Result<_>>()?;
+        let columns = columns.map(|(column, field)| {
+            let cast = types::cast(column, field);
+            cast.with_context(|| format!("column `{}` cannot be held as {}", field.name(), field.data_type()))
+        });
+        let columns = columns.collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         batches.push(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?);
     }
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     Ok(Table { schema, batches, rows, times: 1, since: UNIX_EPOCH, before: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::UInt64Array;
+
+    #[test]
+    fn unsigned_numbers_are_held_and_what_no_column_holds_is_told_with_its_name() {
+        let held = |number: u64| {
+            let column: ArrayRef = Arc::new(UInt64Array::from(vec![number]));
+            let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+            let schema = batch.schema();
+            table(&schema, [Ok(batch)].into_iter())
+        };
+        assert!(held(i64::MAX as u64).is_ok());
+        let error = held(1 << 63).err().unwrap();
+        assert_eq!(error.to_string(), "column `n` cannot be held as Int64");
+    }
 }

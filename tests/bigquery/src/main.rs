@@ -1,7 +1,7 @@
 //! A BigQuery for tests: the Storage Read API over gRPC, on tables from Parquet and Arrow files.
 //!
 //! It imitates what Google documents: sessions, streams, offsets, estimates, and what is refused with which status. Google's own
-//! clients for Python judge it (`tests/judge/test_bigquery.py`, `tests/judge/test_bigquery_rest.py`). It listens on the loopback
+//! clients for Python judge it (`tests/judge/test_bigquery*.py`). It listens on the loopback
 //! interface only, says where on its first line of output, and ends when its standard input does, so that no test leaves it behind.
 
 mod body;

@@ -10,7 +10,7 @@ use crate::source::{Cut, Source, SourceBatch};
 use crate::{Error, Result, Stop};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, TryLockError};
 use under_way::{Closing, UnderWay};
 
 /// Batches that may be under way for each worker: enough that none waits, few enough that memory stays small.
@@ -157,8 +157,12 @@ impl Shared<'_> {
         if !crowded() {
             return Ok(Some(work));
         }
-        let mut active = self.active.lock().map_err(|_| panicked())?;
-        // Others may have made room meanwhile.
+        // Another one that ends may make room: it is not waited for.
+        let mut active = match self.active.try_lock() {
+            Ok(active) => active,
+            Err(TryLockError::WouldBlock) => return Ok(Some(work)),
+            Err(TryLockError::Poisoned(_)) => return Err(panicked()),
+        };
         if *active < 2 || !crowded() {
             return Ok(Some(work));
         }

@@ -1,6 +1,6 @@
 //! Batches of a CSV file that end by their bytes too: arrow-csv counts rows only, and thousands of long ones may not fit into memory.
 
-use crate::source::bounds::BATCH;
+use crate::memory::BATCH;
 use arrow_array::RecordBatch;
 use arrow_csv::reader::Decoder;
 use arrow_schema::ArrowError;
