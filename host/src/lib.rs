@@ -26,6 +26,7 @@ pub mod spool;
 mod stop;
 pub mod store;
 mod tournament;
+mod value_bytes;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use run_directory::RunDirectory;

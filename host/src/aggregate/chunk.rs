@@ -1,8 +1,8 @@
 //! Cuts rows anew, so that nothing after this point depends on how they came.
 
 use super::canonical::{join, join_exactly};
-use super::value_bytes::{running_bytes, value_bytes};
 use crate::memory::batch_size;
+use crate::value_bytes::{running_bytes, value_bytes};
 use crate::{Error, Result};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, SchemaRef};

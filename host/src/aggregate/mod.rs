@@ -23,7 +23,6 @@ mod storable;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod value_bytes;
 
 pub use concat::{Concat, ConcatOptions};
 pub use discard::Discard;

@@ -1,8 +1,8 @@
 //! Routes rows to parts; done by the workers.
 
-use super::value_bytes::{running_bytes, value_bytes};
 use super::{Prepare, Rows};
 use crate::memory::batch_size;
+use crate::value_bytes::{running_bytes, value_bytes};
 use crate::{Error, Result};
 use arrow_array::{Array, BooleanArray, RecordBatch, UInt8Array};
 use arrow_buffer::BooleanBuffer;

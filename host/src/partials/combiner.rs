@@ -1,5 +1,6 @@
 //! Takes partials from any number of threads and combines them within a budget of memory.
 
+use super::cut::Bounds;
 use super::keys::KeyCodec;
 use super::merge::Merge;
 use super::reduce::OutOfRange;
@@ -154,11 +155,12 @@ impl Combiner {
             return Err(Error::sandbox(format!("a batch is not of partial table `{}`", self.table.name()))
                 .hint("this is a mistake in the plugin: report it to the plugin's author"));
         }
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
+        Bounds::SORTED.cut(&self.table, &batch).iter().try_for_each(|piece| self.add(piece))
+    }
+
+    fn add(&self, batch: &RecordBatch) -> Result<()> {
         self.wait_for_memory();
-        let run = Run::sort(&self.table, &self.codec, &batch)?;
+        let run = Run::sort(&self.table, &self.codec, batch)?;
         let mut state = self.lock();
         state.statistics.rows += batch.num_rows() as u64;
         state.add(0, run);

@@ -5,6 +5,7 @@
 
 mod combined;
 mod combiner;
+mod cut;
 mod file;
 mod keys;
 mod merge;

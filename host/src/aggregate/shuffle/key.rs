@@ -1,9 +1,9 @@
 //! What rows are sorted by; done by the workers.
 
 use super::super::route::{check_columns, count_parts};
-use super::super::value_bytes::{column_bytes, running_bytes};
 use super::super::{Prepare, Rows};
 use crate::memory::batch_size;
+use crate::value_bytes::{column_bytes, running_bytes};
 use crate::{Error, ErrorKind, Result, hash};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;

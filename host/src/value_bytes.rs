@@ -6,18 +6,18 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 
 /// Bytes of all rows.
-pub(super) fn value_bytes(batch: &RecordBatch) -> u64 {
+pub(crate) fn value_bytes(batch: &RecordBatch) -> u64 {
     let rows = batch.num_rows() as u64;
     batch.columns().iter().map(|column| all_bytes(column.as_ref(), rows)).sum()
 }
 
 /// Bytes of all values of a column.
-pub(super) fn column_bytes(column: &dyn Array) -> u64 {
+pub(crate) fn column_bytes(column: &dyn Array) -> u64 {
     all_bytes(column, column.len() as u64)
 }
 
 /// Bytes of the first row, of the first two, of the first three …
-pub(super) fn running_bytes(batch: &RecordBatch) -> Vec<u64> {
+pub(crate) fn running_bytes(batch: &RecordBatch) -> Vec<u64> {
     let mut bytes = vec![0; batch.num_rows()];
     batch.columns().iter().for_each(|column| add_bytes(column.as_ref(), &mut bytes));
     let mut total = 0;
@@ -48,7 +48,7 @@ fn span<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> u64 {
 }
 
 /// Adds the bytes of each row to those that it has in other columns.
-fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
+pub(crate) fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
     if let Some(width) = array.data_type().primitive_width() {
         return bytes.iter_mut().for_each(|row| *row += width as u64);
     }
