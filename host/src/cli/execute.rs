@@ -1,9 +1,8 @@
 //! The work of `run`, `fit` and `resume`, once everything is open.
 
 use super::arguments::Resources;
+use super::complete::complete;
 use super::console::Console;
-use super::destination::{command, publish};
-use super::interrupt::leave;
 use super::prepare::{MODEL, check_output};
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
@@ -22,7 +21,7 @@ use wafermill::run::{
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
 use wafermill::store::Remote;
-use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
+use wafermill::{Error, Result, RunDirectory, Stop};
 
 /// The part of a table without a split.
 pub(super) const ALL: &str = "all";
@@ -57,34 +56,13 @@ impl Earlier {
     }
 }
 
-/// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
-pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>) -> Result<()> {
+/// Does the work, publishes what came of it, and tells that.
+pub(super) fn execute(directory: RunDirectory, mut execution: Execution<'_>) -> Result<()> {
     let Execution { document, goal, resources, console, .. } = execution;
     let remote = execution.remote.take();
-    directory.discard();
-    let [resume, clean] = ["resume", "clean"].map(|name| command(name, &directory, remote.as_ref()));
-    leave(Some(format!("`{resume}` goes on with what is there, `{clean}` removes it")));
-    let report = match execution.work(&directory) {
-        Ok(report) => report,
-        Err(error) => {
-            // The same pipeline, plugins and rows would fail in the same way; all else may be otherwise next time.
-            let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin);
-            if error.kind() == ErrorKind::Model {
-                // A table that the disk has changed: what it was fitted to is there, and is fitted to anew.
-                Fit::forget(directory.path())?;
-                Aggregated::forget(directory.path())?;
-            }
-            if !stays && directory.can_be_resumed() {
-                directory.keep();
-                console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
-            }
-            return Err(error);
-        }
-    };
-    let destination = publish(directory, remote.as_ref(), false, console)?;
-    leave(None);
+    let (report, destination) = complete(directory, remote.as_ref(), console, |directory| execution.work(directory))?;
     let (model, to_stderr) = match goal {
-        Goal::Run => (MODEL, is_list(document)),
+        Goal::Run => (MODEL, is_list(&document.pipeline.output)),
         Goal::Fit => ("", false),
     };
     // models are read from folders
@@ -105,10 +83,7 @@ impl Execution<'_> {
         let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares, console, .. } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
-        if !source.keeps_order() {
-            // What was written of rows in another order is of no use, now and once they are all on disk in this one.
-            forget(&directory.path().join(SEGMENTS))?;
-        }
+        forget_another_order(source.as_ref(), directory)?;
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
         let options = options(resources, shares, document.pipeline.folds, directory, stop);
@@ -130,8 +105,9 @@ impl Execution<'_> {
             directory.sync()?;
             aggregated.save(directory.path())
         })?;
-        let applied = match writes_rows(document) {
-            true => Some(apply(&run, document, directory, &plan, &mut aggregates, &watcher)?),
+        let output = &document.pipeline.output;
+        let applied = match writes_rows(output) {
+            true => Some(apply(&run, output, directory, &plan, &mut aggregates, &watcher)?),
             false => None,
         };
         run.aggregate(&mut aggregates)?;
@@ -179,7 +155,7 @@ fn spooled(
 ) -> Result<Box<dyn Source>> {
     let section = &document.pipeline.source;
     let folder = directory.spool();
-    let writes_rows = goal == Goal::Run && writes_rows(document);
+    let writes_rows = goal == Goal::Run && writes_rows(&document.pipeline.output);
     // An aggregate sees the rows in the pass that applies the steps, so that the first pass of one is no other.
     let learns = plan.waits()
         || plan.steps().iter().any(|step| step.plan.passes.any())
@@ -197,17 +173,22 @@ fn spooled(
     Ok(Box::new(Spool::open(source, columns_of_run(plan, writes_rows), options)?))
 }
 
-fn apply(
+/// Forgets what was written of rows in another order: it is of no use, now and once they are all on disk in this one.
+pub(super) fn forget_another_order(source: &dyn Source, directory: &RunDirectory) -> Result<()> {
+    if source.keeps_order() { Ok(()) } else { forget(&directory.path().join(SEGMENTS)) }
+}
+
+/// Applies a complete plan and writes the rows that come out.
+pub(super) fn apply(
     run: &Run<'_>,
-    document: &Document,
+    output: &OutputSection,
     directory: &RunDirectory,
     plan: &Plan,
     aggregates: &mut Aggregates<'_>,
     watcher: &Watcher,
 ) -> Result<Applied> {
-    let output = &document.pipeline.output;
     let (schema, parts) = (plan.layout().schema(), part_names(plan)?);
-    if is_list(document) {
+    if is_list(output) {
         let split = plan.steps().first().is_some_and(|step| step.is_split());
         return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?, aggregates);
     }
@@ -224,12 +205,12 @@ fn apply(
 }
 
 /// Whether rows come out at all.
-fn writes_rows(document: &Document) -> bool {
-    document.pipeline.output.aggregate != AggregateKind::Custom
+fn writes_rows(output: &OutputSection) -> bool {
+    output.aggregate != AggregateKind::Custom
 }
 
-fn is_list(document: &Document) -> bool {
-    document.pipeline.output.aggregate == AggregateKind::List
+fn is_list(output: &OutputSection) -> bool {
+    output.aggregate == AggregateKind::List
 }
 
 pub(super) fn options(
@@ -252,8 +233,8 @@ pub(super) fn options(
 /// What running a pipeline takes at least.
 pub(super) fn minimum(document: &Document, source: &dyn Source, plan: &Plan, goal: Goal) -> Minimum {
     let output = &document.pipeline.output;
-    let writes_rows = goal == Goal::Run && writes_rows(document);
-    let format = (writes_rows && !is_list(document)).then(|| output.aggregate_format());
+    let writes_rows = goal == Goal::Run && writes_rows(output);
+    let format = (writes_rows && !is_list(output)).then(|| output.aggregate_format());
     Minimum::of(source, plan, writes_rows, format.as_ref())
 }
 
