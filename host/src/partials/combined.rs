@@ -1,5 +1,6 @@
 //! The combined table: ascending keys, each once, in batches that end at the same rows however those were pushed.
 
+use super::ahead::Ahead;
 use super::cut::{Bounds, weights};
 use super::merge::Merge;
 use super::{Operator, PartialTable, Statistics};
@@ -15,11 +16,9 @@ use std::sync::Arc;
 /// values come to [`Combined::BYTES`]; they are the same, bit for bit, however the rows were pushed.
 pub struct Combined {
     table: Arc<PartialTable>,
-    merge: Merge,
-    /// Rows that were merged and belong to the next batch.
-    waiting: Option<RecordBatch>,
+    /// Merged while who takes the batches works on them.
+    batches: Ahead<RecordBatch>,
     statistics: Statistics,
-    ended: bool,
 }
 
 impl Combined {
@@ -29,8 +28,9 @@ impl Combined {
     /// Bytes of values at which a batch ends early.
     pub const BYTES: u64 = 4 << 20;
 
-    pub(super) fn new(table: Arc<PartialTable>, merge: Merge, statistics: Statistics) -> Self {
-        Self { table, merge, waiting: None, statistics, ended: false }
+    pub(super) fn start(table: Arc<PartialTable>, merge: Merge, statistics: Statistics) -> Result<Self> {
+        let batches = Ahead::start("merge", Cut { table: table.clone(), merge, waiting: None })?;
+        Ok(Self { table, batches, statistics })
     }
 
     /// The table that was combined.
@@ -42,10 +42,28 @@ impl Combined {
     pub fn statistics(&self) -> Statistics {
         self.statistics
     }
+}
 
+impl Iterator for Combined {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batches.next()
+    }
+}
+
+/// The rows of a merge in batches that do not depend on where it cut them.
+struct Cut {
+    table: Arc<PartialTable>,
+    merge: Merge,
+    /// Rows that were merged and belong to the next batch.
+    waiting: Option<RecordBatch>,
+}
+
+impl Cut {
     /// The next batch, whatever the merge cuts.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let mut missing = Bounds { rows: Self::ROWS, bytes: Self::BYTES };
+        let mut missing = Bounds { rows: Combined::ROWS, bytes: Combined::BYTES };
         let mut pieces = Vec::new();
         while missing.rows > 0 && missing.bytes > 0 {
             let Some(batch) = self.waiting.take().map(Ok).or_else(|| self.merge.next()).transpose()? else { break };
@@ -74,16 +92,11 @@ impl Combined {
     }
 }
 
-impl Iterator for Combined {
+impl Iterator for Cut {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let next = self.next_batch().transpose();
-        self.ended = !matches!(next, Some(Ok(_)));
-        next
+        self.next_batch().transpose()
     }
 }
 

@@ -15,11 +15,13 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Of a batch between two merges, which bounds what many open runs hold.
-    pub(super) const PIECE: Self = Self { rows: 16_384, bytes: 1 << 20 };
-
     /// Of rows that are sorted at once, which takes a few times their memory.
     pub(super) const SORTED: Self = Self { rows: 1 << 18, bytes: 16 << 20 };
+
+    /// Of a piece of a run, of which each run that is merged holds a few, where those may hold `memory` bytes together.
+    pub(super) fn piece(memory: usize) -> Self {
+        Self { rows: 16_384, bytes: (memory as u64 / 256).clamp(64 << 10, 1 << 20) }
+    }
 
     /// How many of the first rows with these weights make a batch, and what they weigh.
     pub(super) fn first(self, weights: &[u64]) -> (usize, u64) {

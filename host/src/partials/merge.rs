@@ -20,6 +20,8 @@ pub(super) struct Merge {
     tournament: Tournament,
     /// What the cursors stand in, and what they left since the last batch was made.
     batches: Vec<RecordBatch>,
+    /// What a batch may come to.
+    piece: Bounds,
     out_of_range: OutOfRange,
 }
 
@@ -80,11 +82,12 @@ impl Cursor {
 }
 
 impl Merge {
-    /// Opens the runs.
+    /// Opens the runs, for batches that come to such pieces before equal keys are combined.
     pub(super) fn new(
         table: Arc<PartialTable>,
         codec: Arc<KeyCodec>,
         runs: Vec<Run>,
+        piece: Bounds,
         out_of_range: OutOfRange,
     ) -> Result<Self> {
         let mut batches = Vec::new();
@@ -96,7 +99,7 @@ impl Merge {
             cursors.push(cursor);
         }
         let tournament = Tournament::new(cursors.len(), |a, b| cursors[a].less(&cursors[b]));
-        Ok(Self { table, codec, cursors, tournament, batches, out_of_range })
+        Ok(Self { table, codec, cursors, tournament, batches, piece, out_of_range })
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
@@ -107,7 +110,7 @@ impl Merge {
         while let Some(cursor) = self.cursors.get_mut(self.tournament.winner()) {
             let Some(key) = cursor.key() else { break };
             if starts.is_empty() || cursor.prefix != last_prefix || key != last_key {
-                if rows.len() >= Bounds::PIECE.rows || bytes >= Bounds::PIECE.bytes {
+                if rows.len() >= self.piece.rows || bytes >= self.piece.bytes {
                     break;
                 }
                 starts.push(rows.len() as u32);
