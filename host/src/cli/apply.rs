@@ -4,7 +4,7 @@ use super::arguments::{ApplyArguments, PluginFolder, Resources};
 use super::complete::complete;
 use super::console::Console;
 use super::destination::{Begun, Target};
-use super::execute::{self, forget_another_order, memory, options, timing};
+use super::execute::{self, memory, options, timing};
 use super::interrupt::context;
 use super::prepare::{absolute_table, model_store, named_table, open_table, plugins};
 use super::summary::{REPORT, Shown, print_report, write_report};
@@ -111,7 +111,6 @@ impl<'a> Applying<'a> {
     fn work(self, directory: &RunDirectory, shares: Shares, console: &Console) -> Result<Report> {
         let Self { task, manifest, store, source, plan, stop, resources } = self;
         let (start, source) = (Instant::now(), source.as_ref());
-        forget_another_order(source, directory)?;
         let options = options(resources, shares, manifest.folds, directory, stop);
         let (timing, watcher) = (timing(&plan, console), console.watcher());
         let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };

@@ -1,4 +1,4 @@
-//! The work of `run`, `fit` and `resume`, once everything is open.
+//! The work of `run`, `fit` and `resume`, once everything is open; and how rows are written, which `apply` shares.
 
 use super::arguments::Resources;
 use super::complete::complete;
@@ -24,7 +24,7 @@ use wafermill::store::Remote;
 use wafermill::{Error, Result, RunDirectory, Stop};
 
 /// The part of a table without a split.
-pub(super) const ALL: &str = "all";
+const ALL: &str = "all";
 
 /// What is to be done.
 pub(super) struct Execution<'a> {
@@ -83,7 +83,10 @@ impl Execution<'_> {
         let Self { document, source, mut plan, stop, goal, is_limited, earlier, resources, shares, console, .. } = self;
         let start = Instant::now();
         let source = spooled(document, source, &plan, goal, is_limited, directory)?;
-        forget_another_order(source.as_ref(), directory)?;
+        if !source.keeps_order() {
+            // What was written of rows in another order is of no use, now and once they are all on disk in this one.
+            forget(&directory.path().join(SEGMENTS))?;
+        }
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
         let options = options(resources, shares, document.pipeline.folds, directory, stop);
@@ -173,11 +176,6 @@ fn spooled(
     Ok(Box::new(Spool::open(source, columns_of_run(plan, writes_rows), options)?))
 }
 
-/// Forgets what was written of rows in another order: it is of no use, now and once they are all on disk in this one.
-pub(super) fn forget_another_order(source: &dyn Source, directory: &RunDirectory) -> Result<()> {
-    if source.keeps_order() { Ok(()) } else { forget(&directory.path().join(SEGMENTS)) }
-}
-
 /// Applies a complete plan and writes the rows that come out.
 pub(super) fn apply(
     run: &Run<'_>,
@@ -257,7 +255,7 @@ pub(super) fn cores() -> usize {
 }
 
 /// How a dataset is written; beside aggregates that learn it takes half of the memory for results.
-pub(super) fn concat_options(
+fn concat_options(
     options: &RunOptions,
     output: &OutputSection,
     beside_aggregates: bool,
