@@ -55,7 +55,7 @@ def test_apply_that_shuffles_and_was_killed_is_resumed_to_the_same_bytes(mill, f
 
 def begin(mill, folder, *arguments, until="segments"):
     """Starts `apply`, and waits until its folder has a file with something in it."""
-    command = [mill.binary, "apply", *map(str, arguments), "--out", "out", *ROWS_OF_FILES, "--plugins", mill.plugins, "--batch-rows", "64", "--workers", "1"]
+    command = [mill.binary, "apply", *map(str, arguments), "--out", "out", *ROWS_OF_FILES, "--plugins", mill.plugins, "--batch-rows", "16", "--workers", "1"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while kills.size(folder / ".out.run" / until) == 0:
         assert process.poll() is None, process.communicate()[1]
