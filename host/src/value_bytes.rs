@@ -71,7 +71,7 @@ fn span<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> u64 {
 }
 
 /// Adds the bytes of each row to those that it has in other columns.
-fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
+pub(crate) fn add_bytes(array: &dyn Array, bytes: &mut [u64]) {
     if let Some(width) = array.data_type().primitive_width() {
         return bytes.iter_mut().for_each(|row| *row += width as u64);
     }

@@ -74,12 +74,12 @@ class Mill:
         pipeline.write_text(pipeline_file(source, steps, split, output), encoding="utf-8")
         return pipeline, folder / "out"
 
-    def apply(self, model, source):
+    def apply(self, model, source, *arguments):
         """Runs a model over another table."""
         folder = self.folder()
         if isinstance(source, pa.Table):
             source = write(source, folder / "table.parquet")
-        ran = self.call("apply", model.path, source, "--out", folder / "out", out=folder / "out")
+        ran = self.call("apply", model.path, source, "--out", folder / "out", *arguments, out=folder / "out")
         assert ran.status == 0, ran.stderr
         return Dataset(ran.out)
 

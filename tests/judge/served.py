@@ -74,6 +74,12 @@ def stored(table, path):
     return path
 
 
+def named(address, name, *options):
+    """The arguments of `apply` and `inspect` that mean a table that is served."""
+    access = ["--billing-project", BILLING, "--credentials", "anonymous", "--storage-endpoint", address, "--rest-endpoint", address]
+    return [f"data.set.{name}", *access, *options]
+
+
 def source(address, name, **options):
     """What a pipeline's `[source]` says of a table that is served."""
     bigquery = {"billing_project": BILLING, "credentials": "anonymous", "storage_endpoint": address, "rest_endpoint": address}

@@ -9,7 +9,7 @@ import pytest
 import served
 import tables
 import xxhash
-from mill import KEY_SPLIT, step, write
+from mill import KEY_SPLIT, Dataset, step, write
 from types_of_bigquery import all_types, without_null_arrays
 
 # Several turns of each of 16 streams, so that their rows do come in another order.
@@ -59,6 +59,22 @@ def test_a_shuffled_dataset_is_the_same_from_any_number_of_streams_and_from_a_fi
     # Streams that are shorter than a turn come one after the other, as the table has them.
     if streams == 3:
         assert in_order.digests() != mill.run(table, [], split=KEY_SPLIT).digests(), "the streams are no test"
+
+
+def test_what_apply_shuffles_is_the_same_from_any_number_of_streams_and_from_a_file(mill, folder, table, local):
+    arguments = ["--order", "hash", "--file-rows", "15000"]
+    applied = mill.apply(local.model, table, *arguments)
+    in_order = mill.apply(local.model, table).part("all")
+    found = applied.part("all")
+    assert not found["id"].equals(in_order["id"])
+    keys = [(name, "ascending") for name in found.column_names]
+    assert found.sort_by(keys).equals(in_order.sort_by(keys))
+    assert len(applied.files("all")) > 1
+    with served.serve(folder, {"t": table}, "--message-rows", 331) as address:
+        for streams in (3, 16):
+            ran = mill.call("apply", local.model.path, *served.named(address, "t", "--max-streams", streams), *arguments, "--out", (out := mill.folder() / "out"))
+            assert ran.status == 0, ran.stderr
+            assert Dataset(out).digests() == applied.digests()
 
 
 def test_every_type_is_put_in_order(mill, folder):

@@ -347,7 +347,7 @@ def test_killed_runs_come_to_the_same_bytes(mill, table, output):
     resumed = 0
     for seed in range(2):
         out = expected.parent / f"out-{seed}"
-        killer = Killer(mill, pipeline, out, random.Random(seed), duration)
+        killer = Killer(mill, ["run", pipeline], out, random.Random(seed), duration, "fit.json")
         killer.finish(2)
         assert files(out) == files(expected), seed
         resumed += killer.resumed

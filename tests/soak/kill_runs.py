@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Kills 50 runs over a file and 50 over a served table at random moments, resumes them, and compares the bytes with undisturbed ones.
+"""Kills runs over a file and over a served table 50 times each at random moments, and `apply` too, resumes them, and compares the bytes
+with undisturbed ones.
 
 usage: kill_runs.py [SEEDS [FIRST_SEED]]     (environment: WAFERMILL, WAFERMILL_PLUGINS, WAFERMILL_TEST_BIGQUERY)
 """
@@ -28,7 +29,18 @@ def main() -> None:
             with served.serve(folder, {"t": rows}, "--message-rows", 1_000) as address:
                 source = {"a file": folder / "t.parquet", "BigQuery": served.source(address, "t", max_streams=1)}[name]
                 resumed = kills.survives(mill, folder, source, seeds, KILLS)
-        print(f"{name}: {len(seeds) * KILLS} kills, {resumed} resumed, all to the same bytes; {time.monotonic() - start:.0f} s", flush=True)
+                tell(name, seeds, resumed, start)
+                start, applied = time.monotonic(), folder / "applied"
+                applied.mkdir()
+                table = {"a file": [folder / "t.parquet"], "BigQuery": served.named(address, "t", "--max-streams", "1")}[name]
+                first = {"a file": "segments", "BigQuery": "run.json"}[name]
+                model = folder / "expected" / "model"
+                resumed = kills.survives_applying(mill, applied, model, table, seeds, KILLS, first)
+                tell(f"apply over {name}", seeds, resumed, start)
+
+
+def tell(name, seeds, resumed, start):
+    print(f"{name}: {len(seeds) * KILLS} kills, {resumed} resumed, all to the same bytes; {time.monotonic() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
-  soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 100 runs (20 minutes)
+  soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 200 runs (25 minutes)
   drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)
   memory               runs pipelines of up to 20 GB in 512 MiB, and measures what they take (an hour, and a release build)";
 

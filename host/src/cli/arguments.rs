@@ -4,7 +4,7 @@ use super::console::ConsoleArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
-use wafermill::pipeline::{BigQuerySection, OutputFormat};
+use wafermill::pipeline::{BigQuerySection, Order, OutputFormat, OutputSection};
 use wafermill::source::Fraction;
 use wafermill::source::bigquery::MOST_STREAMS;
 use wafermill::{Error, Result, source};
@@ -126,6 +126,12 @@ pub(crate) struct ApplyArguments {
     /// The format of the files to write: parquet or arrow
     #[arg(long, value_name = "FORMAT", default_value = "parquet", value_parser = output_format)]
     pub(crate) format: OutputFormat,
+    /// The order of the rows: stream, that of the table, or hash, shuffled, whatever that is
+    #[arg(long, value_name = "ORDER", default_value = "stream", value_parser = order)]
+    pub(crate) order: Order,
+    /// Rows of the table after which another file begins [default: 8388608]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) file_rows: Option<u64>,
     /// Memory of each plugin instance, such as `1GiB` [default: 256MiB]
     #[arg(long, value_name = "SIZE")]
     pub(crate) guest_memory: Option<String>,
@@ -140,6 +146,15 @@ pub(crate) struct ApplyArguments {
     pub(crate) plugins: PluginFolder,
     #[command(flatten)]
     pub(crate) bigquery: BigQueryArguments,
+}
+
+impl ApplyArguments {
+    /// How the dataset is written, as a pipeline file would state it.
+    pub(crate) fn output(&self) -> OutputSection {
+        let defaults = OutputSection::default();
+        let (format, order) = (self.format, self.order);
+        OutputSection { format, order, file_rows: self.file_rows.unwrap_or(defaults.file_rows), ..defaults }
+    }
 }
 
 /// How a table is read, as far as it does not tell itself.
@@ -228,6 +243,14 @@ fn source_format(name: &str) -> Result<source::Format> {
         "csv" => Ok(source::Format::Csv),
         "arrow" => Ok(source::Format::Arrow),
         _ => Err(Error::usage("the formats are parquet, csv and arrow")),
+    }
+}
+
+fn order(name: &str) -> Result<Order> {
+    match name {
+        "stream" => Ok(Order::Stream),
+        "hash" => Ok(Order::Hash),
+        _ => Err(Error::usage("the orders are stream and hash")),
     }
 }
 

@@ -1,9 +1,8 @@
-//! The work of `run`, `fit` and `resume`, once everything is open.
+//! The work of `run`, `fit` and `resume`, once everything is open; and how rows are written, which `apply` shares.
 
 use super::arguments::Resources;
+use super::complete::complete;
 use super::console::Console;
-use super::destination::{left, publish, ways_on};
-use super::interrupt::leave;
 use super::prepare::{MODEL, check_output};
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::path::PathBuf;
@@ -22,10 +21,10 @@ use wafermill::run::{
 use wafermill::source::Source;
 use wafermill::spool::{INDEX, Spool, SpoolOptions};
 use wafermill::store::Remote;
-use wafermill::{Error, ErrorKind, Result, RunDirectory, Stop};
+use wafermill::{Error, Result, RunDirectory, Stop};
 
 /// The part of a table without a split.
-pub(super) const ALL: &str = "all";
+const ALL: &str = "all";
 
 /// What is to be done.
 pub(super) struct Execution<'a> {
@@ -57,34 +56,13 @@ impl Earlier {
     }
 }
 
-/// Does the work and publishes what came of it. Where that fails, and may succeed later, what was completed stays for `resume`.
-pub(super) fn execute(mut directory: RunDirectory, mut execution: Execution<'_>) -> Result<()> {
+/// Does the work, publishes what came of it, and tells that.
+pub(super) fn execute(directory: RunDirectory, mut execution: Execution<'_>) -> Result<()> {
     let Execution { document, goal, resources, console, .. } = execution;
     let remote = execution.remote.take();
-    directory.discard();
-    leave(Some(left(&directory, remote.as_ref())));
-    let report = match execution.work(&directory) {
-        Ok(report) => report,
-        Err(error) => {
-            // The same pipeline, plugins and rows would fail in the same way; all else may be otherwise next time.
-            let stays = matches!(error.kind(), ErrorKind::Usage | ErrorKind::Plugin);
-            if error.kind() == ErrorKind::Model {
-                // A table that the disk has changed: what it was fitted to is there, and is fitted to anew.
-                Fit::forget(directory.path())?;
-                Aggregated::forget(directory.path())?;
-            }
-            if !stays && directory.can_be_resumed() {
-                directory.keep();
-                let [resume, clean] = ways_on(&directory, remote.as_ref());
-                console.note(&format!("`{resume}` goes on from here, `{clean}` removes what is there"));
-            }
-            return Err(error);
-        }
-    };
-    let destination = publish(directory, remote.as_ref(), false, console)?;
-    leave(None);
+    let (report, destination) = complete(directory, remote.as_ref(), console, |directory| execution.work(directory))?;
     let (model, to_stderr) = match goal {
-        Goal::Run => (MODEL, is_list(document)),
+        Goal::Run => (MODEL, is_list(&document.pipeline.output)),
         Goal::Fit => ("", false),
     };
     // models are read from folders
@@ -131,8 +109,9 @@ impl Execution<'_> {
             directory.sync()?;
             aggregated.save(directory.path())
         })?;
-        let applied = match writes_rows(document) {
-            true => Some(apply(&run, document, directory, &plan, &mut aggregates, &watcher)?),
+        let output = &document.pipeline.output;
+        let applied = match writes_rows(output) {
+            true => Some(apply(&run, output, directory, &plan, &mut aggregates, &watcher)?),
             false => None,
         };
         run.aggregate(&mut aggregates)?;
@@ -180,7 +159,7 @@ fn spooled(
 ) -> Result<Box<dyn Source>> {
     let section = &document.pipeline.source;
     let folder = directory.spool();
-    let writes_rows = goal == Goal::Run && writes_rows(document);
+    let writes_rows = goal == Goal::Run && writes_rows(&document.pipeline.output);
     // An aggregate sees the rows in the pass that applies the steps, so that the first pass of one is no other.
     let learns = plan.waits()
         || plan.steps().iter().any(|step| step.plan.passes.any())
@@ -198,17 +177,17 @@ fn spooled(
     Ok(Box::new(Spool::open(source, columns_of_run(plan, writes_rows), options)?))
 }
 
-fn apply(
+/// Applies a complete plan and writes the rows that come out.
+pub(super) fn apply(
     run: &Run<'_>,
-    document: &Document,
+    output: &OutputSection,
     directory: &RunDirectory,
     plan: &Plan,
     aggregates: &mut Aggregates<'_>,
     watcher: &Watcher,
 ) -> Result<Applied> {
-    let output = &document.pipeline.output;
     let (schema, parts) = (plan.layout().schema(), part_names(plan)?);
-    if is_list(document) {
+    if is_list(output) {
         let split = plan.steps().first().is_some_and(|step| step.is_split());
         return run.apply(plan, List::start(std::io::stdout(), &schema, &parts, split)?, aggregates);
     }
@@ -225,12 +204,12 @@ fn apply(
 }
 
 /// Whether rows come out at all.
-fn writes_rows(document: &Document) -> bool {
-    document.pipeline.output.aggregate != AggregateKind::Custom
+fn writes_rows(output: &OutputSection) -> bool {
+    output.aggregate != AggregateKind::Custom
 }
 
-fn is_list(document: &Document) -> bool {
-    document.pipeline.output.aggregate == AggregateKind::List
+fn is_list(output: &OutputSection) -> bool {
+    output.aggregate == AggregateKind::List
 }
 
 pub(super) fn options(
@@ -254,8 +233,8 @@ pub(super) fn options(
 /// What running a pipeline takes at least.
 pub(super) fn minimum(document: &Document, source: &dyn Source, plan: &Plan, goal: Goal) -> Minimum {
     let output = &document.pipeline.output;
-    let writes_rows = goal == Goal::Run && writes_rows(document);
-    let format = (writes_rows && !is_list(document)).then(|| output.aggregate_format());
+    let writes_rows = goal == Goal::Run && writes_rows(output);
+    let format = (writes_rows && !is_list(output)).then(|| output.aggregate_format());
     Minimum::of(source, plan, writes_rows, format.as_ref())
 }
 
@@ -278,7 +257,7 @@ pub(super) fn cores() -> usize {
 }
 
 /// How a dataset is written; beside aggregates that learn it takes half of the memory for results.
-pub(super) fn concat_options(
+fn concat_options(
     options: &RunOptions,
     output: &OutputSection,
     beside_aggregates: bool,

@@ -3,7 +3,7 @@
 use super::arguments::{BigQueryArguments, InspectArguments};
 use super::console::Console;
 use super::interrupt::context;
-use super::prepare::open_table;
+use super::prepare::{named_table, open_table};
 use super::print::{columns, counted, print, print_json};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -16,9 +16,8 @@ pub(super) fn inspect(arguments: &InspectArguments, console: &Console) -> Result
     // What is too dear to read may be looked at.
     let bigquery = BigQueryArguments { max_bytes: None, ..arguments.bigquery.clone() };
     let most = arguments.bigquery.max_bytes.as_deref().map(parse_size).transpose()?;
-    let (table, csv) = (&arguments.table, CsvSection::default());
-    let (types, context) = (BTreeMap::new(), context(console));
-    let source = open_table(&arguments.source, table, &bigquery, &csv, types, default_budget(), context)?;
+    let table = named_table(&arguments.source, &arguments.table, &bigquery, &CsvSection::default());
+    let source = open_table(&table, BTreeMap::new(), default_budget(), context(console))?;
     let (rows, bytes) = (source.estimated_rows(), source.estimated_bytes());
     let fields = source.schema().fields();
     let price = source.price();

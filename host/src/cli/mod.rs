@@ -4,6 +4,7 @@ mod apply;
 mod arguments;
 mod check;
 mod clean;
+mod complete;
 mod console;
 mod destination;
 mod doctor;

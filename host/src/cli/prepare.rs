@@ -11,7 +11,7 @@ use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{
     AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
 };
-use wafermill::run::{Goal, Overrides};
+use wafermill::run::{Goal, NamedTable, Overrides};
 use wafermill::sandbox::{Limits, Sandbox};
 use wafermill::source::bigquery::{self, SCHEME, Subject, TableName};
 use wafermill::source::{self, Context, CsvOptions, Fraction, Limit, Sample, Source};
@@ -161,21 +161,13 @@ pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<P
     Ok(Plugins::new(Sandbox::new()?, folder.plugins.as_deref(), allowed))
 }
 
-/// Opens a table that a command names. What its arguments leave open is as `csv` says; `assumed` has types of a table seen before.
-/// Of `memory` bytes of a run it takes its share.
-pub(super) fn open_table(
-    path: &str,
+/// The table that a command names. What its arguments leave open is as `csv` says.
+pub(super) fn named_table(
+    name: &str,
     arguments: &SourceArguments,
     of_bigquery: &BigQueryArguments,
     csv: &CsvSection,
-    assumed: BTreeMap<String, DataType>,
-    memory: usize,
-    context: Context,
-) -> Result<Box<dyn Source>> {
-    if is_table(path) {
-        let options = of_bigquery.section().options(Path::new(""))?;
-        return bigquery::open(Subject::Table(path.parse()?), options, context);
-    }
+) -> NamedTable {
     let mut csv = csv.clone();
     if let Some(delimiter) = &arguments.delimiter {
         // A shell has no handy way to pass a tab.
@@ -185,17 +177,52 @@ pub(super) fn open_table(
     if !arguments.nulls.is_empty() {
         csv.nulls = Some(arguments.nulls.clone());
     }
-    let (format, csv) = (arguments.source_format, CsvOptions { assumed, ..csv.options()? });
-    match Address::is_one(path) {
-        true => source::open_objects(path, format, &csv, Shares::of(memory).read_ahead, context),
-        false => source::open(path, format, &csv),
+    NamedTable { name: name.to_owned(), format: arguments.source_format, csv, bigquery: of_bigquery.section() }
+}
+
+/// The same table by a name that means it wherever the program is started.
+pub(super) fn absolute_table(table: NamedTable) -> Result<NamedTable> {
+    let absolute = |path: &str| {
+        let absolute = std::path::absolute(path).map_err(|error| Error::source("the table has no path").because(error));
+        let absolute = absolute?.into_os_string().into_string();
+        absolute.map_err(|path| Error::usage("the table's path is no Unicode").file(path))
+    };
+    let mut bigquery = table.bigquery;
+    if let Some(file) = bigquery.credentials_file() {
+        bigquery.credentials = Some(absolute(file)?);
+    }
+    let name = match &table.name {
+        name if Address::is_one(name) || name.starts_with(SCHEME) => name.clone(),
+        name if is_table(name) => format!("{SCHEME}{name}"),
+        name => absolute(name)?,
+    };
+    Ok(NamedTable { name, bigquery, ..table })
+}
+
+/// Opens a table that a command names; `assumed` has types of a table seen before. Of `memory` bytes of a run it takes its share.
+pub(super) fn open_table(
+    table: &NamedTable,
+    assumed: BTreeMap<String, DataType>,
+    memory: usize,
+    context: Context,
+) -> Result<Box<dyn Source>> {
+    let (name, format) = (table.name.as_str(), table.format);
+    if is_table(name) {
+        let options = table.bigquery.options(Path::new(""))?;
+        return bigquery::open(Subject::Table(name.parse()?), options, context);
+    }
+    let csv = CsvOptions { assumed, ..table.csv.options()? };
+    match Address::is_one(name) {
+        true => source::open_objects(name, format, &csv, Shares::of(memory).read_ahead, context),
+        false => source::open(name, format, &csv),
     }
 }
 
-/// Whether a name means a table of BigQuery: what exists, or is named like a file, does not.
+/// Whether a name means a table of BigQuery: what exists, is named like a file, or begins at the root, does not.
 fn is_table(name: &str) -> bool {
-    let looks_like_one = || name.parse::<TableName>().is_ok() && source::Format::of(Path::new(name)).is_none();
-    name.starts_with(SCHEME) || (!Path::new(name).exists() && looks_like_one())
+    let path = Path::new(name);
+    let looks_like_one = || name.parse::<TableName>().is_ok() && source::Format::of(path).is_none();
+    name.starts_with(SCHEME) || (!path.has_root() && !path.exists() && looks_like_one())
 }
 
 /// A model's folder, or that of a dataset which holds one.

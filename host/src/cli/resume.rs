@@ -1,5 +1,6 @@
 //! `resume`: a run goes on where it was interrupted.
 
+use super::apply::Applying;
 use super::arguments::{PluginFolder, ResumeArguments};
 use super::console::Console;
 use super::destination::{Target, go_on_uploading, remote, spare_from_metrics};
@@ -7,12 +8,27 @@ use super::execute::{Earlier, Execution, execute, memory, minimum, shares};
 use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
-use wafermill::Result;
+use arrow_schema::SchemaRef;
+use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::Document;
-use wafermill::run::{Aggregated, Fit, Record};
-use wafermill::source::Source;
+use wafermill::run::{Aggregated, ApplyTask, Fit, PipelineTask, Record, Task};
+use wafermill::source::{Context, Source};
 use wafermill::spool::{Recorded, Spool};
 use wafermill::store::Remote;
+use wafermill::{Result, RunDirectory};
+
+/// What an interrupted run left.
+struct Left<'a> {
+    directory: RunDirectory,
+    /// Where the dataset is to be, if that is a store.
+    remote: Option<Remote>,
+    record: Record,
+    /// The columns of its source.
+    schema: SchemaRef,
+    context: Context,
+    arguments: &'a ResumeArguments,
+    console: &'a Console,
+}
 
 /// Goes on with an interrupted run.
 pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<()> {
@@ -21,14 +37,9 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     console.open(metrics)?;
     let target = Target::of(&arguments.destination, &arguments.work)?;
     let mut directory = target.reopen()?;
+    let context = interrupt::context(console);
     if Remote::is_left(directory.path()) {
-        return go_on_uploading(
-            &target,
-            directory,
-            interrupt::context(console).stop,
-            arguments.resources.json,
-            console,
-        );
+        return go_on_uploading(&target, directory, context.stop, arguments.resources.json, console);
     }
     if directory.is_published() {
         let destination = directory.destination().display().to_string();
@@ -37,50 +48,97 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     }
     let (record, schema) = Record::read(directory.path())?;
     directory.allow(&record.marker, record.overwrite)?;
-    let document = Document::parse(record.pipeline.clone(), &record.path)?;
-    let kept = Spool::size_in(&directory.spool())?;
-    let spooled = kept.is_some();
-    let context = interrupt::context(console);
     let remote = remote(&directory, record.overwrite, context.stop.clone())?;
     target.check(remote.as_ref())?;
-    let warn = context.warn.clone();
-    let plugins = arguments.plugins.plugins.clone().or_else(|| record.overrides.plugins.clone());
-    let ready = prepare(&document, &PluginFolder { plugins }, record.command, context, |context| {
-        if let Some((rows, bytes)) = kept {
-            let origin = record.origin.clone();
-            return Ok(Box::new(Recorded { schema: schema.clone(), origin, rows, bytes }) as Box<dyn Source>);
+    let task = record.task.clone();
+    let left = Left { directory, remote, record, schema, context, arguments, console };
+    match task {
+        Task::Pipeline(task) => left.go_on_with(*task),
+        Task::Apply(task) => left.go_on_applying(*task),
+    }
+}
+
+impl Left<'_> {
+    /// Goes on with a pipeline.
+    fn go_on_with(self, task: PipelineTask) -> Result<()> {
+        let Self { directory, remote, record, schema, context, arguments, console } = self;
+        let PipelineTask { goal, path, text, overrides } = task;
+        let document = Document::parse(text, &path)?;
+        let kept = Spool::size_in(&directory.spool())?;
+        let spooled = kept.is_some();
+        let warn = context.warn.clone();
+        let plugins = arguments.plugins.plugins.clone().or_else(|| overrides.plugins.clone());
+        let ready = prepare(&document, &PluginFolder { plugins }, goal, context, |context| {
+            if let Some((rows, bytes)) = kept {
+                let origin = record.origin.clone();
+                return Ok(Box::new(Recorded { schema: schema.clone(), origin, rows, bytes }) as Box<dyn Source>);
+            }
+            warn_of_reading_again(&record, &context);
+            let (snapshot, memory) = (record.snapshot.as_deref(), memory(&arguments.resources));
+            let source = open_document_source(&document, &overrides, snapshot, memory, context)?;
+            record.check_source(source.as_ref(), &schema)?;
+            Ok(source)
+        })?;
+        let Ready { source, plan, stop } = ready;
+        let resources = &arguments.resources;
+        let resumed = record.check_plugins(&plan).and_then(|()| {
+            let folder = directory.path();
+            let mut earlier = Earlier { fit: Fit::read(folder)?, aggregated: Aggregated::read(folder)? };
+            let is_limited = overrides.limit.is_some();
+            // The first rows of a source that has no order are others each time.
+            let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
+            if !earlier.is_nothing() && !spooled && !can_be_read_again {
+                warn("its rows cannot be read again as they were: it begins anew");
+                // The next resuming must not take it for that of the new rows.
+                Fit::forget(folder)?;
+                Aggregated::forget(folder)?;
+                earlier = Earlier::default();
+            }
+            let document = &document;
+            let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;
+            execute(
+                directory,
+                Execution {
+                    document,
+                    source,
+                    plan,
+                    stop,
+                    goal,
+                    is_limited,
+                    earlier,
+                    remote,
+                    resources,
+                    shares,
+                    console,
+                },
+            )
+        });
+        resumed.map_err(|error| document.locate(error))
+    }
+
+    /// Goes on with applying a model.
+    fn go_on_applying(self, mut task: ApplyTask) -> Result<()> {
+        let Self { directory, remote, record, schema, context, arguments, console } = self;
+        let manifest = Manifest::read(&ModelStore::new(&task.model))?;
+        record.check_model(&task.model, &manifest.digest()?)?;
+        if let Some(plugins) = &arguments.plugins.plugins {
+            task.plugins = Some(plugins.clone());
         }
-        if let Some(snapshot) = &record.snapshot {
-            (context.warn)(&format!(
-                "its rows are not all on disk, or not whole: they are read again, as they were at {snapshot}"
-            ));
-        }
-        let (snapshot, memory) = (record.snapshot.as_deref(), memory(&arguments.resources));
-        let source = open_document_source(&document, &record.overrides, snapshot, memory, context)?;
-        record.check_source(source.as_ref(), &schema)?;
-        Ok(source)
-    })?;
-    let Ready { source, plan, stop } = ready;
-    let (goal, resources) = (record.command, &arguments.resources);
-    let resumed = record.check_plugins(&plan).and_then(|()| {
-        let folder = directory.path();
-        let mut earlier = Earlier { fit: Fit::read(folder)?, aggregated: Aggregated::read(folder)? };
-        let is_limited = record.overrides.limit.is_some();
-        // The first rows of a source that has no order are others each time.
-        let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
-        if !earlier.is_nothing() && !spooled && !can_be_read_again {
-            warn("its rows cannot be read again as they were: it begins anew");
-            // The next resuming must not take it for that of the new rows.
-            Fit::forget(folder)?;
-            Aggregated::forget(folder)?;
-            earlier = Earlier::default();
-        }
-        let document = &document;
-        let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;
-        execute(
-            directory,
-            Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources, shares, console },
-        )
-    });
-    resumed.map_err(|error| document.locate(error))
+        task.table.bigquery.snapshot = record.snapshot.clone();
+        warn_of_reading_again(&record, &context);
+        let check = |source: &dyn Source| record.check_source(source, &schema);
+        let applying = Applying::open(task, manifest, &arguments.resources, context, check)?;
+        record.check_plugins(&applying.plan)?;
+        let shares = applying.shares()?;
+        applying.complete(directory, remote.as_ref(), shares, console)
+    }
+}
+
+/// Tells that reading is done again, which may be billed.
+fn warn_of_reading_again(record: &Record, context: &Context) {
+    if let Some(snapshot) = &record.snapshot {
+        (context.warn)(&format!(
+            "its rows are not all on disk, or not whole: they are read again, as they were at {snapshot}"
+        ));
+    }
 }

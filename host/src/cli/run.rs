@@ -8,12 +8,12 @@ use super::interrupt;
 use super::prepare::{Ready, check_output, open_document_source, prepare, sample};
 use super::summary::REPORT;
 use std::path::{Path, PathBuf};
-use wafermill::Result;
 use wafermill::memory::parse_size;
 use wafermill::model::MANIFEST;
 use wafermill::pipeline::{Document, load};
-use wafermill::run::{Goal, Overrides, Record};
+use wafermill::run::{Goal, Overrides, PipelineTask, Record, Task};
 use wafermill::store::Address;
+use wafermill::{Error, Result};
 
 /// Fits a pipeline and writes its model and a dataset.
 pub(super) fn run(arguments: &RunArguments, console: &Console) -> Result<()> {
@@ -69,14 +69,21 @@ fn begin_prepared(
     let shares = shares(&minimum(document, source.as_ref(), &plan, goal), &arguments.resources)?;
     let Begun { directory, remote } = target.create(marker, arguments.overwrite, stop.clone())?;
     let overwrite = arguments.overwrite;
-    let record = Record::new(goal, document, &plan, source.as_ref(), overrides, marker, overwrite)?;
-    record.write(directory.path(), source.schema())?;
+    let task = pipeline_task(goal, document, overrides)?;
+    Record::new(task, &plan, source.as_ref(), marker, overwrite)?.write(directory.path(), source.schema())?;
     let (is_limited, resources) = (overrides.limit.is_some(), &arguments.resources);
     let earlier = Earlier::default();
     execute(
         directory,
         Execution { document, source, plan, stop, goal, is_limited, earlier, remote, resources, shares, console },
     )
+}
+
+fn pipeline_task(goal: Goal, document: &Document, overrides: &Overrides) -> Result<Task> {
+    let path = std::path::absolute(document.path());
+    let path = path.map_err(|error| Error::usage("the pipeline file has no path").because(error))?;
+    let (text, overrides) = (document.text().to_owned(), overrides.clone());
+    Ok(Task::Pipeline(Box::new(PipelineTask { goal, path, text, overrides })))
 }
 
 fn destination(document: &Document, out: Option<&Path>) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use super::ModelStore;
 use crate::contract::{ColumnRole, is_name};
+use crate::digest::digest;
 use crate::ipc::{Cause, SavedTable};
 use crate::pipeline::{
     Columns, CsvSection, OF_STEPS, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation,
@@ -174,6 +175,15 @@ impl Manifest {
             }
             None => Err(damaged("it names no format".into())),
         }
+    }
+
+    /// The digest of all that it says, and so of the model: it has the digests of its tables.
+    ///
+    /// # Errors
+    /// None, as far as is known.
+    pub fn digest(&self) -> Result<String> {
+        let json = serde_json::to_vec(self).map_err(|error| Error::internal("no manifest").because(error))?;
+        Ok(digest(&json))
     }
 
     /// The digests of the model's tables, by their files.

@@ -1,5 +1,7 @@
-//! The combined table: ascending keys, each once, in batches of a fixed number of rows.
+//! The combined table: ascending keys, each once, in batches that end at the same rows however those were pushed.
 
+use super::ahead::Ahead;
+use super::cut::{Bounds, weights};
 use super::merge::Merge;
 use super::{Operator, PartialTable, Statistics};
 use crate::Result;
@@ -8,25 +10,27 @@ use arrow_array::types::Decimal128Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, RecordBatch, make_array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The combined rows of a partial table. All batches but the last have [`Combined::ROWS`] rows; they are the same, bit for bit,
-/// however the rows were pushed.
+/// The combined rows of a partial table. All batches but the last have [`Combined::ROWS`] rows, or end with the row by which their
+/// values come to [`Combined::BYTES`]; they are the same, bit for bit, however the rows were pushed.
 pub struct Combined {
     table: Arc<PartialTable>,
-    merge: Merge,
-    waiting: VecDeque<RecordBatch>,
+    /// Merged while who takes the batches works on them.
+    batches: Ahead<RecordBatch>,
     statistics: Statistics,
-    ended: bool,
 }
 
 impl Combined {
-    /// Rows of a batch.
+    /// Rows of a batch at most.
     pub const ROWS: usize = 16_384;
 
-    pub(super) fn new(table: Arc<PartialTable>, merge: Merge, statistics: Statistics) -> Self {
-        Self { table, merge, waiting: VecDeque::new(), statistics, ended: false }
+    /// Bytes of values at which a batch ends early.
+    pub const BYTES: u64 = 4 << 20;
+
+    pub(super) fn start(table: Arc<PartialTable>, merge: Merge, statistics: Statistics) -> Result<Self> {
+        let batches = Ahead::start("merge", Cut { table: table.clone(), merge, waiting: None })?;
+        Ok(Self { table, batches, statistics })
     }
 
     /// The table that was combined.
@@ -38,27 +42,37 @@ impl Combined {
     pub fn statistics(&self) -> Statistics {
         self.statistics
     }
+}
 
-    /// Up to [`Combined::ROWS`] rows, whatever the merge cuts.
+impl Iterator for Combined {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batches.next()
+    }
+}
+
+/// The rows of a merge in batches that do not depend on where it cut them.
+struct Cut {
+    table: Arc<PartialTable>,
+    merge: Merge,
+    /// Rows that were merged and belong to the next batch.
+    waiting: Option<RecordBatch>,
+}
+
+impl Cut {
+    /// The next batch, whatever the merge cuts.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let mut rows: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-        while rows < Self::ROWS {
-            let Some(batch) = self.merge.next().transpose()? else { break };
-            rows += batch.num_rows();
-            self.waiting.push_back(batch);
-        }
-        let mut pieces = Vec::with_capacity(self.waiting.len());
-        let mut missing = rows.min(Self::ROWS);
-        while let Some(batch) = self.waiting.pop_front() {
-            let length = batch.num_rows().min(missing);
-            if length < batch.num_rows() {
-                self.waiting.push_front(batch.slice(length, batch.num_rows() - length));
+        let mut missing = Bounds { rows: Combined::ROWS, bytes: Combined::BYTES };
+        let mut pieces = Vec::new();
+        while missing.rows > 0 && missing.bytes > 0 {
+            let Some(batch) = self.waiting.take().map(Ok).or_else(|| self.merge.next()).transpose()? else { break };
+            let (rows, bytes) = missing.first(&weights(&self.table, &batch));
+            if rows < batch.num_rows() {
+                self.waiting = Some(batch.slice(rows, batch.num_rows() - rows));
             }
-            if length == 0 {
-                break;
-            }
-            missing -= length;
-            pieces.push(batch.slice(0, length));
+            missing = Bounds { rows: missing.rows - rows, bytes: missing.bytes.saturating_sub(bytes) };
+            pieces.push(batch.slice(0, rows));
         }
         if pieces.is_empty() { Ok(None) } else { self.join(&pieces).map(Some) }
     }
@@ -78,16 +92,11 @@ impl Combined {
     }
 }
 
-impl Iterator for Combined {
+impl Iterator for Cut {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let next = self.next_batch().transpose();
-        self.ended = !matches!(next, Some(Ok(_)));
-        next
+        self.next_batch().transpose()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Takes partials from any number of threads and combines them within a budget of memory.
 
+use super::cut::Bounds;
 use super::keys::KeyCodec;
 use super::merge::Merge;
 use super::reduce::OutOfRange;
@@ -13,8 +14,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// Runs of one level that are merged to a run of the next.
 const LEVEL_RUNS: usize = 8;
 
-/// Spilled runs that are read at once.
+/// Spilled runs that are read at once where memory allows it.
 const OPEN_RUNS: usize = 64;
+
+/// Pieces that an open run holds at most: the one that it is read from, its keys once more, and the one before until its rows are copied.
+const HELD_PIECES: usize = 4;
+
+/// Bytes that open runs may hold together however little memory there is: less would write all rows again and again.
+const LEAST_MERGE: usize = 16 << 20;
 
 /// What a combiner did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,15 +144,22 @@ impl Combiner {
         if state.failed {
             return Err(Error::internal(format!("partial table `{}` lost rows", self.table.name())));
         }
-        while state.spilled.len() > OPEN_RUNS {
+        loop {
+            state.spilled.sort_by_key(|run| run.bytes);
+            let most = self.mergeable(&state.spilled);
+            let surplus = state.spilled.len().saturating_sub(most);
+            if surplus == 0 {
+                break;
+            }
             self.stop.check()?;
-            let oldest = state.spilled.drain(..OPEN_RUNS).collect();
-            state.add_spilled(self.spill(oldest)?);
+            // No more than it takes to have few enough in the end: each merge writes all of its rows again.
+            let smallest = state.spilled.drain(..most.min(surplus + 1)).collect();
+            state.add_spilled(self.spill(smallest)?);
         }
         let mut runs = state.spilled;
         runs.extend(state.levels.into_iter().flatten());
         let merged = self.merge(runs, OutOfRange::Refuse)?;
-        Ok(Combined::new(self.table.clone(), merged, state.statistics))
+        Combined::start(self.table.clone(), merged, state.statistics)
     }
 
     fn combine(&self, batch: RecordBatch) -> Result<()> {
@@ -154,11 +168,12 @@ impl Combiner {
             return Err(Error::sandbox(format!("a batch is not of partial table `{}`", self.table.name()))
                 .hint("this is a mistake in the plugin: report it to the plugin's author"));
         }
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
+        Bounds::SORTED.cut(&self.table, &batch).iter().try_for_each(|piece| self.add(piece))
+    }
+
+    fn add(&self, batch: &RecordBatch) -> Result<()> {
         self.wait_for_memory();
-        let run = Run::sort(&self.table, &self.codec, &batch)?;
+        let run = Run::sort(&self.table, &self.codec, batch, Bounds::piece(self.memory))?;
         let mut state = self.lock();
         state.statistics.rows += batch.num_rows() as u64;
         state.add(0, run);
@@ -190,7 +205,19 @@ impl Combiner {
     }
 
     fn merge(&self, runs: Vec<Run>, out_of_range: OutOfRange) -> Result<Merge> {
-        Merge::new(self.table.clone(), self.codec.clone(), runs, out_of_range)
+        let piece = Bounds::piece(self.memory);
+        Merge::new(self.table.clone(), self.codec.clone(), runs, piece, out_of_range)
+    }
+
+    /// How many of the first runs can be merged at once: two at least.
+    fn mergeable(&self, runs: &[Run]) -> usize {
+        let memory = self.memory.max(LEAST_MERGE);
+        let mut held = 0_usize;
+        let fits = |run: &&Run| {
+            held = held.saturating_add(HELD_PIECES.saturating_mul(run.largest));
+            held <= memory
+        };
+        runs.iter().take(OPEN_RUNS).take_while(fits).count().max(2)
     }
 
     fn spill(&self, runs: Vec<Run>) -> Result<Run> {

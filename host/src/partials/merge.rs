@@ -1,18 +1,16 @@
 //! Merges sorted runs into one, a batch at a time.
 
+use super::PartialTable;
+use super::cut::{Bounds, weights};
 use super::keys::{KeyCodec, prefix};
 use super::reduce::{OutOfRange, Reduced, reduce};
 use super::run::{Run, RunReader};
-use super::{Combined, PartialTable};
 use crate::Result;
 use crate::tournament::Tournament;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_row::Rows;
 use arrow_select::interleave::interleave;
 use std::sync::Arc;
-
-/// Bytes that a batch between two merges should have: bounds what many open runs hold.
-const BATCH_BYTES: usize = 1 << 20;
 
 /// The merged batches of some runs: ascending keys, each once. Where the batches are cut means nothing.
 pub(super) struct Merge {
@@ -22,8 +20,8 @@ pub(super) struct Merge {
     tournament: Tournament,
     /// What the cursors stand in, and what they left since the last batch was made.
     batches: Vec<RecordBatch>,
-    /// Rows after which a batch is made.
-    rows: usize,
+    /// What a batch may come to.
+    piece: Bounds,
     out_of_range: OutOfRange,
 }
 
@@ -33,6 +31,8 @@ struct Cursor {
     /// Position of its batch in `Merge::batches`.
     batch: usize,
     row: usize,
+    /// Bytes of its batch's rows.
+    weights: Vec<u64>,
     /// None at the run's end.
     keys: Option<Rows>,
     prefix: u128,
@@ -54,22 +54,23 @@ impl Cursor {
     }
 
     /// Goes to the next row.
-    fn step(&mut self, codec: &KeyCodec, batches: &mut Vec<RecordBatch>) -> Result<()> {
+    fn step(&mut self, table: &PartialTable, codec: &KeyCodec, batches: &mut Vec<RecordBatch>) -> Result<()> {
         self.row += 1;
         if self.keys.as_ref().is_none_or(|keys| self.row >= keys.num_rows()) {
-            self.load(codec, batches)?;
+            self.load(table, codec, batches)?;
         }
         self.prefix = self.key().map_or(u128::MAX, prefix);
         Ok(())
     }
 
     /// Goes to the start of the next batch that has rows.
-    fn load(&mut self, codec: &KeyCodec, batches: &mut Vec<RecordBatch>) -> Result<()> {
+    fn load(&mut self, table: &PartialTable, codec: &KeyCodec, batches: &mut Vec<RecordBatch>) -> Result<()> {
         self.keys = None;
         self.row = 0;
         for batch in self.reader.by_ref() {
             let batch = batch?;
             if batch.num_rows() > 0 {
+                self.weights = weights(table, &batch);
                 self.keys = Some(codec.encode(batch.columns(), batch.num_rows())?);
                 self.batch = batches.len();
                 batches.push(batch);
@@ -81,35 +82,35 @@ impl Cursor {
 }
 
 impl Merge {
-    /// Opens the runs.
+    /// Opens the runs, for batches that come to such pieces before equal keys are combined.
     pub(super) fn new(
         table: Arc<PartialTable>,
         codec: Arc<KeyCodec>,
         runs: Vec<Run>,
+        piece: Bounds,
         out_of_range: OutOfRange,
     ) -> Result<Self> {
-        let (rows, bytes) = runs.iter().fold((0, 0), |(rows, bytes), run| (rows + run.rows, bytes + run.bytes));
-        let row_bytes = (bytes / rows.max(1)).max(1);
         let mut batches = Vec::new();
         let mut cursors = Vec::with_capacity(runs.len());
         for run in runs {
-            let mut cursor = Cursor { reader: run.open()?, batch: 0, row: 0, keys: None, prefix: 0 };
-            cursor.step(&codec, &mut batches)?;
+            let mut cursor =
+                Cursor { reader: run.open()?, batch: 0, row: 0, weights: Vec::new(), keys: None, prefix: 0 };
+            cursor.step(&table, &codec, &mut batches)?;
             cursors.push(cursor);
         }
         let tournament = Tournament::new(cursors.len(), |a, b| cursors[a].less(&cursors[b]));
-        let rows = (BATCH_BYTES / row_bytes).clamp(1, Combined::ROWS);
-        Ok(Self { table, codec, cursors, tournament, batches, rows, out_of_range })
+        Ok(Self { table, codec, cursors, tournament, batches, piece, out_of_range })
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        let mut rows: Vec<(usize, usize)> = Vec::with_capacity(self.rows + self.cursors.len());
-        let mut starts: Vec<u32> = Vec::with_capacity(self.rows);
+        let mut rows: Vec<(usize, usize)> = Vec::new();
+        let mut starts: Vec<u32> = Vec::new();
+        let mut bytes = 0;
         let (mut last_prefix, mut last_key) = (0, Vec::new());
         while let Some(cursor) = self.cursors.get_mut(self.tournament.winner()) {
             let Some(key) = cursor.key() else { break };
             if starts.is_empty() || cursor.prefix != last_prefix || key != last_key {
-                if rows.len() >= self.rows {
+                if rows.len() >= self.piece.rows || bytes >= self.piece.bytes {
                     break;
                 }
                 starts.push(rows.len() as u32);
@@ -118,7 +119,8 @@ impl Merge {
                 last_key.extend_from_slice(key);
             }
             rows.push((cursor.batch, cursor.row));
-            cursor.step(&self.codec, &mut self.batches)?;
+            bytes += cursor.weights.get(cursor.row).copied().unwrap_or_default();
+            cursor.step(&self.table, &self.codec, &mut self.batches)?;
             self.tournament.replay(|a, b| self.cursors[a].less(&self.cursors[b]));
         }
         if rows.is_empty() {

@@ -3,8 +3,10 @@
 //! Whatever the order and the cut of what is pushed, the combined table is the same: keys are unique and ascending, and every
 //! operator is exact, associative and commutative.
 
+mod ahead;
 mod combined;
 mod combiner;
+mod cut;
 mod file;
 mod keys;
 mod merge;

@@ -1,8 +1,10 @@
 //! Sorted runs: batches in ascending key order, in memory or in a scratch file. A key comes once, unless its sums were out of range.
 
+use super::PartialTable;
+use super::cut::Bounds;
 use super::keys::{KeyCodec, sorted};
 use super::reduce::{OutOfRange, reduce};
-use super::{Combined, PartialTable};
+use crate::memory::batch_size;
 use crate::{Error, Result};
 use arrow_array::{RecordBatch, UInt32Array};
 use arrow_ipc::reader::StreamReader;
@@ -14,8 +16,9 @@ use tempfile::TempPath;
 
 /// A sorted run.
 pub(super) struct Run {
-    pub(super) rows: usize,
     pub(super) bytes: usize,
+    /// Bytes in memory of its largest piece.
+    pub(super) largest: usize,
     store: Store,
 }
 
@@ -26,8 +29,8 @@ enum Store {
 }
 
 impl Run {
-    /// Sorts a batch by key and combines equal keys.
-    pub(super) fn sort(table: &PartialTable, codec: &KeyCodec, batch: &RecordBatch) -> Result<Self> {
+    /// Sorts a batch by key and combines equal keys. The run comes in such pieces.
+    pub(super) fn sort(table: &PartialTable, codec: &KeyCodec, batch: &RecordBatch, piece: Bounds) -> Result<Self> {
         let keys = codec.encode(batch.columns(), batch.num_rows())?;
         let (order, starts) = sorted(&keys);
         let indices = UInt32Array::from(order);
@@ -41,17 +44,20 @@ impl Run {
         let batch = table.batch(columns, reduced.starts.len())?;
         let bytes = batch.get_array_memory_size();
         // Cut, so that a merge holds the encoded keys of a piece only.
-        let pieces = (0..batch.num_rows()).step_by(Combined::ROWS);
-        let pieces = pieces.map(|start| batch.slice(start, Combined::ROWS.min(batch.num_rows() - start)));
-        Ok(Self { rows: batch.num_rows(), bytes, store: Store::Memory(pieces.collect()) })
+        let pieces = piece.cut(table, &batch);
+        Ok(Self {
+            bytes,
+            largest: pieces.iter().map(batch_size).max().unwrap_or_default(),
+            store: Store::Memory(pieces),
+        })
     }
 
     /// Keeps a run that comes in batches.
     pub(super) fn collect(batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Self> {
         let batches = batches.collect::<Result<Vec<_>>>()?;
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
         let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        Ok(Self { rows, bytes, store: Store::Memory(batches) })
+        let largest = batches.iter().map(batch_size).max().unwrap_or_default();
+        Ok(Self { bytes, largest, store: Store::Memory(batches) })
     }
 
     /// Writes a run that comes in batches to a new file in `scratch` that only its owner can read.
@@ -69,16 +75,16 @@ impl Run {
         let file = tempfile::Builder::new().prefix("partials-").tempfile_in(scratch).map_err(|e| failed(e.into()))?;
         let (file, path) = file.into_parts();
         let mut writer = StreamWriter::try_new_buffered(file, table.schema()).map_err(|e| failed(e.into()))?;
-        let mut rows = 0;
+        let mut largest = 0;
         for batch in batches {
             let batch = batch?;
-            rows += batch.num_rows();
+            largest = largest.max(batch_size(&batch));
             writer.write(&batch).map_err(|e| failed(e.into()))?;
         }
         let file = writer.into_inner().map_err(|e| failed(e.into()))?;
         let file = file.into_inner().map_err(|e| failed(e.into_error().into()))?;
         let bytes = file.metadata().map_err(|e| failed(e.into()))?.len() as usize;
-        Ok(Self { rows, bytes, store: Store::Scratch(path) })
+        Ok(Self { bytes, largest, store: Store::Scratch(path) })
     }
 
     /// Reads the run from its start.

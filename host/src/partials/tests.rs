@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+mod sizes;
+
 /// SplitMix64.
 struct Random(u64);
 

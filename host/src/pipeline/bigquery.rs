@@ -5,12 +5,16 @@ use crate::memory::parse_size;
 use crate::source::bigquery::{Access, BigQueryOptions, CredentialsFrom, parse_snapshot};
 use crate::{Error, Result};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
 
+/// Credentials that are in no file: Application Default Credentials, and none at all.
+const ADC: &str = "adc";
+const ANONYMOUS: &str = "anonymous";
+
 /// How a table of BigQuery is read.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BigQuerySection {
     /// The columns to read, where a field of a struct is `column.field`; all of them by default.
@@ -62,6 +66,11 @@ fn check_endpoint(key: &str, endpoint: Option<&str>) -> Result<()> {
 }
 
 impl BigQuerySection {
+    /// The file of its credentials, if they are in one.
+    pub fn credentials_file(&self) -> Option<&str> {
+        self.credentials.as_deref().filter(|from| !matches!(*from, ADC | ANONYMOUS))
+    }
+
     /// With the defaults filled in; files of credentials are relative to `folder`.
     ///
     /// # Errors
@@ -79,8 +88,8 @@ impl BigQuerySection {
         };
         let snapshot = self.snapshot.as_deref().map(parse_snapshot).transpose();
         let credentials = match self.credentials.as_deref() {
-            None | Some("adc") => CredentialsFrom::Environment,
-            Some("anonymous") => CredentialsFrom::Anonymous,
+            None | Some(ADC) => CredentialsFrom::Environment,
+            Some(ANONYMOUS) => CredentialsFrom::Anonymous,
             Some(file) => CredentialsFrom::File(folder.join(file)),
         };
         Ok(BigQueryOptions {

@@ -232,7 +232,7 @@ impl StepSection {
 }
 
 /// How the aggregator collects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AggregateKind {
     /// A dataset of files for each part.
@@ -245,7 +245,7 @@ pub enum AggregateKind {
 }
 
 /// The order of the rows that are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// That of the source.
@@ -256,7 +256,7 @@ pub enum Order {
 }
 
 /// Where rows go.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputSection {
     /// The folder, relative to the pipeline file; `--out` goes before it.
@@ -362,7 +362,7 @@ impl OutputSection {
 }
 
 /// What each instance of a plugin may take.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSection {
     /// Linear memory, such as `512MiB`.

@@ -13,6 +13,7 @@ mod saved;
 mod scan;
 mod steps;
 mod table;
+mod task;
 mod timing;
 
 pub use aggregates::{AGGREGATED, Aggregated, Aggregates};
@@ -21,8 +22,9 @@ pub use fit::{Fit, PROGRESS, restore};
 pub use minimum::Minimum;
 pub(crate) use progress::Running;
 pub use progress::{Count, Progress, Stage, Watcher};
-pub use record::{Goal, Overrides, RECORD, Record};
+pub use record::{RECORD, Record};
 pub use report::{AggregateReport, PassReport, REPORT, Report, StepReport};
+pub use task::{ApplyTask, Goal, NamedTable, Overrides, PipelineTask, Task};
 pub use timing::Timing;
 
 use crate::Stop;

@@ -1,13 +1,14 @@
 //! What a run was begun with, so that it can go on where it was killed.
 
+use super::task::Task;
 use crate::ipc::{Cause, TableWriter, open_table};
-use crate::pipeline::{Document, Plan};
-use crate::source::{Fraction, InputFile, Source};
+use crate::pipeline::Plan;
+use crate::source::{InputFile, Source};
 use crate::{Error, Result, durable, plain_file, sealed};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The record's file in the run's folder.
 pub const RECORD: &str = "run.json";
@@ -16,7 +17,7 @@ pub const RECORD: &str = "run.json";
 const SOURCE: &str = "source.arrow";
 
 /// The layout of a run's folder that this host writes and reads.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes of a record: a pipeline file, and a million input files.
 const MOST: u64 = 1 << 30;
@@ -28,13 +29,7 @@ pub struct Record {
     /// The host.
     wafermill: String,
     /// What it is to do.
-    pub command: Goal,
-    /// The pipeline file's path.
-    pub path: PathBuf,
-    /// Its text, whatever became of it since.
-    pub pipeline: String,
-    /// What the command line said in its place.
-    pub overrides: Overrides,
+    pub task: Task,
     /// By which file of the destination wafermill knows what it wrote itself.
     pub marker: String,
     /// Whether that may be replaced.
@@ -51,54 +46,16 @@ pub struct Record {
     columns: String,
 }
 
-/// What a run is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Goal {
-    /// Write a model and a dataset.
-    Run,
-    /// Write a model.
-    Fit,
-}
-
-/// What goes before the pipeline file.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Overrides {
-    /// Bytes that BigQuery may bill for.
-    pub max_bytes: Option<String>,
-    /// Whether BigQuery is read over REST.
-    pub no_storage_api: bool,
-    /// Which fraction of the source's rows is read.
-    #[serde(default)]
-    pub sample: Option<Fraction>,
-    /// Which rows these are.
-    #[serde(default)]
-    pub sample_seed: Option<u64>,
-    /// How many rows of the source, or of the sample, are read.
-    pub limit: Option<u64>,
-    /// The folder of plugins.
-    pub plugins: Option<PathBuf>,
-}
-
 impl Record {
     /// Of a run that is about to begin.
-    pub fn new(
-        command: Goal,
-        document: &Document,
-        plan: &Plan,
-        source: &dyn Source,
-        overrides: &Overrides,
-        marker: &str,
-        overwrite: bool,
-    ) -> Result<Self> {
-        let path = std::path::absolute(document.path());
+    ///
+    /// # Errors
+    /// Where a file of the source has no path.
+    pub fn new(task: Task, plan: &Plan, source: &dyn Source, marker: &str, overwrite: bool) -> Result<Self> {
         Ok(Self {
             format: FORMAT,
             wafermill: env!("CARGO_PKG_VERSION").to_owned(),
-            command,
-            path: path.map_err(|error| Error::usage("the pipeline file has no path").because(error))?,
-            pipeline: document.text().to_owned(),
-            overrides: overrides.clone(),
+            task,
             marker: marker.to_owned(),
             overwrite,
             plugins: digests(plan),
@@ -166,6 +123,20 @@ impl Record {
                 let error = Error::usage("the step's plugin is another one than when the run began").step(step);
                 Err(error.hint(format!("put the earlier one back, or {ANEW}")))
             }
+        }
+    }
+
+    /// Checks that the model that is applied is what it was.
+    ///
+    /// # Errors
+    /// Where its manifest, whose digest is given, is another than before.
+    pub fn check_model(&self, folder: &Path, manifest: &str) -> Result<()> {
+        match &self.task {
+            Task::Apply(task) if task.manifest != manifest => {
+                let error = Error::usage("the model is another one than when the run began").file(folder);
+                Err(error.hint(format!("put the earlier one back, or {ANEW}")))
+            }
+            _ => Ok(()),
         }
     }
 
