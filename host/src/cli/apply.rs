@@ -11,7 +11,7 @@ use std::time::Instant;
 use wafermill::Result;
 use wafermill::aggregate::Concat;
 use wafermill::model::Manifest;
-use wafermill::pipeline::{LimitsSection, OutputSection, Plan};
+use wafermill::pipeline::{OutputSection, Plan};
 use wafermill::run::{Aggregates, Minimum, Report, Run, restore};
 
 /// Runs a fitted model over another table.
@@ -22,8 +22,7 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
     let manifest = Manifest::read(&store)?;
     let store = store.pinned(manifest.digests());
     // The limits are the caller's: a model may come from anywhere.
-    let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
-    let plugins = plugins(&arguments.plugins, &limits)?;
+    let plugins = plugins(&arguments.plugins, &arguments.limits.section())?;
     let context = context(console);
     let stop = context.stop.clone();
     let (table, bigquery) = (&arguments.table, &arguments.bigquery);
