@@ -32,7 +32,7 @@ pub(super) fn add(arguments: &FitArguments, model: &Path, out: &Path, console: &
     let source = open_table(input, &arguments.table, &arguments.bigquery, &manifest.csv, types, memory, context)?;
     let source = some_rows(source, rows.sample, rows.sample_seed.unwrap_or(0), rows.limit);
     let source = source.as_ref();
-    let schema = manifest.joint_schema(source.schema())?;
+    let schema = manifest.joint_schema(source.schema()).map_err(|error| error.file(input))?;
     let mut plan = Plan::new(schema, manifest.all_definitions(&plugins)?)?;
     let kept = Kept::new(&manifest, &store);
     kept.check(&mut plan)?;

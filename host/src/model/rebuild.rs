@@ -98,28 +98,27 @@ impl Manifest {
             let hint = "add a table with the columns that the model was fitted on, in their order and of their types";
             Err(Error::model(message).column(column).hint(hint))
         };
+        let known: HashSet<_> = self.source.iter().map(|column| &column.name).collect();
+        let found: HashSet<_> = schema.fields().iter().map(|field| field.name()).collect();
+        if let Some(SourceEntry { name, .. }) = self.source.iter().find(|column| !found.contains(&column.name)) {
+            return refused(format!("the table lacks the column `{name}`, which the model was fitted on"), name);
+        }
+        if let Some(name) = schema.fields().iter().map(|field| field.name()).find(|name| !known.contains(name)) {
+            return refused(format!("the table has a column `{name}`, which the model was not fitted on"), name);
+        }
         let mut fields = Vec::with_capacity(self.source.len());
-        for (position, SourceEntry { name, data_type, nullable }) in self.source.iter().enumerate() {
-            let Ok(field) = schema.field_with_name(name) else {
-                return refused(format!("the table lacks the column `{name}`, which the model was fitted on"), name);
-            };
+        for (field, SourceEntry { name, data_type, nullable }) in schema.fields().iter().zip(&self.source) {
+            if field.name() != name {
+                let message = format!("column {} is `{}`, and was `{name}` where", fields.len() + 1, field.name());
+                return refused(format!("{message} the model was fitted"), name);
+            }
             if field.data_type().to_string() != *data_type {
                 let found = field.data_type();
                 return refused(format!("`{name}` is of type {found}, and the model was fitted on {data_type}"), name);
             }
-            if let Some(found) = schema.fields().get(position).filter(|found| found.name() != name) {
-                let message = format!("column {} is `{}`, and was `{name}` where", position + 1, found.name());
-                return refused(format!("{message} the model was fitted"), name);
-            }
             fields.push(Field::clone(field).with_nullable(*nullable || field.is_nullable()));
         }
-        match schema.fields().get(fields.len()) {
-            None => Ok(Arc::new(Schema::new(fields))),
-            Some(extra) => {
-                let name = extra.name();
-                refused(format!("the table has a column `{name}`, which the model was not fitted on"), name)
-            }
-        }
+        Ok(Arc::new(Schema::new(fields)))
     }
 
     /// Checks that a step is given the very columns that it was fitted on.
@@ -188,5 +187,88 @@ fn definition(step: &StepEntry, plugin: Arc<Plugin>) -> StepDefinition {
         parts: None,
         params: step.params.clone(),
         pointer: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::CsvSection;
+    use arrow_schema::{DataType, TimeUnit};
+
+    fn fields() -> Vec<Field> {
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("at", instant, true),
+            Field::new("money", DataType::Decimal128(10, 2), false),
+        ]
+    }
+
+    fn fitted_on(fields: &[Field]) -> Manifest {
+        let source = fields.iter().map(|field| SourceEntry {
+            name: field.name().clone(),
+            data_type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        });
+        Manifest {
+            format: 1,
+            wafermill: String::new(),
+            hash_version: 1,
+            folds: 5,
+            csv: CsvSection::default(),
+            source: source.collect(),
+            steps: Vec::new(),
+            columns: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_column_of_both_tables_can_be_null_if_it_can_be_so_in_either() {
+        let (manifest, mut added) = (fitted_on(&fields()), fields());
+        assert_eq!(*manifest.joint_schema(&Schema::new(added.clone())).unwrap(), Schema::new(fields()));
+        added[0].set_nullable(true);
+        added[1].set_nullable(false);
+        let joint = manifest.joint_schema(&Schema::new(added)).unwrap();
+        let nullable: Vec<bool> = joint.fields().iter().map(|field| field.is_nullable()).collect();
+        assert_eq!(nullable, [true, true, false]);
+    }
+
+    #[test]
+    fn tables_with_other_columns_than_the_models_are_refused_with_the_column() {
+        let manifest = fitted_on(&fields());
+        let refused = |change: fn(&mut Vec<Field>)| {
+            let mut added = fields();
+            change(&mut added);
+            let error = manifest.joint_schema(&Schema::new(added)).unwrap_err();
+            (error.message().to_owned(), error.place().column.clone().unwrap())
+        };
+        let told = |message: &str, column: &str| (message.to_owned(), column.to_owned());
+        assert_eq!(
+            refused(|fields| drop(fields.pop())),
+            told("the table lacks the column `money`, which the model was fitted on", "money")
+        );
+        assert_eq!(
+            refused(|fields| fields.push(Field::new("more", DataType::Utf8, true))),
+            told("the table has a column `more`, which the model was not fitted on", "more")
+        );
+        assert_eq!(
+            refused(|fields| fields.swap(0, 1)),
+            told("column 1 is `at`, and was `id` where the model was fitted", "id")
+        );
+        assert_eq!(
+            refused(|fields| fields[2].set_data_type(DataType::Decimal128(12, 2))),
+            told("`money` is of type Decimal128(12, 2), and the model was fitted on Decimal128(10, 2)", "money")
+        );
+        // One in front of all others does not make theirs another order.
+        let (message, _) = refused(|fields| fields.insert(0, Field::new("more", DataType::Utf8, true)));
+        assert_eq!(message, "the table has a column `more`, which the model was not fitted on");
+    }
+
+    #[test]
+    fn manifests_of_earlier_versions_say_nothing_of_nulls() {
+        let entry: SourceEntry = serde_json::from_str(r#"{"name": "x", "type": "Int64"}"#).unwrap();
+        assert!(entry.nullable);
+        assert_eq!(serde_json::to_string(&entry).unwrap(), r#"{"name":"x","type":"Int64"}"#);
     }
 }
