@@ -6,6 +6,7 @@
 use super::filters::filters_before;
 use super::resolve::resolve_ready;
 use super::{Progress, Running, Stage};
+use crate::memory::batch_size;
 use crate::model::{Fitted, Manifest, ModelStore, StepEntry};
 use crate::partials::{Combined, Combiner};
 use crate::pipeline::{Plan, Step};
@@ -69,6 +70,7 @@ impl<'a> Kept<'a> {
                     return Err(Error::model(message).file(file).hint("restore the model from a copy"));
                 }
                 progress.advance(batch.num_rows() as u64);
+                progress.bytes(batch_size(&batch) as u64);
                 combiner.push(batch)?;
             }
         }
