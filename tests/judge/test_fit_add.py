@@ -13,6 +13,7 @@ import pytest
 import served
 import tables
 from mill import KEY_SPLIT, step, write
+from stored import rows
 
 ROWS = 3_000
 DAYS = [(0, 1_300), (1_300, 1_350), (1_350, ROWS)]
@@ -463,6 +464,17 @@ def test_a_manifest_that_does_not_fit_itself_is_refused(mill, days, copied, chan
     assert reason in said and "hint:" in said, said
 
 
+def test_a_model_of_another_version_is_added_to_with_a_note(mill, days, copied):
+    model, _ = copied
+    wanted = mill.add(model, days[1]).digests()
+    told = manifest(model)
+    now, told["wafermill"] = told["wafermill"], "0.0.9"
+    (model.path / "manifest.json").write_text(json.dumps(told))
+    ran = mill.start_add(model, days[1])
+    assert f"the model was fitted by wafermill 0.0.9, and rows are added by {now}" in ran.stderr
+    assert mills.digests(ran.out) == wanted
+
+
 def test_what_is_killed_leaves_nothing_that_looks_complete_and_is_begun_again(mill, table):
     model = mill.fit(table, MANY, split=ROW_SPLIT)
     source = write(pa.concat_tables([table] * 10), mill.folder() / "table.parquet")
@@ -484,3 +496,18 @@ def test_what_is_killed_leaves_nothing_that_looks_complete_and_is_begun_again(mi
     assert mill.call(*command).status == 0
     assert [it.name for it in out.parent.iterdir()] == ["added"]
     assert mills.digests(out) == mill.add(model, source).digests()
+
+
+def test_rows_of_a_store_are_added_and_the_model_is_written_to_one(case):
+    steps = [{"name": "codes", **step("encode", ["s"])}, step("scale", ["x", "y"])]
+    days = [rows(0, 3_000), rows(3_000, 500)]
+    files = [write(day, case.folder / f"{number}.parquet", row_group_size=200) for number, day in enumerate(days)]
+    case.put(files)
+    case.run("fit", case.pipeline(str(case.folder / "?.parquet"), steps), "--out", case.folder / "wanted")
+    case.run("fit", case.pipeline(str(files[0]), steps), "--out", case.folder / "first")
+    wanted, source = mills.digests(case.folder / "wanted"), case.bucket.url("in/1.parquet")
+    case.run("fit", "--add", case.folder / "first", source, "--out", case.folder / "added")
+    assert mills.digests(case.folder / "added") == wanted
+    case.run("fit", "--add", case.folder / "first", source, "--out", case.bucket.url("added"))
+    assert case.dataset("added/") == wanted
+    assert case.work() == [] and case.bucket.uploads() == []

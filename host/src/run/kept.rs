@@ -11,7 +11,7 @@ use crate::model::{Fitted, Manifest, ModelStore, StepEntry};
 use crate::partials::{Combined, Combiner};
 use crate::pipeline::{Plan, Step};
 use crate::{Error, Result, Stop};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The partials of a model.
 pub struct Kept<'a> {
@@ -91,6 +91,8 @@ impl<'a> Kept<'a> {
 
     /// Where a column could not be null and now can: a plugin may have learned otherwise.
     fn can_be_null_now(&self, plan: &Plan, index: usize) -> Option<String> {
+        let required = self.manifest.source.iter().filter(|column| !column.nullable);
+        let required: HashSet<&String> = required.map(|column| &column.name).collect();
         let steps = plan.steps();
         let mut open = vec![index];
         let mut seen = BTreeSet::from([index]);
@@ -98,8 +100,7 @@ impl<'a> Kept<'a> {
             open.extend(before(steps, index).into_iter().map(|(step, _)| step).filter(|step| seen.insert(*step)));
             let fields = steps[index].selection.schema.fields().iter().zip(&steps[index].writers);
             let mut read = fields.filter(|(field, writer)| writer.is_none() && field.is_nullable());
-            let required = |name: &String| self.manifest.source.iter().any(|it| it.name == *name && !it.nullable);
-            if let Some((field, _)) = read.find(|(field, _)| required(field.name())) {
+            if let Some((field, _)) = read.find(|(field, _)| required.contains(field.name())) {
                 return Some(format!(
                     "learned from `{}` when no row of it could be null, and added ones can",
                     field.name()
