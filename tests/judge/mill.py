@@ -83,6 +83,20 @@ class Mill:
         assert ran.status == 0, ran.stderr
         return Dataset(ran.out)
 
+    def add(self, model, source, *arguments):
+        """Adds the rows of a table to a model, and returns the one that comes of it; fails where the program does."""
+        ran = self.start_add(model, source, *arguments)
+        assert ran.status == 0, ran.stderr
+        return Model(ran.out)
+
+    def start_add(self, model, source, *arguments):
+        """Runs the command that adds the rows of a table to a model."""
+        folder = self.folder()
+        if isinstance(source, pa.Table):
+            source = write(source, folder / "table.parquet")
+        out = folder / "added"
+        return self.call("fit", "--add", model.path, source, "--out", out, *arguments, out=out)
+
     def call(self, *arguments, out=None):
         """Runs the program with some arguments."""
         command = [self.binary, *map(str, arguments)]

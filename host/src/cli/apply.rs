@@ -11,7 +11,7 @@ use super::summary::{REPORT, Shown, print_report, write_report};
 use std::time::Instant;
 use wafermill::memory::Shares;
 use wafermill::model::{Manifest, ModelStore};
-use wafermill::pipeline::{LimitsSection, Plan};
+use wafermill::pipeline::Plan;
 use wafermill::run::{Aggregates, ApplyTask, Minimum, Record, Report, Run, Task, restore};
 use wafermill::source::{Context, Source};
 use wafermill::store::Remote;
@@ -31,7 +31,7 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
         table,
         output: arguments.output(),
         // The limits are the caller's: a model may come from anywhere.
-        limits: LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds },
+        limits: arguments.limits.section(),
         plugins: arguments.plugins.plugins.clone(),
     };
     let applying = Applying::open(task, manifest, &arguments.resources, context(console), |_| Ok(()))?;

@@ -1,10 +1,11 @@
 //! The arguments: one table that drives parsing and help.
 
 use super::console::ConsoleArguments;
+use super::fit_arguments::FitArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use wafermill::memory::parse_size;
-use wafermill::pipeline::{BigQuerySection, Order, OutputFormat, OutputSection};
+use wafermill::pipeline::{BigQuerySection, LimitsSection, Order, OutputFormat, OutputSection};
 use wafermill::source::Fraction;
 use wafermill::source::bigquery::MOST_STREAMS;
 use wafermill::{Error, Result, source};
@@ -24,8 +25,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Fit a pipeline and write a dataset for each part, with the model
     Run(RunArguments),
-    /// Fit a pipeline and write the model only
-    Fit(RunArguments),
+    /// Fit a pipeline and write the model only, or add rows to a model
+    Fit(Box<FitArguments>),
     /// Go on with a run that was interrupted
     Resume(ResumeArguments),
     /// Remove what an interrupted run left
@@ -46,7 +47,7 @@ pub(crate) enum Command {
     Plugin(PluginCommand),
 }
 
-/// `run` and `fit`.
+/// `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// The pipeline file
@@ -60,15 +61,8 @@ pub(crate) struct RunArguments {
     /// Read BigQuery over REST, which is slow
     #[arg(long)]
     pub(crate) no_storage_api: bool,
-    /// Read this fraction of the rows, above 0 and at most 1: the same rows every time [default: `sample` in `[source]`, or all]
-    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
-    pub(crate) sample: Option<Fraction>,
-    /// Another seed samples other rows [default: `sample_seed` in `[source]`, or 0]
-    #[arg(long, value_name = "SEED")]
-    pub(crate) sample_seed: Option<u64>,
-    /// Read the first ROWS rows only, of the sample where there is one, for a try
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) rows: RowsArguments,
     /// Replace the folder, if wafermill wrote it, and what an interrupted run left
     #[arg(long)]
     pub(crate) overwrite: bool,
@@ -80,6 +74,38 @@ pub(crate) struct RunArguments {
     pub(crate) resources: Resources,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
+}
+
+/// Which rows are read.
+#[derive(Debug, Args)]
+pub(crate) struct RowsArguments {
+    /// Read this fraction of the rows, above 0 and at most 1: the same rows every time [default: `sample` in `[source]`, or all]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    pub(crate) sample: Option<Fraction>,
+    /// Another seed samples other rows [default: `sample_seed` in `[source]`, or 0]
+    #[arg(long, value_name = "SEED")]
+    pub(crate) sample_seed: Option<u64>,
+    /// Read the first ROWS rows only, of the sample where there is one, for a try
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+}
+
+/// What plugins may take, where no pipeline file says it.
+#[derive(Debug, Args)]
+pub(crate) struct LimitsArguments {
+    /// Memory of each plugin instance, such as `1GiB` [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) guest_memory: Option<String>,
+    /// Seconds that one call of a plugin may take [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) call_seconds: Option<u64>,
+}
+
+impl LimitsArguments {
+    /// As a pipeline file would state it.
+    pub(crate) fn section(&self) -> LimitsSection {
+        LimitsSection { memory: self.guest_memory.clone(), call_seconds: self.call_seconds }
+    }
 }
 
 /// `resume`.
@@ -132,12 +158,8 @@ pub(crate) struct ApplyArguments {
     /// Rows of the table after which another file begins [default: 8388608]
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) file_rows: Option<u64>,
-    /// Memory of each plugin instance, such as `1GiB` [default: 256MiB]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) guest_memory: Option<String>,
-    /// Seconds that one call of a plugin may take [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) call_seconds: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: LimitsArguments,
     #[command(flatten)]
     pub(crate) console: ConsoleArguments,
     #[command(flatten)]

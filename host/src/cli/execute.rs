@@ -98,7 +98,8 @@ impl Execution<'_> {
             directory.sync()?;
             fit.save(directory.path())
         })?;
-        Manifest::of(&plan, &document.pipeline, &fit.steps).write(&store)?;
+        let pipeline = &document.pipeline;
+        Manifest::of(&plan, pipeline.folds, &pipeline.source.csv, &fit.steps).write(&store)?;
         if goal == Goal::Fit {
             return Ok(Report::of(source, &plan, &timing, Some(fit), None, start.elapsed()));
         }

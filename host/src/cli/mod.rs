@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own.
 
+mod add;
 mod apply;
 mod arguments;
 mod check;
@@ -9,6 +10,7 @@ mod console;
 mod destination;
 mod doctor;
 mod execute;
+mod fit_arguments;
 mod inspect;
 mod interrupt;
 mod model;
@@ -20,8 +22,7 @@ mod resume;
 mod run;
 mod summary;
 
-use arguments::{Arguments, Command, ModelCommand, PluginCommand};
-use clap::Parser;
+use arguments::{Command, ModelCommand, PluginCommand};
 use console::{Console, asks_for_events, wrong_command_line};
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
@@ -33,7 +34,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command that the user asked for.
 pub(crate) fn main() -> ExitCode {
-    let command = match Arguments::try_parse() {
+    let command = match fit_arguments::parse() {
         Ok(arguments) => arguments.command,
         Err(error) => return refuse(&error),
     };
@@ -88,7 +89,10 @@ impl Command {
 fn run(command: Command, console: &Console) -> Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments, console),
-        Command::Fit(arguments) => run::fit(&arguments, console),
+        Command::Fit(arguments) => match arguments.addition() {
+            Some((model, out)) => add::add(&arguments, model, out, console),
+            None => run::fit(&arguments.into_run(), console),
+        },
         Command::Resume(arguments) => resume::resume(&arguments, console),
         Command::Clean(arguments) => clean::clean(&arguments, console),
         Command::Apply(arguments) => apply::apply(&arguments, console),

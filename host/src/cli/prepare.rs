@@ -1,6 +1,7 @@
 //! What commands open before they begin: pipelines, sources, plugins and models.
 
 use super::arguments::{BigQueryArguments, PluginFolder, SourceArguments};
+use super::console::Console;
 use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,25 +73,48 @@ pub(super) fn open_document_source(
     }
     section.bigquery.read_ahead.get_or_insert_with(|| Shares::of(memory).read_ahead.to_string());
     let sample = sample(&section, overrides)?;
-    let mut source = open_source(&section, document.folder(), Shares::of(memory).read_ahead, context)?;
+    let source = open_source(&section, document.folder(), Shares::of(memory).read_ahead, context)?;
+    Ok(some_rows(source, sample, overrides.sample_seed.unwrap_or(section.sample_seed), overrides.limit))
+}
+
+/// The rows of a source that are read: of a sample of them, where a fraction is given, the first ones, where it is given how many.
+pub(super) fn some_rows(
+    mut source: Box<dyn Source>,
+    sample: Option<Fraction>,
+    seed: u64,
+    limit: Option<u64>,
+) -> Box<dyn Source> {
     if let Some(fraction) = sample {
-        source = Box::new(Sample::new(source, fraction, overrides.sample_seed.unwrap_or(section.sample_seed)));
+        source = Box::new(Sample::new(source, fraction, seed));
     }
-    Ok(match overrides.limit {
+    match limit {
         None => source,
         Some(rows) => Box::new(Limit::new(source, rows)),
-    })
+    }
+}
+
+/// Says what a sample costs, where reading is billed.
+pub(super) fn note_price(sample: Option<Fraction>, source: &dyn Source, console: &Console) {
+    if let (Some(_), Some(price)) = (sample, source.price()) {
+        console.note(&format!("a sample is chosen by the content of rows, so all columns are read: {price}"));
+    }
 }
 
 /// The fraction of rows that is read; nothing where all are.
 pub(super) fn sample(section: &SourceSection, overrides: &Overrides) -> Result<Option<Fraction>> {
     let stated = section.sample.map(|number| Fraction::new(number).map_err(|error| error.at("/source/sample")));
     let fraction = overrides.sample.or(stated.transpose()?);
-    if fraction.is_none() && overrides.sample_seed.is_some() {
+    check_seed(fraction, overrides.sample_seed)?;
+    Ok(fraction)
+}
+
+/// Refuses a seed where there is no sample.
+pub(super) fn check_seed(sample: Option<Fraction>, seed: Option<u64>) -> Result<()> {
+    if sample.is_none() && seed.is_some() {
         let error = Error::usage("`--sample-seed` is of no use without a sample");
         return Err(error.hint("state the fraction of rows to read, with `--sample`"));
     }
-    Ok(fraction)
+    Ok(())
 }
 
 /// Checks that the output can hold the columns that are known by now.

@@ -5,7 +5,7 @@ use super::console::Console;
 use super::destination::{Begun, Target, spare_from_metrics};
 use super::execute::{Earlier, Execution, execute, memory, minimum, part_names, shares};
 use super::interrupt;
-use super::prepare::{Ready, check_output, open_document_source, prepare, sample};
+use super::prepare::{Ready, check_output, note_price, open_document_source, prepare, sample};
 use super::summary::REPORT;
 use std::path::{Path, PathBuf};
 use wafermill::memory::parse_size;
@@ -34,18 +34,16 @@ fn begin(arguments: &RunArguments, goal: Goal, marker: &str, console: &Console) 
     let overrides = Overrides {
         max_bytes: arguments.max_bytes.clone(),
         no_storage_api: arguments.no_storage_api,
-        sample: arguments.sample,
-        sample_seed: arguments.sample_seed,
-        limit: arguments.limit,
+        sample: arguments.rows.sample,
+        sample_seed: arguments.rows.sample_seed,
+        limit: arguments.rows.limit,
         plugins: arguments.plugins.absolute(),
     };
     let document = document?;
     let ready = prepare(&document, &arguments.plugins, goal, interrupt::context(console), |context| {
         open_document_source(&document, &overrides, None, memory(&arguments.resources), context)
     })?;
-    if let (Some(_), Some(price)) = (sample(&document.pipeline.source, &overrides)?, ready.source.price()) {
-        console.note(&format!("a sample is chosen by the content of rows, so all columns are read: {price}"));
-    }
+    note_price(sample(&document.pipeline.source, &overrides)?, ready.source.as_ref(), console);
     let begun = begin_prepared(arguments, &document, ready, goal, &overrides, marker, console);
     begun.map_err(|error| document.locate(error))
 }

@@ -4,18 +4,13 @@ use super::ModelStore;
 use crate::contract::{ColumnRole, is_name};
 use crate::digest::digest;
 use crate::ipc::{Cause, SavedTable};
-use crate::pipeline::{
-    Columns, CsvSection, OF_STEPS, PipelineFile, Plan, Plugins, Selector, Step, StepDefinition, first_violation,
-    is_step_name,
-};
-use crate::sandbox::Plugin;
+use crate::pipeline::{CsvSection, Plan, Selector, Step, StepDefinition, is_step_name};
 use crate::{Error, Result, plain_file};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 /// The manifest's file name; it also marks folders that wafermill may overwrite.
 pub const MANIFEST: &str = "manifest.json";
@@ -44,11 +39,24 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "is_plain")]
     pub csv: CsvSection,
     /// The columns that the steps were fitted on.
-    pub source: Vec<ColumnEntry>,
+    pub source: Vec<SourceEntry>,
     /// The steps, a split first.
     pub steps: Vec<StepEntry>,
     /// The columns that come out.
     pub columns: Vec<ColumnEntry>,
+}
+
+/// A column of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceEntry {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Whether it could hold nulls: most can.
+    #[serde(default = "can_be_null", skip_serializing_if = "is_nullable")]
+    pub nullable: bool,
 }
 
 /// A column.
@@ -82,6 +90,9 @@ pub struct StepEntry {
     pub parts: Option<Vec<String>>,
     /// Its parameters.
     pub params: Value,
+    /// How its columns were chosen, by their role; models of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Vec<SelectEntry>>,
     /// The columns that it was given.
     pub columns: Vec<ColumnEntry>,
     /// How often the training rows were seen to fit it.
@@ -90,6 +101,15 @@ pub struct StepEntry {
     pub model: Vec<TableEntry>,
     /// The partial results that the model was made of, of the last pass.
     pub partials: Vec<TableEntry>,
+}
+
+/// How the columns of a step that have one role were chosen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SelectEntry {
+    /// What they are to the step.
+    pub role: ColumnRole,
+    /// Their names and types.
+    pub columns: Selector,
 }
 
 /// A table.
@@ -117,18 +137,18 @@ pub struct Fitted {
 }
 
 impl Manifest {
-    /// Of a plan whose steps are all fitted.
-    pub fn of(plan: &Plan, pipeline: &PipelineFile, fitted: &[Fitted]) -> Self {
-        let steps = plan.steps().iter().zip(fitted).map(|(step, fitted)| entry(step, fitted));
+    /// Of a plan whose steps are all fitted, on so many folds.
+    pub fn of(plan: &Plan, folds: u8, csv: &CsvSection, fitted: &[Fitted]) -> Self {
+        let steps = plan.definitions().iter().zip(plan.steps()).zip(fitted);
         Self {
             format: FORMAT,
             wafermill: env!("CARGO_PKG_VERSION").to_owned(),
             hash_version: crate::hash::VERSION,
-            folds: pipeline.folds,
+            folds,
             // Types are those of the columns.
-            csv: CsvSection { types: BTreeMap::new(), ..pipeline.source.csv.clone() },
-            source: plan.source().fields().iter().map(|field| column(field, None)).collect(),
-            steps: steps.collect(),
+            csv: CsvSection { types: BTreeMap::new(), ..csv.clone() },
+            source: plan.source().fields().iter().map(|field| source_column(field)).collect(),
+            steps: steps.map(|((definition, step), fitted)| entry(definition, step, fitted)).collect(),
             columns: plan.layout().schema().fields().iter().map(|field| column(field, None)).collect(),
         }
     }
@@ -188,7 +208,7 @@ impl Manifest {
 
     /// The digests of the model's tables, by their files.
     pub fn digests(&self) -> HashMap<PathBuf, String> {
-        let tables = self.steps.iter().flat_map(|step| &step.model);
+        let tables = self.steps.iter().flat_map(|step| step.model.iter().chain(&step.partials));
         tables.map(|table| (table.file.clone(), table.digest.clone())).collect()
     }
 
@@ -218,114 +238,6 @@ impl Manifest {
             self.source.iter().filter_map(|column| Some((column.name.clone(), column.data_type.parse().ok()?)));
         parsed.collect()
     }
-
-    /// Checks that a table has the columns that the steps were fitted on.
-    ///
-    /// # Errors
-    /// Where one is missing or has another type.
-    pub fn check_source(&self, schema: &Schema) -> Result<()> {
-        let steps = self.steps.iter().filter(|step| step.is_applied());
-        let used: HashSet<_> = steps.flat_map(|step| &step.columns).map(|column| &column.name).collect();
-        for known in self.source.iter().filter(|column| used.contains(&column.name)) {
-            let (name, data_type) = (&known.name, &known.data_type);
-            let message = match schema.field_with_name(name) {
-                Ok(field) if field.data_type().to_string() == *data_type => continue,
-                Ok(field) => {
-                    format!("`{name}` is of type {}, and the model was fitted on {data_type}", field.data_type())
-                }
-                Err(_) => format!("the table lacks the column `{name}`, which the model was fitted on"),
-            };
-            return Err(Error::model(message)
-                .column(name)
-                .hint("apply the model to a table like that which it was fitted on"));
-        }
-        Ok(())
-    }
-
-    /// The steps again, with the plugins that they were fitted with. The split and filters of some of its parts are left out: a table
-    /// to apply a model to is one part, which is none of them.
-    ///
-    /// # Errors
-    /// Where a plugin is missing or is not the one that the model was fitted with.
-    pub fn definitions(&self, plugins: &Plugins) -> Result<Vec<StepDefinition>> {
-        let mut definitions = Vec::new();
-        for step in self.steps.iter().filter(|step| step.is_applied()) {
-            let plugin = pinned(step, plugins).map_err(|error| error.step(&step.name).in_plugin(&step.plugin))?;
-            definitions.push(definition(step, plugin));
-        }
-        Ok(definitions)
-    }
-
-    /// Checks that a step is given columns of the types that it was fitted on.
-    ///
-    /// # Errors
-    /// Where one has another type.
-    pub fn check_columns(&self, step: &Step) -> Result<()> {
-        let fields = step.selection.schema.fields().iter().zip(&step.selection.roles);
-        let known = self.steps.iter().filter(|entry| entry.ordinal == step.ordinal).flat_map(|entry| &entry.columns);
-        for ((field, role), known) in fields.zip(known) {
-            let found = column(field, Some(*role));
-            if found != *known {
-                let message = format!(
-                    "the step was fitted on `{}` of type {}, and it is {} here",
-                    known.name, known.data_type, found.data_type
-                );
-                return Err(Error::model(message).step(&step.name).column(field.name()));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl StepEntry {
-    /// Whether it is part of applying the model to another table.
-    fn is_applied(&self) -> bool {
-        self.ordinal > 0 && self.parts.is_none()
-    }
-}
-
-/// The plugin of a step, which must take the step's parameters.
-fn pinned(step: &StepEntry, plugins: &Plugins) -> Result<Arc<Plugin>> {
-    let plugin = plugins.get_pinned(&step.plugin, &step.digest)?;
-    let description = plugin.description();
-    if description.name != step.plugin {
-        let message =
-            format!("the manifest is damaged: the plugin with the digest of this step is `{}`", description.name);
-        return Err(Error::model(message).hint(RESTORE));
-    }
-    if !OF_STEPS.contains(&description.role) {
-        return Err(Error::model(format!("the plugin is {}, which is no step", description.role.name_with_article())));
-    }
-    match first_violation(&description.params_schema, &step.params)? {
-        None => Ok(plugin),
-        Some(violation) => {
-            Err(Error::model(format!("the model's parameters are damaged: {}", violation.message)).hint(RESTORE))
-        }
-    }
-}
-
-/// Selects by the very names: globs and types were resolved when the model was fitted.
-fn definition(step: &StepEntry, plugin: Arc<Plugin>) -> StepDefinition {
-    let mut columns: Vec<(ColumnRole, Columns)> = Vec::new();
-    for column in &step.columns {
-        let role = column.role.unwrap_or(ColumnRole::Feature);
-        match columns.last_mut() {
-            Some((last, Columns::Selector(selector))) if *last == role => selector.names.push(column.name.clone()),
-            _ => {
-                let selector = Selector { names: vec![column.name.clone()], ..Selector::default() };
-                columns.push((role, Columns::Selector(selector)));
-            }
-        }
-    }
-    StepDefinition {
-        name: step.name.clone(),
-        ordinal: step.ordinal,
-        plugin,
-        columns,
-        parts: None,
-        params: step.params.clone(),
-        pointer: String::new(),
-    }
 }
 
 /// Whether CSV files were written as they are by default.
@@ -333,11 +245,23 @@ fn is_plain(csv: &CsvSection) -> bool {
     *csv == CsvSection::default()
 }
 
-fn column(field: &arrow_schema::Field, role: Option<ColumnRole>) -> ColumnEntry {
+fn can_be_null() -> bool {
+    true
+}
+
+fn is_nullable(nullable: &bool) -> bool {
+    *nullable
+}
+
+fn source_column(field: &Field) -> SourceEntry {
+    SourceEntry { name: field.name().clone(), data_type: field.data_type().to_string(), nullable: field.is_nullable() }
+}
+
+pub(super) fn column(field: &Field, role: Option<ColumnRole>) -> ColumnEntry {
     ColumnEntry { name: field.name().clone(), data_type: field.data_type().to_string(), role }
 }
 
-fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
+fn entry(definition: &StepDefinition, step: &Step, fitted: &Fitted) -> StepEntry {
     let description = step.plugin.description();
     let table = |name: &str, file: PathBuf, saved: &SavedTable| TableEntry {
         name: name.to_owned(),
@@ -349,6 +273,8 @@ fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
     let model = model.map(|(it, saved)| table(&it.name, ModelStore::model_file(step, &it.name), saved));
     let partials = step.plan.partials.iter().zip(&fitted.partials);
     let partials = partials.map(|(it, saved)| table(it.name(), ModelStore::partials_file(step, it.name()), saved));
+    let chosen = definition.columns.iter().filter(|(_, columns)| !columns.is_empty());
+    let select = chosen.map(|(role, columns)| SelectEntry { role: *role, columns: columns.selector() });
     let fields = step.selection.schema.fields().iter().zip(&step.selection.roles);
     StepEntry {
         name: step.name.clone(),
@@ -358,6 +284,7 @@ fn entry(step: &Step, fitted: &Fitted) -> StepEntry {
         digest: step.plugin.digest().to_owned(),
         parts: step.parts.as_ref().map(|parts| parts.names().to_vec()),
         params: serde_json::from_str(&step.params).unwrap_or(Value::Null),
+        select: Some(select.collect()),
         columns: fields.map(|(field, role)| column(field, Some(*role))).collect(),
         passes: fitted.passes,
         model: model.collect(),

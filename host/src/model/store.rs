@@ -3,9 +3,11 @@
 use super::Fitted;
 use super::manifest::RESTORE;
 use crate::ipc::{SavedTable, TableReader, TableWriter, check_saved};
+use crate::partials::PartialTable;
 use crate::pipeline::Step;
 use crate::sandbox::TableBatch;
 use crate::{Error, Result};
+use arrow_schema::SchemaRef;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -109,10 +111,21 @@ impl ModelStore {
     pub fn read_table(&self, step: &Step, table: usize) -> Result<TableReader> {
         let planned =
             step.plan.model.get(table).ok_or_else(|| Error::internal("a table that was not planned is read"))?;
-        let file = Self::model_file(step, &planned.name);
+        self.open(Self::model_file(step, &planned.name), &planned.schema)
+    }
+
+    /// Reads a table of the partials of a step.
+    ///
+    /// # Errors
+    /// As for [`read_model`](Self::read_model).
+    pub fn read_partials(&self, step: &Step, table: &PartialTable) -> Result<TableReader> {
+        self.open(Self::partials_file(step, table.name()), table.schema())
+    }
+
+    fn open(&self, file: PathBuf, schema: &SchemaRef) -> Result<TableReader> {
         let path = self.root.join(&file);
         let digest = self.digests.as_ref().map(|digests| digests.get(&file).ok_or_else(|| unknown(&path)));
-        TableReader::open(&path, &planned.schema, digest.transpose()?.map(String::as_str))
+        TableReader::open(&path, schema, digest.transpose()?.map(String::as_str))
     }
 }
 

@@ -29,10 +29,13 @@ impl Default for Columns {
 #[serde(deny_unknown_fields, default)]
 pub struct Selector {
     /// Names and globs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
     /// Types. Columns whose names are known only once a step is fitted are selected by names, never by types.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<TypeClass>,
     /// Names and globs of columns that are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
 }
 
@@ -86,7 +89,8 @@ pub enum Selected {
 }
 
 impl Columns {
-    fn selector(&self) -> Selector {
+    /// The same, spelt out.
+    pub fn selector(&self) -> Selector {
         match self {
             Self::Names(names) => Selector { names: names.clone(), ..Selector::default() },
             Self::Selector(selector) => selector.clone(),

@@ -1,15 +1,17 @@
 //! Fitting: in each pass over the source, all steps whose columns no unfitted step writes see the training rows.
 
 use super::filters::{filters_before, settled};
+use super::kept::Kept;
 use super::learn::{Learned, Learner, Learning};
 use super::report::{PassReport, seconds};
+use super::resolve::resolve_ready;
 use super::scan::Work;
 use super::steps::{StepRunner, outputs};
 use super::table::Table;
 use super::{Count, Run, Running, Stage, saved, source_columns};
 use crate::memory::batch_size;
-use crate::model::{Fitted, ModelStore};
-use crate::pipeline::{Plan, Step};
+use crate::model::Fitted;
+use crate::pipeline::Plan;
 use crate::sandbox::{Outcome, Pass};
 use crate::source::SourceBatch;
 use crate::{Error, Result};
@@ -70,11 +72,33 @@ impl Run<'_> {
     /// # Errors
     /// Where the source cannot be read, a plugin fails, or a step cannot be planned once its columns are known.
     pub fn fit(&self, plan: &mut Plan, earlier: Option<Fit>, save: impl Fn(&Fit) -> Result<()>) -> Result<Fit> {
+        self.fit_from(plan, earlier, None, save)
+    }
+
+    /// Fits all steps of a plan on the rows that a model was fitted on and the source's training rows together. The plan must have passed
+    /// [`Kept::check`].
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit), and where what the model kept is damaged, or is not enough after all.
+    pub fn add(&self, plan: &mut Plan, kept: &Kept<'_>) -> Result<Fit> {
+        self.fit_from(plan, None, Some(kept), |_| Ok(()))
+    }
+
+    fn fit_from(
+        &self,
+        plan: &mut Plan,
+        earlier: Option<Fit>,
+        kept: Option<&Kept<'_>>,
+        save: impl Fn(&Fit) -> Result<()>,
+    ) -> Result<Fit> {
         let mut fit = earlier.unwrap_or_default();
         fit.steps.resize(plan.definitions().len(), Fitted::default());
         let earlier: Vec<bool> = fit.steps.iter().map(|fitted| fitted.passes > 0).collect();
         loop {
-            self.resolve_ready(plan, &fit, &earlier)?;
+            resolve_ready(plan, &fit.steps, self.store, |index, step| match earlier[index] {
+                true => self.check_learned(self.store, step, &fit.steps[index]),
+                false => Ok(()),
+            })?;
             let active = active_steps(plan, &mut fit.again);
             if active.is_empty() {
                 break;
@@ -84,7 +108,7 @@ impl Run<'_> {
             let stage =
                 |name: &str| Stage { pass: Some(fit.passes.len() + 1), steps: names.clone(), ..Stage::named(name) };
             let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
-            let (rows, learned) = self.gather(plan, active)?;
+            let (rows, learned) = self.gather(plan, active, kept)?;
             drop(gathering);
             let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
@@ -96,9 +120,10 @@ impl Run<'_> {
                     finished.map_err(|error| step.place(error))?
                 };
                 fit.spilled += finished.spilled;
-                match finished.outcome {
-                    Outcome::Again(carry) => drop(fit.again.insert(index, pass.next(carry))),
-                    Outcome::Model => {
+                match (finished.outcome, kept) {
+                    (Outcome::Again(_), Some(kept)) => return Err(kept.again(step)),
+                    (Outcome::Again(carry), None) => drop(fit.again.insert(index, pass.next(carry))),
+                    (Outcome::Model, _) => {
                         fit.steps[index] = finished.fitted;
                         let outputs = outputs(step, self.store)?;
                         plan.resolve(index, outputs)?;
@@ -116,29 +141,19 @@ impl Run<'_> {
         Err(Error::internal("a step waits for columns that no step writes").step(waiting))
     }
 
-    /// Tells the plan what steps write that learn nothing, which is known at once, or that are fitted already.
-    fn resolve_ready(&self, plan: &mut Plan, fit: &Fit, earlier: &[bool]) -> Result<()> {
-        let mut index = 0;
-        while index < plan.steps().len() {
-            let step = &plan.steps()[index];
-            if step.outputs.is_none() && (!step.plan.passes.any() || fit.steps[index].passes > 0) {
-                if earlier[index] {
-                    self.check_learned(self.store, step, &fit.steps[index])?;
-                }
-                let outputs = outputs(step, self.store)?;
-                plan.resolve(index, outputs)?;
-            }
-            index += 1;
-        }
-        Ok(())
-    }
-
-    /// One pass over the source: how many rows it has, and the partials of all active steps.
-    fn gather(&self, plan: &Plan, active: BTreeMap<usize, Pass>) -> Result<(u64, Learned)> {
+    /// One pass over the source: how many rows it has, and the partials of all active steps, with those that were kept of other rows.
+    fn gather(&self, plan: &Plan, active: BTreeMap<usize, Pass>, kept: Option<&Kept<'_>>) -> Result<(u64, Learned)> {
         let needed = needed_steps(plan, active.keys().copied());
         let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
         let columns = source_columns(plan, involved);
         let learning = Learning::begin(self.options, plan.steps(), active, self.options.shares.results, self.timing)?;
+        if let Some(kept) = kept {
+            let mut tables = learning.combiners().map(|(index, combiners)| (&plan.steps()[index], combiners));
+            tables.try_for_each(|(step, combiners)| {
+                let pushed = kept.push(step, combiners, self.progress, &self.options.stop);
+                pushed.map_err(|error| step.place(error))
+            })?;
+        }
         let trained = AtomicU64::new(0);
         let work = || FitWork {
             plan,
@@ -160,12 +175,12 @@ impl Run<'_> {
             Ok(())
         })?;
         count();
-        if trained.into_inner() == 0 {
-            return Err(no_rows(plan));
-        }
-        match learning.starved() {
-            Some(index) => Err(none_left(plan, index)),
-            None => Ok((total, learning.end())),
+        match (trained.into_inner(), learning.starved()) {
+            // The rows that were there before are enough.
+            _ if kept.is_some() => Ok((total, learning.end())),
+            (0, _) => Err(no_rows(plan)),
+            (_, Some(index)) => Err(none_left(plan, index)),
+            _ => Ok((total, learning.end())),
         }
     }
 }
@@ -257,20 +272,4 @@ impl Work for FitWork<'_> {
     fn end(&mut self) -> Result<()> {
         self.learner.end()
     }
-}
-
-/// Completes a plan whose steps were fitted before, from their models; `check` is asked about each step.
-///
-/// # Errors
-/// Where a model cannot be read or does not fit the columns, or `check` fails.
-pub fn restore(plan: &mut Plan, store: &ModelStore, check: impl Fn(&Step) -> Result<()>) -> Result<()> {
-    let mut index = 0;
-    while index < plan.steps().len() {
-        let step = &plan.steps()[index];
-        check(step)?;
-        let outputs = outputs(step, store)?;
-        plan.resolve(index, outputs)?;
-        index += 1;
-    }
-    Ok(())
 }

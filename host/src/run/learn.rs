@@ -72,6 +72,11 @@ impl<'a> Learning<'a> {
         &self.active
     }
 
+    /// The combiners of each of them.
+    pub(super) fn combiners(&self) -> impl Iterator<Item = (usize, &[Combiner])> {
+        self.combiners.iter().map(|(index, combiners)| (*index, combiners.as_slice()))
+    }
+
     /// A step that learns and has seen no row.
     pub(super) fn starved(&self) -> Option<usize> {
         self.rows.iter().find(|(_, rows)| rows.load(Ordering::Relaxed) == 0).map(|(index, _)| *index)

@@ -66,6 +66,8 @@ struct Layout {
     delimiter: u8,
     header: bool,
     nulls: Option<Regex>,
+    /// Whether types are those of a table seen before.
+    assumed: bool,
 }
 
 impl CsvSource {
@@ -137,7 +139,8 @@ impl Layout {
                 Error::usage("a quote or a line break cannot delimit fields").hint("use `,`, `;`, `|` or a tab")
             );
         }
-        Ok(Self { delimiter, header: options.header, nulls: null_pattern(&options.nulls)? })
+        let assumed = !options.assumed.is_empty();
+        Ok(Self { delimiter, header: options.header, nulls: null_pattern(&options.nulls)?, assumed })
     }
 
     /// The format as arrow-csv wants it.

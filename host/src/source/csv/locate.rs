@@ -50,8 +50,12 @@ fn check(record: &ByteRecord, layout: &Layout, schema: &Schema, read: &[usize]) 
         if read.contains(&index) && !parses(value, field, layout) {
             let shown: String = value.chars().take(40).collect();
             let error = Error::source(format!("`{shown}` is no value of type `{}`", field.data_type()));
-            let hint =
-                "state the column's type, name the value as null, or raise `infer_rows` so that the guess sees it";
+            let hint = match layout.assumed {
+                true => "the model was fitted on this type: name the value as null, or fit again with another type",
+                false => {
+                    "state the column's type, name the value as null, or raise `infer_rows` so that the guess sees it"
+                }
+            };
             return Some((index, error.column(field.name()).hint(hint)));
         }
     }
