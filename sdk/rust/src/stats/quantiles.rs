@@ -50,7 +50,8 @@ struct Histogram {
 
 impl Histogram {
     fn new(progress: Progress) -> Self {
-        Self { progress, coarse: vec![None; 256], fine: HashMap::default() }
+        let blocks = if progress.known == 0 { 256 } else { 0 };
+        Self { progress, coarse: vec![None; blocks], fine: HashMap::default() }
     }
 
     fn add_all(&mut self, values: impl Iterator<Item = f64>) {
