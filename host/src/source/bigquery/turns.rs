@@ -185,6 +185,10 @@ impl Queue {
         let mut rooms: Vec<Room> = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
         while !self.ended && rows < most.min(SMALL) {
+            if self.events.is_empty() {
+                // A stream gets room for its next message in any case only where none of it waits, and these rows do no more.
+                rooms.clear();
+            }
             let Some(Rows { batch, room }) = self.next(stop)? else { break };
             // Long rows are passed on as they came: to join them costs memory, and saves nothing.
             if rows > 0 && room.bytes().saturating_add(bytes) > TURN_BYTES {
@@ -241,4 +245,50 @@ fn turn_rows(session: &Session) -> usize {
     let row = (session.bytes / session.rows.max(1)).max(1);
     let rows = (TURN_BYTES as u64 / row).clamp(1, TURN_ROWS);
     1 << rows.ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read_ahead::ReadAhead;
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array};
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn room(read_ahead: &Arc<ReadAhead>) -> Option<Room> {
+        match pin!(read_ahead.room(0)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(room) => Some(room),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn rows_that_wait_to_be_joined_do_not_keep_their_stream_from_fetching_more() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
+        let message = |mut room: Room| {
+            room.fit(40);
+            Event::Rows(Rows { batch: batch.clone(), room })
+        };
+        // Of two streams each may keep a message, and no second one.
+        let read_ahead = ReadAhead::new(100, 2);
+        let (sender, events) = unbounded();
+        let mut queue = Queue { name: "s".into(), events, rest: None, rows: 0, ended: false, confirmed: false };
+        sender.send(message(room(&read_ahead).unwrap())).unwrap();
+        let (schema, stop) = (batch.schema(), Stop::default());
+        let (taken, more) = std::thread::scope(|scope| {
+            let taking = scope.spawn(|| queue.take(8_192, &schema, &stop).map(|(batch, _)| batch.unwrap().num_rows()));
+            let more = (0..2_000).find_map(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                room(&read_ahead)
+            });
+            let found = more.is_some();
+            more.into_iter().for_each(|room| sender.send(message(room)).unwrap());
+            sender.send(Event::End { confirmed: true }).unwrap();
+            (taking.join().unwrap().unwrap(), found)
+        });
+        assert!(more, "its first message keeps the room of the second");
+        assert_eq!(taken, 6);
+    }
 }
