@@ -22,7 +22,11 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
     let manifest = Manifest::read(&store)?;
     let store = store.pinned(manifest.digests());
     // The limits are the caller's: a model may come from anywhere.
-    let limits = LimitsSection { memory: arguments.guest_memory.clone(), call_seconds: arguments.call_seconds };
+    let limits = LimitsSection {
+        memory: arguments.guest_memory.clone(),
+        call_seconds: arguments.call_seconds,
+        ..LimitsSection::default()
+    };
     let plugins = plugins(&arguments.plugins, &limits)?;
     let context = context(console);
     let stop = context.stop.clone();

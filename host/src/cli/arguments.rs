@@ -375,6 +375,9 @@ pub(crate) struct PluginListArguments {
 pub(crate) struct PluginInfoArguments {
     /// The plugin's name, or the path of its component
     pub(crate) plugin: String,
+    /// Only read the component, to show what it imports and exports: nothing of it is compiled or run
+    #[arg(long = "static")]
+    pub(crate) is_static: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

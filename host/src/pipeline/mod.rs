@@ -6,6 +6,7 @@ mod document;
 mod file;
 mod filter_parts;
 mod layout;
+mod limits;
 mod plan;
 mod plugins;
 mod select;
@@ -16,11 +17,12 @@ pub use aggregate::AggregateSection;
 pub use bigquery::{BigQuerySection, BufferCompressionName};
 pub use document::{Document, load};
 pub use file::{
-    AggregateKind, CsvSection, LimitsSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection,
-    SplitSection, SpoolCompressionName, SpoolMode, StepSection,
+    AggregateKind, CsvSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
+    SpoolCompressionName, SpoolMode, StepSection,
 };
 pub use filter_parts::FilterParts;
 pub use layout::{Column, Entry, Layout};
+pub use limits::{LimitsMode, LimitsSection};
 pub(crate) use plan::{OF_STEPS, is_step_name};
 pub use plan::{Plan, Step, StepDefinition, TRAINING};
 pub use plugins::Plugins;
