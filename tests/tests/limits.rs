@@ -1,8 +1,11 @@
 //! Limits of plugins: what they are counted in, for whom they are set, and what is compiled and kept.
 
+use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
-use wafermill::sandbox::{Limits, Sandbox};
+use wafermill::contract::{ColumnRole, Selection};
+use wafermill::sandbox::{Limits, Sandbox, Task, Transformer};
 use wafermill_tests::hostile::guest::Guest;
 use wafermill_tests::hostile::victim::{Victim, outcome, small_limits};
 
@@ -98,6 +101,30 @@ fn what_was_compiled_and_then_changed_is_not_run() {
     fs::write(&entries[0], &whole[..whole.len() / 2]).unwrap();
     load(None);
     assert!(fs::read(&entries[0]).unwrap() == whole);
+}
+
+#[test]
+fn an_instance_that_trapped_is_not_called_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guest.wasm");
+    // It would answer the second call.
+    let once = "(if (i32.eqz (global.get $calls)) (then (global.set $calls (i32.const 1)) unreachable))";
+    fs::write(&path, Guest::default().before("transformer.apply", once).component()).unwrap();
+    let sandbox = Sandbox::with_cache(None).unwrap();
+    let plugin = sandbox.load(&path, &small_limits(), None).unwrap();
+    let x: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0]));
+    let batch = RecordBatch::try_from_iter([("x", x)]).unwrap();
+    let selection = Selection { schema: batch.schema(), roles: vec![ColumnRole::Feature] };
+    let plan = Arc::new(plugin.plan("{}", &selection).unwrap());
+    let task = Task { params: "{}".to_owned(), input: plan.input(&selection), selection, plan };
+    let mut transformer = Transformer::open(&plugin, &task).unwrap();
+    transformer.outputs(&task.plan).unwrap();
+    assert!(transformer.apply(&batch).unwrap_err().message().contains("trapped"));
+    let again = transformer.apply(&batch).unwrap_err();
+    assert_eq!(again.message(), "an instance that trapped was called again");
+    let mut fresh = Transformer::open(&plugin, &task).unwrap();
+    fresh.outputs(&task.plan).unwrap();
+    assert!(fresh.apply(&batch).unwrap_err().message().contains("trapped"), "nothing is left of the other instance");
 }
 
 #[test]

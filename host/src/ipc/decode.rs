@@ -258,6 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn texts_behind_a_dictionary_are_counted_for_each_row() {
+        let word = |rows: usize| {
+            let texts: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1 << 20), "y".to_owned()]));
+            let column = DictionaryArray::<Int32Type>::try_new((0..rows).map(|_| Some(0)).collect(), texts).unwrap();
+            RecordBatch::try_from_iter_with_nullable([("word", Arc::new(column) as ArrayRef, true)]).unwrap()
+        };
+        let (few, many) = (word(256), word(257));
+        assert!(decode_batch(&few.schema(), Buffer::from_vec(message(&few))).is_ok());
+        let error = decode_batch(&many.schema(), Buffer::from_vec(message(&many))).unwrap_err();
+        assert!(error.to_string().contains("the texts behind a dictionary"), "{error}");
+    }
+
+    #[test]
     #[ignore = "measures: run it alone, on an idle machine, optimised"]
     fn what_checking_a_batch_costs() {
         const ROWS: usize = 8_192;

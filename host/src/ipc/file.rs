@@ -197,3 +197,29 @@ pub(crate) fn check_saved(path: &Path, saved: &SavedTable) -> Result<()> {
 pub fn open_table(path: &Path, digest: Option<&str>) -> Result<TableReader> {
     TableReader::open_any(path, digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array};
+
+    #[test]
+    fn no_block_is_read_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.arrow");
+        let batch = |number: i64| {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![number; 4]));
+            RecordBatch::try_from_iter([("x", column)]).unwrap()
+        };
+        let schema = batch(1).schema();
+        let mut writer = TableWriter::create(&path, &schema).unwrap();
+        writer.write(&batch(1)).unwrap();
+        writer.write(&batch(2)).unwrap();
+        writer.finish().unwrap();
+        let mut reader = TableReader::open(&path, &schema, None).unwrap();
+        let blocks = reader.blocks.as_slice().to_vec();
+        reader.blocks = vec![blocks[0], blocks[1], blocks[0]].into_iter();
+        let read: Vec<_> = reader.collect();
+        assert!(read[0].is_ok() && read[1].is_ok() && read[2].is_err() && read.len() == 3);
+    }
+}
