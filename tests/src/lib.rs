@@ -3,5 +3,6 @@
 pub mod case;
 pub mod dataset;
 pub mod folder;
+pub mod hostile;
 pub mod program;
 pub mod tables;

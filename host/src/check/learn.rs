@@ -74,7 +74,7 @@ pub(super) fn learn<'i>(
                     bytes: carry.clone(),
                     batch: None,
                 });
-                pass = Pass { number: pass.number + 1, carry: Some(carry) };
+                pass = pass.next(carry);
             }
             Outcome::Model => {
                 finisher.drain(|rows| {

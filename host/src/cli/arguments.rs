@@ -104,7 +104,7 @@ pub(crate) struct LimitsArguments {
 impl LimitsArguments {
     /// As a pipeline file would state it.
     pub(crate) fn section(&self) -> LimitsSection {
-        LimitsSection { memory: self.guest_memory.clone(), call_seconds: self.call_seconds }
+        LimitsSection { memory: self.guest_memory.clone(), call_seconds: self.call_seconds, ..LimitsSection::default() }
     }
 }
 
@@ -420,6 +420,9 @@ pub(crate) struct PluginListArguments {
 pub(crate) struct PluginInfoArguments {
     /// The plugin's name, or the path of its component
     pub(crate) plugin: String,
+    /// Only read the component, to show what it imports and exports: nothing of it is compiled or run
+    #[arg(long = "static")]
+    pub(crate) is_static: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,7 +6,7 @@ use super::print::{columns, error, print, print_json};
 use serde_json::{Value, json};
 use std::path::Path;
 use wafermill::memory::format_size;
-use wafermill::sandbox::Plugin;
+use wafermill::sandbox::{Inspection, Interface, Plugin, inspect};
 use wafermill::{Error, Result};
 
 /// Lists the installed plugins.
@@ -36,21 +36,56 @@ pub(super) fn list(arguments: &PluginListArguments) -> Result<()> {
 
 /// Shows one plugin.
 pub(super) fn info(arguments: &PluginInfoArguments) -> Result<()> {
-    let plugin = plugins(&arguments.plugins, &Default::default())?.get(&arguments.plugin, Path::new(""))?;
-    if arguments.json {
-        return print_json(&to_json(&plugin));
+    let plugins = plugins(&arguments.plugins, &Default::default())?;
+    let path = plugins.component(&arguments.plugin, Path::new(""))?;
+    let found = inspect(&path, plugins.limits().component)?;
+    if arguments.is_static {
+        let mut rows = facts(&path, &found);
+        rows.push(row("size", format_size(found.bytes)));
+        return if arguments.json { print_json(&of_file(&path, &found)) } else { print(&columns(&rows)) };
     }
+    let plugin = plugins.get(&arguments.plugin, Path::new(""))?;
     let it = plugin.description();
-    let facts = [
-        ("role", it.role.name().to_owned()),
-        ("passes", format!("{} to {}", it.passes.least, it.passes.most)),
-        ("file", plugin.path().display().to_string()),
-        ("digest", plugin.digest().to_owned()),
-        ("memory", format!("{} at most", format_size(plugin.limits().memory as u64))),
-    ];
-    let facts = columns(&facts.map(|(name, fact)| vec![name.to_owned(), fact]));
+    if arguments.json {
+        let mut all = of_file(&path, &found);
+        all["description"] = json!(it);
+        return print_json(&all);
+    }
+    let mut rows =
+        vec![row("role", it.role.name()), row("passes", format!("{} to {}", it.passes.least, it.passes.most))];
+    rows.extend(facts(&path, &found));
+    rows.push(row("memory", format!("{} at most", format_size(plugin.limits().memory as u64))));
     let head = format!("{} {}: {}", it.name, it.version, it.summary);
-    print(&format!("{head}\n\n{facts}\nparameters\n{}", parameters(&it.params_schema)))
+    print(&format!("{head}\n\n{}\nparameters\n{}", columns(&rows), parameters(&it.params_schema)))
+}
+
+/// What can be told of a component that was only read.
+fn facts(path: &Path, found: &Inspection) -> Vec<Vec<String>> {
+    vec![
+        row("file", path.display().to_string()),
+        row("digest", &found.digest),
+        row("imports", names(&found.interface.imports)),
+        row("exports", names(&found.interface.exports)),
+    ]
+}
+
+fn of_file(path: &Path, found: &Inspection) -> Value {
+    let Interface { imports, exports } = &found.interface;
+    json!({ "path": path, "digest": found.digest, "bytes": found.bytes, "imports": imports, "exports": exports })
+}
+
+fn row(name: &str, fact: impl Into<String>) -> Vec<String> {
+    vec![name.to_owned(), fact.into()]
+}
+
+/// A list of names, which may be long and many.
+fn names(names: &[String]) -> String {
+    const MOST: usize = 1_000;
+    let list = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    match list.char_indices().nth(MOST) {
+        None => list,
+        Some((end, _)) => format!("{}…", &list[..end]),
+    }
 }
 
 fn to_json(plugin: &Plugin) -> Value {

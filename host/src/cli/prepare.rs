@@ -5,9 +5,8 @@ use super::console::Console;
 use arrow_schema::DataType;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use wafermill::aggregate::TableFiles;
-use wafermill::memory::{Shares, parse_size};
+use wafermill::memory::Shares;
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{
     AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
@@ -175,13 +174,7 @@ fn open_source(section: &SourceSection, folder: &Path, read_ahead: usize, contex
 
 /// The plugins that can be loaded, with what they may take.
 pub(super) fn plugins(folder: &PluginFolder, limits: &LimitsSection) -> Result<Plugins> {
-    let mut allowed = match &limits.memory {
-        Some(memory) => Limits::with_memory(parse_size(memory).map_err(|error| error.at("/limits/memory"))?),
-        None => Limits::default(),
-    };
-    if let Some(seconds) = limits.call_seconds {
-        allowed.call = Duration::from_secs(seconds);
-    }
+    let allowed = limits.over(&Limits::default(), "/limits")?;
     Ok(Plugins::new(Sandbox::new()?, folder.plugins.as_deref(), allowed))
 }
 

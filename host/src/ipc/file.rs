@@ -1,13 +1,14 @@
 //! Tables as Arrow IPC files: partials and models. What is read back is not trusted.
 
 use super::decode::{Cause, decode_batch};
+use super::verify::verified_footer;
 use crate::digest::DigestWriter;
 use crate::{Error, Result, plain_file};
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::reader::read_footer_length;
 use arrow_ipc::writer::FileWriter;
-use arrow_ipc::{Block, convert::try_fb_to_schema, root_as_footer};
+use arrow_ipc::{Block, convert::try_fb_to_schema};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -73,6 +74,8 @@ pub struct TableReader {
     file: File,
     /// Where the footer starts: no block reaches beyond.
     end: u64,
+    /// Where the last block ended: no block begins before, so that none is read twice.
+    read: u64,
     blocks: std::vec::IntoIter<Block>,
 }
 
@@ -99,11 +102,11 @@ impl TableReader {
             check_digest(&mut file, path, digest, &mut |_| Ok(()))?;
         }
         let (footer, end) = read_footer(&mut file).map_err(unreadable)?;
-        let footer = root_as_footer(&footer).map_err(|error| unreadable(error.to_string().into()))?;
+        let footer = verified_footer(&footer).map_err(unreadable)?;
         let schema = footer.schema().ok_or("it has no schema").map_err(|error| unreadable(error.into()))?;
         let schema = Arc::new(try_fb_to_schema(schema).map_err(|error| unreadable(error.into()))?);
         let blocks: Vec<Block> = footer.recordBatches().iter().flatten().copied().collect();
-        Ok(Self { schema, path: path.to_owned(), file, end, blocks: blocks.into_iter() })
+        Ok(Self { schema, path: path.to_owned(), file, end, read: 0, blocks: blocks.into_iter() })
     }
 
     /// The table's columns.
@@ -116,9 +119,12 @@ impl TableReader {
         let metadata = usize::try_from(block.metaDataLength())?;
         let body = usize::try_from(block.bodyLength())?;
         let total = metadata.checked_add(body).ok_or("a block is too large")?;
-        if offset.checked_add(total as u64).is_none_or(|end| end > self.end) {
-            return Err("a block reaches beyond the file".into());
+        let end = offset.checked_add(total as u64).filter(|end| *end <= self.end);
+        let end = end.ok_or("a block reaches beyond the file")?;
+        if offset < self.read {
+            return Err("a block lies over the one before it".into());
         }
+        self.read = end;
         let mut bytes = MutableBuffer::from_len_zeroed(total);
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.read_exact(&mut bytes)?;
@@ -206,7 +212,7 @@ pub fn open_table(path: &Path, digest: Option<&str>) -> Result<TableReader> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::Int64Array;
+    use arrow_array::{ArrayRef, Int64Array};
 
     #[test]
     fn a_saved_table_is_checked_with_progress_and_the_check_can_be_stopped_within_it() {
@@ -230,5 +236,25 @@ mod tests {
         assert_eq!(check(1), (Err(crate::ErrorKind::Interrupted), 1 << 20));
         std::fs::write(&path, &std::fs::read(&path).unwrap()[1..]).unwrap();
         assert_eq!(check(u64::MAX).0, Err(crate::ErrorKind::Model));
+    }
+
+    #[test]
+    fn no_block_is_read_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.arrow");
+        let batch = |number: i64| {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![number; 4]));
+            RecordBatch::try_from_iter([("x", column)]).unwrap()
+        };
+        let schema = batch(1).schema();
+        let mut writer = TableWriter::create(&path, &schema).unwrap();
+        writer.write(&batch(1)).unwrap();
+        writer.write(&batch(2)).unwrap();
+        writer.finish().unwrap();
+        let mut reader = TableReader::open(&path, &schema, None).unwrap();
+        let blocks = reader.blocks.as_slice().to_vec();
+        reader.blocks = vec![blocks[0], blocks[1], blocks[0]].into_iter();
+        let read: Vec<_> = reader.collect();
+        assert!(read[0].is_ok() && read[1].is_ok() && read[2].is_err() && read.len() == 3);
     }
 }

@@ -4,6 +4,12 @@ mod decode;
 mod encode;
 mod file;
 mod foreign;
+mod layout;
+mod unused;
+mod verify;
+
+/// Columns of a table that a server may send.
+pub(crate) const MOST_COLUMNS: usize = 1_000_000;
 
 pub(crate) use decode::{Cause, decode_batch, decode_schema};
 pub(crate) use encode::{BatchEncoder, encode_schema};

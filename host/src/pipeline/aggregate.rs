@@ -2,6 +2,7 @@
 
 use super::document::Document;
 use super::file::PipelineFile;
+use super::limits::LimitsSection;
 use super::plan::{StepDefinition, find, is_step_name};
 use super::plugins::Plugins;
 use super::select::Columns;
@@ -35,6 +36,9 @@ pub struct AggregateSection {
     /// The plugin's parameters.
     #[serde(default)]
     pub params: serde_json::Map<String, Value>,
+    /// What the plugin may take, where it is not as for all.
+    #[serde(default)]
+    pub limits: LimitsSection,
 }
 
 impl AggregateSection {
@@ -63,7 +67,15 @@ impl StepDefinition {
             check_name(&name, &known, &document.pipeline)
                 .map_err(|error| document.locate(error.at(format!("{pointer}/name"))))?;
             let params = Value::Object(section.params.clone());
-            let plugin = find(document, plugins, &name, &section.plugin, &[Role::Aggregate], &params, &pointer)?;
+            let plugin = find(
+                document,
+                plugins,
+                &name,
+                (&section.plugin, &section.limits),
+                &[Role::Aggregate],
+                &params,
+                &pointer,
+            )?;
             let columns = vec![
                 (ColumnRole::Feature, section.columns.clone()),
                 (ColumnRole::Target, section.target.clone()),

@@ -3,6 +3,7 @@
 use super::aggregate::{AggregateSection, plugin_name};
 use super::bigquery::BigQuerySection;
 use super::ipc_compression::IpcCompression;
+use super::limits::LimitsSection;
 use super::select::Columns;
 use crate::aggregate::{Compression, Format};
 use crate::{Error, Result, source};
@@ -20,14 +21,16 @@ pub struct PipelineFile {
     pub split: Option<SplitSection>,
     /// What is done to the rows, in this order.
     #[serde(default)]
+    #[schemars(length(max = 1_000))]
     pub steps: Vec<StepSection>,
     /// What is learned of the rows that come out.
     #[serde(default)]
+    #[schemars(length(max = 1_000))]
     pub aggregate: Vec<AggregateSection>,
     /// Where they go.
     #[serde(default)]
     pub output: OutputSection,
-    /// What plugins may take.
+    /// What plugins may take, where a step does not say otherwise.
     #[serde(default)]
     pub limits: LimitsSection,
     /// How many folds there are for plugins that ask for them.
@@ -190,6 +193,9 @@ pub struct SplitSection {
     /// The plugin's parameters.
     #[serde(default)]
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// What the plugin may take, where it is not as for all.
+    #[serde(default)]
+    pub limits: LimitsSection,
 }
 
 fn default_split() -> String {
@@ -222,6 +228,9 @@ pub struct StepSection {
     /// The plugin's parameters.
     #[serde(default)]
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// What the plugin may take, where it is not as for all.
+    #[serde(default)]
+    pub limits: LimitsSection,
 }
 
 impl StepSection {
@@ -359,15 +368,4 @@ impl OutputSection {
             }),
         }
     }
-}
-
-/// What each instance of a plugin may take.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsSection {
-    /// Linear memory, such as `512MiB`.
-    pub memory: Option<String>,
-    /// Seconds of one call.
-    #[schemars(range(min = 1, max = 86_400))]
-    pub call_seconds: Option<u64>,
 }

@@ -7,6 +7,7 @@ mod file;
 mod filter_parts;
 mod ipc_compression;
 mod layout;
+mod limits;
 mod plan;
 mod plugins;
 mod select;
@@ -17,12 +18,13 @@ pub use aggregate::AggregateSection;
 pub use bigquery::BigQuerySection;
 pub use document::{Document, load};
 pub use file::{
-    AggregateKind, CsvSection, LimitsSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection,
-    SplitSection, SpoolMode, StepSection,
+    AggregateKind, CsvSection, Order, OutputFormat, OutputSection, PipelineFile, SourceSection, SplitSection,
+    SpoolMode, StepSection,
 };
 pub use filter_parts::FilterParts;
 pub use ipc_compression::IpcCompression;
 pub use layout::{Column, Entry, Layout};
+pub use limits::{LimitsMode, LimitsSection};
 pub(crate) use plan::{OF_STEPS, is_step_name};
 pub use plan::{Plan, Step, StepDefinition, TRAINING};
 pub use plugins::Plugins;

@@ -4,6 +4,7 @@ use super::document::Document;
 use super::file::SPLIT;
 use super::filter_parts::{self, FilterParts};
 use super::layout::Layout;
+use super::limits::LimitsSection;
 use super::plugins::Plugins;
 use super::select::{Columns, Selected};
 use crate::contract::{ColumnRole, Context, Outputs, Read, Role, Selection, StepPlan, bare};
@@ -292,7 +293,8 @@ impl StepDefinition {
         if let Some(split) = &pipeline.split {
             let columns = vec![(ColumnRole::Key, split.key.clone()), (ColumnRole::Feature, split.columns.clone())];
             let params = Value::Object(split.params.clone());
-            let plugin = find(document, plugins, SPLIT, &split.plugin, &[Role::Split], &params, "/split")?;
+            let plugin =
+                find(document, plugins, SPLIT, (&split.plugin, &split.limits), &[Role::Split], &params, "/split")?;
             let (name, pointer) = (SPLIT.to_owned(), "/split".to_owned());
             definitions.push(Self { name, ordinal: 0, plugin, columns, parts: None, params, pointer });
         }
@@ -309,7 +311,7 @@ impl StepDefinition {
                 return refused(format!("`{name}` cannot name a step"), hint);
             }
             let params = Value::Object(step.params.clone());
-            let plugin = find(document, plugins, &name, &step.plugin, &OF_STEPS, &params, &pointer)?;
+            let plugin = find(document, plugins, &name, (&step.plugin, &step.limits), &OF_STEPS, &params, &pointer)?;
             if step.parts.is_some() {
                 filter_parts::check(document, &name, &plugin, &pointer)?;
             }
@@ -333,18 +335,20 @@ impl StepDefinition {
 /// The roles of plugins that can stand among the steps.
 pub(crate) const OF_STEPS: [Role; 2] = [Role::Transform, Role::Filter];
 
-/// A step's plugin, which must have one of these roles and take these parameters.
+/// A step's plugin with its limits, which must have one of these roles and take these parameters.
 pub(super) fn find(
     document: &Document,
     plugins: &Plugins,
     step: &str,
-    plugin: &str,
+    (plugin, limits): (&str, &LimitsSection),
     roles: &[Role],
     params: &Value,
     pointer: &str,
 ) -> Result<Arc<Plugin>> {
     let locate = |error: Error| document.locate(error.step(step).at(format!("{pointer}/plugin")));
-    let plugin = plugins.get(plugin, document.folder()).map_err(locate)?;
+    let limits = limits.over(plugins.limits(), &format!("{pointer}/limits"));
+    let limits = limits.map_err(|error| document.locate(error.step(step)))?;
+    let plugin = plugins.get_limited(plugin, document.folder(), &limits).map_err(locate)?;
     let description = plugin.description();
     if !roles.contains(&description.role) {
         let wanted: Vec<_> = roles.iter().map(|role| role.name_with_article()).collect();

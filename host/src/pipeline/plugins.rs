@@ -12,7 +12,8 @@ pub struct Plugins {
     sandbox: Sandbox,
     folders: Vec<PathBuf>,
     limits: Limits,
-    loaded: Mutex<HashMap<PathBuf, Arc<Plugin>>>,
+    /// Those that count instructions are compiled otherwise.
+    loaded: Mutex<HashMap<(PathBuf, bool), Arc<Plugin>>>,
     /// The installed components by their digests, once they were asked for.
     digests: OnceLock<HashMap<String, PathBuf>>,
 }
@@ -33,12 +34,33 @@ impl Plugins {
         &self.folders
     }
 
+    /// The component of a plugin: by its name in the folders, or by its path, which is relative to `base`.
+    ///
+    /// # Errors
+    /// Where there is none of that name.
+    pub fn component(&self, name: &str, base: &Path) -> Result<PathBuf> {
+        self.find(name, base)
+    }
+
     /// Loads a plugin by its name, or by the path of its component, which is relative to `base`.
     ///
     /// # Errors
     /// Where there is none, or it is no plugin.
     pub fn get(&self, name: &str, base: &Path) -> Result<Arc<Plugin>> {
-        self.load(name, self.find(name, base)?, None)
+        self.get_limited(name, base, &self.limits)
+    }
+
+    /// The same, with limits of its own.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn get_limited(&self, name: &str, base: &Path, limits: &Limits) -> Result<Arc<Plugin>> {
+        self.load(name, self.find(name, base)?, limits, None)
+    }
+
+    /// What plugins may take, where nothing else is said.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Loads the installed plugin whose component has this digest, whatever the name of its file is.
@@ -52,7 +74,7 @@ impl Plugins {
             installed.filter_map(|path| Some((digest_of(&path).ok()?, path))).collect()
         });
         match digests.get(digest) {
-            Some(path) => self.load(name, path.clone(), Some(digest)),
+            Some(path) => self.load(name, path.clone(), &self.limits, Some(digest)),
             None => {
                 let found = digest_of(&self.find(name, Path::new(""))?)?;
                 Err(Error::model(format!("the model was fitted with {digest}, and {found} is installed")).hint(
@@ -62,14 +84,18 @@ impl Plugins {
         }
     }
 
-    fn load(&self, name: &str, path: PathBuf, pinned: Option<&str>) -> Result<Arc<Plugin>> {
+    fn load(&self, name: &str, path: PathBuf, limits: &Limits, pinned: Option<&str>) -> Result<Arc<Plugin>> {
         let mut loaded =
             self.loaded.lock().map_err(|_| Error::internal("a thread panicked while it loaded a plugin"))?;
-        if let Some(plugin) = loaded.get(&path) {
-            return Ok(plugin.clone());
+        let key = (path, limits.fuel.is_some());
+        if let Some(plugin) = loaded.get(&key) {
+            if plugin.limits() == limits {
+                return Ok(plugin.clone());
+            }
+            return plugin.with_limits(limits).map(Arc::new).map_err(|error| error.in_plugin(name));
         }
-        let plugin = self.sandbox.load(&path, &self.limits, pinned).map_err(|error| error.in_plugin(name))?;
-        loaded.insert(path, plugin.clone());
+        let plugin = self.sandbox.load(&key.0, limits, pinned).map_err(|error| error.in_plugin(name))?;
+        loaded.insert(key, plugin.clone());
         Ok(plugin)
     }
 

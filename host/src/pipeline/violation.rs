@@ -2,9 +2,12 @@
 
 use super::suggest::{list, nearest};
 use crate::{Error, Result};
-use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
+
+/// Bytes of a compiled pattern.
+const PATTERN: usize = 1 << 20;
 
 /// Something that a schema forbids.
 #[derive(Debug)]
@@ -20,7 +23,9 @@ pub(crate) struct Violation {
 /// # Errors
 /// Where `schema` is none.
 pub(crate) fn first_violation(schema: &Value, value: &Value) -> Result<Option<Violation>> {
-    let validator = jsonschema::validator_for(schema).map_err(|error| {
+    // A pattern of a plugin's must not take long: this engine is linear in the text, and bounded in what it makes of the pattern.
+    let patterns = PatternOptions::regex().size_limit(PATTERN).dfa_size_limit(PATTERN);
+    let validator = jsonschema::options().with_pattern_options(patterns).build(schema).map_err(|error| {
         Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
     })?;
     Ok(validator.iter_errors(value).max_by_key(depth).map(|error| explain(&error, schema)))

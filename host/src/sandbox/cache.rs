@@ -32,13 +32,18 @@ impl Cache {
     }
 
     /// The compiled component: from the folder, or compiled now and stored there.
-    pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> Result<Component, Error> {
+    pub(super) fn load(
+        &self,
+        engine: &Engine,
+        digest: &str,
+        compile: impl FnOnce() -> Result<Component, Error>,
+    ) -> Result<Component, Error> {
         let key = key(engine, digest);
         let path = self.folder.join(format!("{key}.cwasm"));
         if let Some(component) = load_checked(engine, &path, &key) {
             return Ok(component);
         }
-        let component = Component::from_binary(engine, bytes)?;
+        let component = compile()?;
         // The cache is a convenience: where it cannot be written, the run goes on.
         let _ = component.serialize().map(|compiled| self.store(&path, &key, &compiled));
         Ok(component)
@@ -103,7 +108,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(&folder.path().join("compiled")).unwrap();
         let engine = Engine::default();
-        cache.load(&engine, EMPTY, "digest").unwrap();
+        let load = || cache.load(&engine, "digest", || Component::from_binary(&engine, EMPTY)).unwrap();
+        load();
         let entry = fs::read_dir(&cache.folder).unwrap().next().unwrap().unwrap().path();
         let whole = fs::read(&entry).unwrap();
         let key = key(&engine, "digest");
@@ -113,7 +119,7 @@ mod tests {
         damaged[whole.len() / 2] ^= 1;
         fs::write(&entry, &damaged).unwrap();
         assert!(load_checked(&engine, &entry, &key).is_none());
-        cache.load(&engine, EMPTY, "digest").unwrap();
+        load();
         assert_eq!(fs::read(&entry).unwrap(), whole);
     }
 

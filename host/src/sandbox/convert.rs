@@ -1,7 +1,8 @@
 //! From the contract's generated types to the host's, with what they hold checked.
 
 use super::bindings::wafermill::plugin::types;
-use super::limits::Limits;
+use super::limits::{DESCRIPTION, Limits};
+use super::parameters;
 use crate::contract::{
     ColumnRole, Context, Description, ModelTable, Passes, Read, Role, Selection, StepPlan, Write, is_name,
 };
@@ -10,9 +11,6 @@ use crate::partials::{Operator, PartialTable};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Bytes of a plugin's own description.
-const DESCRIPTION: usize = 1 << 20;
 
 pub(super) fn description(description: types::Description) -> Result<Description, Cause> {
     let types::Description { name, version, summary, role, passes, params_schema } = description;
@@ -28,8 +26,9 @@ pub(super) fn description(description: types::Description) -> Result<Description
     if summary.chars().any(char::is_control) {
         return Err("the summary holds control characters".into());
     }
-    let params_schema =
+    let params_schema: serde_json::Value =
         serde_json::from_str(&params_schema).map_err(|error| format!("the schema of the parameters: {error}"))?;
+    parameters::check(&params_schema).map_err(|error| format!("the schema of the parameters: {error}"))?;
     let role = match role {
         types::PluginRole::Transform => Role::Transform,
         types::PluginRole::Split => Role::Split,
@@ -109,10 +108,7 @@ fn partial_table(table: types::PartialTable, limits: &Limits) -> Result<Arc<Part
 
 /// A schema from a plugin: of types that may cross, and of bounded size.
 pub(super) fn schema(message: &[u8], limits: &Limits) -> Result<SchemaRef, Cause> {
-    let schema: Schema = decode_schema(message)?;
-    if schema.fields().len() > limits.columns {
-        return Err(format!("a schema has {} columns, more than {}", schema.fields().len(), limits.columns).into());
-    }
+    let schema: Schema = decode_schema(message, limits.columns)?;
     for field in schema.fields() {
         let metadata: usize = field.metadata().iter().map(|(key, value)| key.len() + value.len()).sum();
         if field.name().len() + metadata > limits.text {

@@ -1,34 +1,71 @@
-//! The engine that compiles and runs plugins, and its clock.
+//! The engines that compile and run plugins.
 
 use super::bindings::PluginPre;
 use super::cache::Cache;
+use super::clock::Clock;
+use super::compile::compile;
 use super::guests::GuestMemory;
 use super::limits::STACK;
+use super::plugin::Host;
+use super::scan::{Interface, Refusal, scan};
 use super::store::State;
 use super::{Limits, Plugin};
 use crate::digest::digest;
+use crate::memory::format_size;
 use crate::{Error, Result, plain_file};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine};
-
-/// How often calls are checked against their deadline.
-pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// The one interface that a plugin may import.
 const LOGGING: &str = "wafermill:plugin/logging@0.1.0";
 
 /// Compiles plugins and runs them.
 pub struct Sandbox {
-    engine: Engine,
-    linker: Linker<State>,
+    by_time: Runtime,
+    /// Its code counts instructions, which costs time: it is for plugins whose limits ask for that.
+    by_fuel: Runtime,
     cache: Option<Cache>,
     clock: Arc<Clock>,
     memory: GuestMemory,
+}
+
+/// An engine, with what its guests may import.
+struct Runtime {
+    engine: Engine,
+    linker: Linker<State>,
+}
+
+impl Runtime {
+    fn new(counts_fuel: bool) -> wasmtime::Result<Self> {
+        let mut config = Config::new();
+        config.wasm_component_model(true);
+        config.epoch_interruption(true);
+        config.consume_fuel(counts_fuel);
+        config.max_wasm_stack(STACK);
+        // Results must not depend on the machine.
+        config.wasm_relaxed_simd(false);
+        config.cranelift_nan_canonicalization(true);
+        let engine = Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(
+            &mut linker,
+            |state: &mut State| state,
+        )?;
+        Ok(Self { engine, linker })
+    }
+}
+
+/// What can be told of a component without compiling or running any of it.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// `sha256:` and the digest of its bytes.
+    pub digest: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What it imports and exports.
+    pub interface: Interface,
 }
 
 impl Sandbox {
@@ -46,22 +83,10 @@ impl Sandbox {
     /// Where this machine cannot run WebAssembly.
     pub fn with_cache(folder: Option<&Path>) -> Result<Self> {
         let failed = |error: wasmtime::Error| Error::internal("the WebAssembly engine cannot start").because(error);
-        let mut config = Config::new();
-        config.wasm_component_model(true);
-        config.epoch_interruption(true);
-        config.max_wasm_stack(STACK);
-        // Results must not depend on the machine.
-        config.wasm_relaxed_simd(false);
-        config.cranelift_nan_canonicalization(true);
-        let engine = Engine::new(&config).map_err(failed)?;
-        let mut linker = Linker::new(&engine);
-        super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(
-            &mut linker,
-            |state: &mut State| state,
-        )
-        .map_err(failed)?;
-        let clock = Arc::new(Clock::start(engine.clone()));
-        Ok(Self { engine, linker, cache: folder.and_then(Cache::open), clock, memory: GuestMemory::default() })
+        let by_time = Runtime::new(false).map_err(failed)?;
+        let by_fuel = Runtime::new(true).map_err(failed)?;
+        let clock = Arc::new(Clock::start(vec![by_time.engine.clone(), by_fuel.engine.clone()]));
+        Ok(Self { by_time, by_fuel, cache: folder.and_then(Cache::open), clock, memory: GuestMemory::default() })
     }
 
     /// Loads a component from a file. Where it is pinned, nothing of a component with another digest is compiled or run.
@@ -74,37 +99,70 @@ impl Sandbox {
         if pinned.is_some_and(|pinned| pinned != digest) {
             return Err(Error::sandbox("the plugin changed while it was loaded").file(path));
         }
-        let compiled = match &self.cache {
-            Some(cache) => cache.load(&self.engine, &bytes, &digest),
-            None => Component::from_binary(&self.engine, &bytes),
-        };
-        let component = compiled.map_err(|error| {
-            Error::sandbox("the file is no WebAssembly component")
+        let interface = scan(&bytes).map_err(|refusal| refused(refusal).file(path))?;
+        check_imports(&interface).map_err(|error| error.file(path))?;
+        let runtime = if limits.fuel.is_some() { &self.by_fuel } else { &self.by_time };
+        let size = bytes.len() as u64;
+        let component = self.compile(&runtime.engine, &bytes.into(), &digest, limits).map_err(|error| {
+            Error::sandbox("the component cannot be compiled")
                 .file(path)
                 .because(error)
                 .hint("plugins are components; `cargo xtask plugins` makes those of this repository")
         })?;
-        self.check_imports(&component).map_err(|error| error.file(path))?;
-        let ready = self.linker.instantiate_pre(&component).and_then(PluginPre::new).map_err(|error| {
+        let ready = runtime.linker.instantiate_pre(&component).and_then(PluginPre::new).map_err(|error| {
             Error::sandbox("the component is no wafermill plugin")
                 .file(path)
                 .because(error)
                 .hint("a plugin exports `wafermill:plugin/guest@0.1.0`; see wit/plugin.wit")
         })?;
-        let (clock, memory) = (self.clock.clone(), self.memory.clone());
-        Plugin::new(ready, clock, path, digest, limits.clone(), memory).map(Arc::new)
+        let host = Host { clock: self.clock.clone(), memory: self.memory.clone() };
+        Plugin::new(ready, host, path, digest, size, limits.clone()).map(Arc::new)
     }
 
-    fn check_imports(&self, component: &Component) -> Result<()> {
-        let component_type = component.component_type();
-        let mut imports = component_type.imports(&self.engine).map(|(name, _)| name);
-        // Types are no capability: an interface of types only holds no functions to call.
-        match imports.find(|name| *name != LOGGING && *name != "wafermill:plugin/types@0.1.0") {
-            None => Ok(()),
-            Some(name) => {
-                Err(Error::sandbox(format!("the plugin imports `{name}`, and plugins may import `{LOGGING}` only"))
-                    .hint("build it for a target without WASI, such as wasm32-unknown-unknown"))
-            }
+    fn compile(
+        &self,
+        engine: &Engine,
+        bytes: &Arc<[u8]>,
+        digest: &str,
+        limits: &Limits,
+    ) -> wasmtime::Result<Component> {
+        let compile = || compile(engine, bytes, limits.compile);
+        match &self.cache {
+            Some(cache) => cache.load(engine, digest, compile),
+            None => compile(),
+        }
+    }
+}
+
+/// Reads a component, without compiling or running any of it.
+///
+/// # Errors
+/// Where it cannot be read, has more than `most` bytes, or is no component.
+pub fn inspect(path: &Path, most: u64) -> Result<Inspection> {
+    let bytes = read_component(path, most)?;
+    let interface = scan(&bytes).map_err(|refusal| refused(refusal).file(path))?;
+    Ok(Inspection { digest: digest(&bytes), bytes: bytes.len() as u64, interface })
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Unreadable(cause) => Error::sandbox("the file is no WebAssembly component")
+            .because(cause)
+            .hint("plugins are components; `cargo xtask plugins` makes those of this repository"),
+        Refusal::TooLarge(cause) => Error::sandbox("the component is too costly to compile")
+            .because(cause)
+            .hint("no plugin needs so much; report it to its author"),
+    }
+}
+
+fn check_imports(interface: &Interface) -> Result<()> {
+    // Types are no capability: an interface of types only holds no functions to call.
+    let mut imports = interface.imports.iter();
+    match imports.find(|name| *name != LOGGING && *name != "wafermill:plugin/types@0.1.0") {
+        None => Ok(()),
+        Some(name) => {
+            Err(Error::sandbox(format!("the plugin imports `{name}`, and plugins may import `{LOGGING}` only"))
+                .hint("build it for a target without WASI, such as wasm32-unknown-unknown"))
         }
     }
 }
@@ -117,39 +175,21 @@ pub fn component_digest(path: &Path, most: u64) -> Result<String> {
     Ok(digest(&read_component(path, most)?))
 }
 
+/// Of a component that has more than `most` bytes.
+pub(super) fn too_large(path: &Path, most: u64) -> Error {
+    Error::usage(format!("the plugin is larger than {}", format_size(most)))
+        .file(path)
+        .hint("raise the limit: `component` in `[limits]` of the pipeline file, or of the step")
+}
+
 fn read_component(path: &Path, most: u64) -> Result<Vec<u8>> {
     plain_file::read(path, most).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::FileTooLarge {
+            return too_large(path, most);
+        }
         let error = Error::usage("the plugin cannot be read").file(path).because(error);
         error.hint(
             "name an installed plugin, or the path of a component; in a pipeline file it is relative to that file",
         )
     })
-}
-
-/// Moves the engine's epoch on, so that calls past their deadline are interrupted. Every plugin holds on to it.
-pub(super) struct Clock {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Clock {
-    fn start(engine: Engine) -> Self {
-        let (stop, stopped) = channel();
-        let thread = std::thread::spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
-                engine.increment_epoch();
-            }
-        });
-        Self { stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for Clock {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // The thread has nothing to panic on, and nothing would follow from it.
-            let _ = thread.join();
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! One instance of a plugin, and what becomes of calls that fail.
 
 use super::bindings::{self, PluginPre, wafermill::plugin::types};
-use super::engine::TICK;
+use super::clock::TICK;
 use super::guests::GuestMemory;
-use super::limits::Limits;
-use super::store::State;
+use super::limits::{HANDLES, Limits, MESSAGE, ROWS};
+use super::store::{Denied, State};
 use crate::{Error, ErrorKind, Result, memory::format_size};
 use wasmtime::{Store, Trap};
 
@@ -25,10 +25,14 @@ impl Instance {
         let mut store = Store::new(ready.engine(), State::new(limits, all.clone()));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.returned);
-        arm(&mut store, limits);
+        store.set_max_component_handles(HANDLES);
+        let explained = |trap: &wasmtime::Error, store: &Store<State>| {
+            explain(trap, "its start", store.data(), limits).in_plugin(name)
+        };
+        arm(&mut store, limits).map_err(|trap| explained(&trap, &store))?;
         match ready.instantiate(&mut store) {
             Ok(guest) => Ok(Self { store, guest, name: name.to_owned(), limits: limits.clone(), dead: false }),
-            Err(trap) => Err(explain(&trap, "its start", store.data(), limits).in_plugin(name)),
+            Err(trap) => Err(explained(&trap, &store)),
         }
     }
 
@@ -65,8 +69,8 @@ impl Instance {
         if self.dead {
             return Err(self.error(Error::internal("an instance that trapped was called again")));
         }
-        arm(&mut self.store, &self.limits);
-        match call(&mut self.store, self.guest.wafermill_plugin_guest()) {
+        let armed = arm(&mut self.store, &self.limits);
+        match armed.and_then(|()| call(&mut self.store, self.guest.wafermill_plugin_guest())) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.error(refused(error))),
             Err(trap) => {
@@ -77,21 +81,24 @@ impl Instance {
     }
 }
 
-/// Sets the deadline of the next call.
-fn arm(store: &mut Store<State>, limits: &Limits) {
+/// Sets the deadline of the next call, and gives it its fuel.
+fn arm(store: &mut Store<State>, limits: &Limits) -> wasmtime::Result<()> {
     let ticks = limits.call.as_millis().div_ceil(TICK.as_millis()).max(1);
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
-    store.data_mut().memory.denied = false;
+    store.data_mut().memory.denied = None;
+    limits.fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel))
 }
 
 /// The plugin's own error. Its text is for people, and is kept to what a terminal can be shown.
 fn refused(error: types::Error) -> Error {
     let clean =
-        |text: String| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2_000).collect() };
+        |text: String| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE).collect() };
     // A plugin that finds itself wrong is no less wrong than one that traps.
     let wrong = error.code == types::ErrorCode::Internal;
     let kind = if wrong { ErrorKind::Sandbox } else { ErrorKind::Plugin };
-    let mut refused = Error::new(kind, clean(error.message)).rows(error.rows.into_iter().take(20));
+    let message = clean(error.message);
+    let message = if message.trim().is_empty() { "it gives no reason".to_owned() } else { message };
+    let mut refused = Error::new(kind, message).rows(error.rows.into_iter().take(ROWS));
     if let Some(column) = error.column {
         refused = refused.column(clean(column));
     }
@@ -104,13 +111,23 @@ fn refused(error: types::Error) -> Error {
 fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits) -> Error {
     match trap.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => {
-            let seconds = limits.call.as_secs();
+            let seconds = limits.call.as_secs_f64();
             Error::sandbox(format!("`{export}` took longer than the {seconds} s that a call may take"))
                 .hint("raise the limit: `call_seconds` in `[limits]` of the pipeline file, `--call-seconds` of `apply`")
         }
         Some(Trap::StackOverflow) => Error::sandbox(format!("`{export}` ran out of stack")),
+        Some(Trap::OutOfFuel) => {
+            let fuel = limits.fuel.unwrap_or_default();
+            Error::sandbox(format!("`{export}` took more than the {fuel} instructions that a call may take"))
+                .hint("raise the limit: `fuel` in `[limits]` of the pipeline file, or of the step")
+        }
         // What traps after a growth was denied is an allocator that gave up.
-        _ if state.memory.denied => {
+        _ if state.memory.denied == Some(Denied::Table) => {
+            let most = limits.table_elements;
+            Error::sandbox(format!("`{export}` needs more than the {most} elements that a table may have"))
+                .hint("raise the limit: `table_elements` in `[limits]` of the pipeline file, or of the step")
+        }
+        _ if state.memory.denied == Some(Denied::Memory) => {
             let memory = format_size(limits.memory as u64);
             Error::sandbox(format!("`{export}` needs more than the {memory} of memory that the plugin may have"))
                 .hint("raise the limit: `memory` in `[limits]` of the pipeline file, `--guest-memory` of `apply`")
@@ -120,6 +137,7 @@ fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits)
         None if trap.root_cause().to_string().contains("hostcall") => {
             let returned = format_size(limits.returned as u64);
             Error::sandbox(format!("`{export}` returned more than the {returned} that a call may return"))
+                .hint("raise the limit: `returned` in `[limits]` of the pipeline file, or of the step")
         }
         None => Error::sandbox(format!("`{export}` failed")).because(trap.root_cause().to_string()),
     }

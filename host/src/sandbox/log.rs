@@ -1,10 +1,7 @@
 //! What a plugin says: the last lines are kept for the error that may follow.
 
+use super::limits::{LOG_LINE, LOG_LINES};
 use std::collections::VecDeque;
-
-/// Lines kept, and bytes of each.
-const LINES: usize = 20;
-const BYTES: usize = 1_000;
 
 /// The last lines.
 #[derive(Debug, Default)]
@@ -15,10 +12,10 @@ pub(super) struct Log {
 impl Log {
     /// Takes a message; control characters, such as those that steer a terminal, are replaced.
     pub(super) fn push(&mut self, level: &str, message: &str) {
-        if self.lines.len() == LINES {
+        if self.lines.len() == LOG_LINES {
             self.lines.pop_front();
         }
-        let end = message.floor_char_boundary(BYTES.min(message.len()));
+        let end = message.floor_char_boundary(LOG_LINE.min(message.len()));
         let clean: String = message[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.lines.push_back(format!("{level}: {clean}"));
     }
@@ -41,7 +38,7 @@ mod tests {
             log.push("info", &format!("line {line} {}\u{1b}[2J", "é".repeat(10_000)));
         }
         let text = log.text().unwrap();
-        assert!(text.starts_with("info: line 980") && text.lines().count() == LINES);
-        assert!(text.len() < LINES * (BYTES + 20) && !text.contains('\u{1b}'));
+        assert!(text.starts_with("info: line 980") && text.lines().count() == LOG_LINES);
+        assert!(text.len() < LOG_LINES * (LOG_LINE + 20) && !text.contains('\u{1b}'));
     }
 }

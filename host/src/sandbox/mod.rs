@@ -4,20 +4,25 @@
 
 mod bindings;
 mod cache;
+mod clock;
+mod compile;
 mod convert;
 mod engine;
 mod guests;
 mod instance;
 mod limits;
 mod log;
+mod parameters;
 mod plugin;
+mod scan;
 mod steps;
 mod store;
 
 pub(crate) use convert::crosses_flat;
-pub use engine::{Sandbox, component_digest};
+pub use engine::{Inspection, Sandbox, component_digest, inspect};
 pub use guests::GuestMemory;
-pub use limits::Limits;
 pub(crate) use limits::PASSES;
+pub use limits::{CALL_WITH_FUEL, FUEL, Limits};
 pub use plugin::Plugin;
+pub use scan::Interface;
 pub use steps::{Finisher, Fitter, Outcome, Pass, TableBatch, Task, Transformer};

@@ -1,8 +1,9 @@
 //! A loaded plugin: what it is, what it plans, and instances of it.
 
 use super::bindings::PluginPre;
+use super::clock::Clock;
 use super::convert;
-use super::engine::Clock;
+use super::engine::too_large;
 use super::guests::GuestMemory;
 use super::instance::Instance;
 use super::limits::Limits;
@@ -13,29 +14,50 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A compiled plugin, from which any thread can make instances.
+#[derive(Clone)]
 pub struct Plugin {
     ready: PluginPre<State>,
-    /// Without it no call would ever be late.
-    _clock: Arc<Clock>,
+    host: Host,
     path: PathBuf,
     digest: String,
+    /// Bytes of the component.
+    size: u64,
     limits: Limits,
-    memory: GuestMemory,
     description: Description,
+}
+
+/// What all plugins of a sandbox share.
+#[derive(Clone)]
+pub(super) struct Host {
+    /// Without it no call would ever be late.
+    #[expect(dead_code, reason = "it is held on to, and ticks by itself")]
+    pub(super) clock: Arc<Clock>,
+    pub(super) memory: GuestMemory,
 }
 
 impl Plugin {
     pub(super) fn new(
         ready: PluginPre<State>,
-        clock: Arc<Clock>,
+        host: Host,
         path: &Path,
         digest: String,
+        size: u64,
         limits: Limits,
-        memory: GuestMemory,
     ) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let description = describe(Instance::new(&ready, &name, &limits, &memory)?)?;
-        Ok(Self { ready, _clock: clock, path: path.to_owned(), digest, limits, memory, description })
+        let description = describe(Instance::new(&ready, &name, &limits, &host.memory)?)?;
+        Ok(Self { ready, host, path: path.to_owned(), digest, size, limits, description })
+    }
+
+    /// The same plugin with other limits; nothing is compiled anew, so instructions must be counted in both or in none.
+    ///
+    /// # Errors
+    /// Where it is larger than the limits allow.
+    pub(crate) fn with_limits(&self, limits: &Limits) -> Result<Self> {
+        if self.size > limits.component {
+            return Err(too_large(&self.path, limits.component));
+        }
+        Ok(Self { limits: limits.clone(), ..self.clone() })
     }
 
     /// What the plugin says of itself.
@@ -68,7 +90,7 @@ impl Plugin {
 
     /// What all instances take that are of the same sandbox, of whatever plugin.
     pub fn memory(&self) -> &GuestMemory {
-        &self.memory
+        &self.host.memory
     }
 
     /// What a step with these parameters does with these columns.
@@ -86,7 +108,7 @@ impl Plugin {
     }
 
     pub(super) fn instance(&self) -> Result<Instance> {
-        Instance::new(&self.ready, &self.description.name, &self.limits, &self.memory)
+        Instance::new(&self.ready, &self.description.name, &self.limits, &self.host.memory)
     }
 
     pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {

@@ -3,11 +3,12 @@
 use super::bindings::wafermill::plugin::types;
 use super::convert;
 use super::instance::Instance;
+use super::limits::drained;
 use super::plugin::Plugin;
 use crate::contract::{Outputs, Selection, StepPlan};
 use crate::dictionary::compact;
 use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
-use crate::memory::batch_size;
+use crate::memory::{batch_size, format_size};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
@@ -16,6 +17,7 @@ use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::component::ResourceAny;
 
 /// What a step works on.
@@ -48,12 +50,15 @@ pub struct Pass {
     pub number: u32,
     /// What the pass before gave.
     pub carry: Option<Vec<u8>>,
+    /// What all fitters of the pass have given away.
+    #[serde(skip)]
+    drained: Arc<AtomicU64>,
 }
 
 impl Pass {
     /// The pass behind this one, which gave `carry`.
     pub fn next(&self, carry: Vec<u8>) -> Self {
-        Self { number: self.number.saturating_add(1), carry: Some(carry) }
+        Self { number: self.number.saturating_add(1), carry: Some(carry), drained: Arc::default() }
     }
 
     fn encode(&self) -> types::Pass {
@@ -124,6 +129,8 @@ pub struct Fitter {
     resource: ResourceAny,
     tables: Vec<SchemaRef>,
     encoder: BatchEncoder,
+    /// What all fitters of the pass have given away.
+    drained: Arc<AtomicU64>,
 }
 
 impl Fitter {
@@ -133,11 +140,12 @@ impl Fitter {
     /// Where the plugin fails to open it.
     pub fn open(plugin: &Plugin, task: &Task, pass: &Pass) -> Result<Self> {
         let mut instance = plugin.instance()?;
+        let drained = pass.drained.clone();
         let (arguments, pass) = (task.encode(plugin)?, pass.encode());
         let resource =
             instance.call("fitter.open", |store, guest| guest.fitter().call_open(store, &arguments, &pass))?;
         let tables = task.plan.partials.iter().map(|table| table.schema().clone()).collect();
-        Ok(Self { input: task.input.clone(), instance, resource, tables, encoder: BatchEncoder::default() })
+        Ok(Self { input: task.input.clone(), instance, resource, tables, encoder: BatchEncoder::default(), drained })
     }
 
     /// The schema of its batches.
@@ -173,8 +181,13 @@ impl Fitter {
     /// # Errors
     /// Where the plugin fails or returns what its plan did not announce, or `take` fails.
     pub fn drain(&mut self, take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
-        let Self { instance, resource, tables, .. } = self;
-        drain(instance, "fitter.drain", tables, take, |instance| {
+        let Self { instance, resource, tables, drained, .. } = self;
+        let most = instance.limits().partials;
+        let count = |bytes| match drained.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
+            true => Err(more_than("partials of a step", most, "partials")),
+            false => Ok(()),
+        };
+        drain(instance, "fitter.drain", tables, count, take, |instance| {
             instance.call("fitter.drain", |store, guest| guest.fitter().call_drain(store, *resource))
         })
     }
@@ -186,6 +199,8 @@ pub struct Finisher {
     resource: ResourceAny,
     tables: Vec<SchemaRef>,
     encoder: BatchEncoder,
+    /// Bytes of the model so far.
+    given: u64,
 }
 
 impl Finisher {
@@ -199,7 +214,7 @@ impl Finisher {
         let resource =
             instance.call("finisher.open", |store, guest| guest.finisher().call_open(store, &arguments, &pass))?;
         let tables = task.plan.model.iter().map(|table| table.schema.clone()).collect();
-        Ok(Self { instance, resource, tables, encoder: BatchEncoder::default() })
+        Ok(Self { instance, resource, tables, encoder: BatchEncoder::default(), given: 0 })
     }
 
     /// Takes combined partials and gives rows of the model.
@@ -208,14 +223,16 @@ impl Finisher {
     /// Where the plugin refuses them, traps, breaks a limit or returns what its plan did not announce.
     pub fn push(&mut self, partials: &TableBatch) -> Result<Vec<TableBatch>> {
         let mut model = Vec::new();
-        let Self { instance, resource, tables, encoder } = self;
+        let Self { instance, resource, tables, encoder, given } = self;
         for piece in pieces(&partials.batch, instance.limits().passed)? {
             let batch =
                 encoder.encode(&piece).map_err(|error| Error::internal("partials cannot be encoded").because(error))?;
             let rows = types::TableBatch { table: partials.table as u32, batch: batch.to_vec() };
-            let given =
+            let ready =
                 instance.call("finisher.push", |store, guest| guest.finisher().call_push(store, *resource, &rows))?;
-            for rows in given {
+            for rows in ready {
+                let most = instance.limits().model;
+                count_model(given, most, rows.batch.len() as u64).map_err(|error| instance.error(error))?;
                 model.push(table_batch(instance, "finisher.push", tables, rows)?);
             }
         }
@@ -244,11 +261,24 @@ impl Finisher {
     /// # Errors
     /// As for [`push`](Self::push), or where `take` fails.
     pub fn drain(&mut self, take: impl FnMut(TableBatch) -> Result<()>) -> Result<()> {
-        let Self { instance, resource, tables, .. } = self;
-        drain(instance, "finisher.drain", tables, take, |instance| {
+        let Self { instance, resource, tables, given, .. } = self;
+        let most = instance.limits().model;
+        let count = |bytes| count_model(given, most, bytes);
+        drain(instance, "finisher.drain", tables, count, take, |instance| {
             instance.call("finisher.drain", |store, guest| guest.finisher().call_drain(store, *resource))
         })
     }
+}
+
+/// Counts more bytes of a model.
+fn count_model(given: &mut u64, most: u64, bytes: u64) -> Result<()> {
+    *given = given.saturating_add(bytes);
+    if *given > most { Err(more_than("model of a step", most, "model")) } else { Ok(()) }
+}
+
+fn more_than(what: &str, most: u64, key: &str) -> Error {
+    Error::sandbox(format!("the plugin gives more than the {} that the {what} may have", format_size(most)))
+        .hint(format!("raise the limit: `{key}` in `[limits]` of the pipeline file, or of the step"))
 }
 
 /// Calls an export until it has nothing left to give.
@@ -256,6 +286,7 @@ fn drain(
     instance: &mut Instance,
     export: &str,
     tables: &[SchemaRef],
+    mut count: impl FnMut(u64) -> Result<()>,
     mut take: impl FnMut(TableBatch) -> Result<()>,
     mut next: impl FnMut(&mut Instance) -> Result<Option<types::TableBatch>>,
 ) -> Result<()> {
@@ -263,11 +294,12 @@ fn drain(
     while let Some(rows) = next(instance)? {
         // What it gives was in its memory: one that gives more than that will never end.
         bytes += rows.batch.len();
+        count(rows.batch.len() as u64).map_err(|error| instance.error(error))?;
         let rows = table_batch(instance, export, tables, rows)?;
         if rows.batch.num_rows() == 0 {
             return Err(instance.broken(export, "a batch without rows"));
         }
-        if bytes > instance.limits().drained() {
+        if bytes > drained(instance.memory()) {
             return Err(instance.broken(export, "more rows than its memory can have held"));
         }
         take(rows).map_err(|error| instance.error(error))?;

@@ -2,7 +2,7 @@
 
 use super::bindings::wafermill::plugin::{logging, types};
 use super::guests::GuestMemory;
-use super::limits::{CORE_ITEMS, Limits, TABLE_ELEMENTS};
+use super::limits::{CORE_ITEMS, Limits};
 use super::log::Log;
 use wasmtime::ResourceLimiter;
 
@@ -17,13 +17,21 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
+    table_elements: usize,
     /// Of all instances.
     all: GuestMemory,
     pub(super) bytes: usize,
     /// What the last growth added, to be taken back should it fail.
     growth: usize,
-    /// Whether more was asked for than the limit.
-    pub(super) denied: bool,
+    /// What was asked for beyond the limits.
+    pub(super) denied: Option<Denied>,
+}
+
+/// What an instance did not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    Memory,
+    Table,
 }
 
 /// Bytes of an element of a table.
@@ -31,18 +39,27 @@ const ELEMENT: usize = size_of::<usize>();
 
 impl State {
     pub(super) fn new(limits: &Limits, all: GuestMemory) -> Self {
-        let memory = Memory { limit: limits.memory, all, bytes: 0, growth: 0, denied: false };
+        let Limits { memory: limit, table_elements, .. } = *limits;
+        let memory = Memory { limit, table_elements, all, bytes: 0, growth: 0, denied: None };
         Self { log: Log::default(), memory }
     }
 }
 
 impl Memory {
     fn grow(&mut self, bytes: usize) -> bool {
-        self.denied = self.bytes.saturating_add(bytes) > self.limit;
-        self.growth = if self.denied { 0 } else { bytes };
-        self.bytes += self.growth;
-        self.all.add(self.growth);
-        !self.denied
+        if self.bytes.saturating_add(bytes) > self.limit {
+            return self.deny(Denied::Memory);
+        }
+        self.growth = bytes;
+        self.bytes += bytes;
+        self.all.add(bytes);
+        true
+    }
+
+    fn deny(&mut self, what: Denied) -> bool {
+        self.growth = 0;
+        self.denied = Some(what);
+        false
     }
 
     fn shrink(&mut self) {
@@ -69,7 +86,10 @@ impl ResourceLimiter for Memory {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS && self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+        if desired > self.table_elements {
+            return Ok(self.deny(Denied::Table));
+        }
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT)))
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {

@@ -4,7 +4,7 @@ use super::TableName;
 use super::connector::Connector;
 use super::explain::{BROKEN, Refusal};
 use super::options::{BigQueryOptions, BufferCompression};
-use crate::ipc::decode_schema;
+use crate::ipc::{MOST_COLUMNS, decode_schema};
 use crate::{Error, Result};
 use arrow_schema::SchemaRef;
 use google_cloud_bigquery::model::arrow_serialization_options::CompressionCodec;
@@ -123,8 +123,8 @@ impl Session {
             return Err(broken("came without an Arrow schema"));
         };
         let serialized_schema = schema.serialized_schema.to_vec();
-        let schema =
-            decode_schema(&serialized_schema).map_err(|error| broken("has a damaged schema").because(error))?;
+        let schema = decode_schema(&serialized_schema, MOST_COLUMNS)
+            .map_err(|error| broken("has a damaged schema").because(error))?;
         if sent.streams.len() > usize::from(max_streams) {
             return Err(broken("has more streams than were asked for"));
         }

@@ -5,7 +5,7 @@ use super::end::End;
 use super::explain::{BROKEN, Refusal, asked_delay, explain};
 use super::read_ahead::{ReadAhead, Room};
 use super::session::Session;
-use crate::ipc::{Cause, decode_foreign_batch, decode_schema};
+use crate::ipc::{Cause, MOST_COLUMNS, decode_foreign_batch, decode_schema};
 use crate::source::normalize::conform;
 use crate::{Error, Result};
 use arrow_array::{Array, RecordBatch};
@@ -276,7 +276,7 @@ impl StreamReader {
             return Ok(());
         }
         let changed = |error: Error| error.hint("the table may have changed while it was read: run again");
-        match decode_schema(serialized) {
+        match decode_schema(serialized, MOST_COLUMNS) {
             Ok(schema) if schema.fields() == session.schema.fields() => Ok(()),
             Ok(_) => Err(changed(Error::source("the stream has another schema than its session"))),
             Err(cause) => Err(changed(Error::source("the stream's schema cannot be decoded").because(cause))),
