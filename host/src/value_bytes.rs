@@ -24,7 +24,7 @@ pub(crate) fn running_bytes(batch: &RecordBatch) -> Vec<u64> {
     batch.columns().iter().for_each(|column| add_bytes(column.as_ref(), &mut bytes));
     let mut total = 0;
     bytes.iter_mut().for_each(|row| {
-        total += *row;
+        total = u64::saturating_add(total, *row);
         *row = total;
     });
     bytes
@@ -155,12 +155,15 @@ fn add_ranges<O: OffsetSizeTrait>(
     let mut before = vec![0; items.len()];
     add_bytes(items, &mut before);
     let mut total = 0;
-    before.iter_mut().for_each(|item| total += std::mem::replace(item, total) + u64::from(weighs));
+    before.iter_mut().for_each(|item| {
+        let own = std::mem::replace(item, total).saturating_add(u64::from(weighs));
+        total = u64::saturating_add(total, own);
+    });
     before.push(total);
     let ranges = offsets.iter().zip(sizes.iter()).zip(bytes).enumerate();
     for (_, ((offset, size), row)) in ranges.filter(|(row, _)| nulls.is_none_or(|nulls| nulls.is_valid(*row))) {
         let start = offset.as_usize();
-        *row += before[start + size.as_usize()] - before[start];
+        *row = row.saturating_add(before[start + size.as_usize()] - before[start]);
     }
 }
 
@@ -201,6 +204,10 @@ fn add_items<O: OffsetSizeTrait>(
     }
     // Items weigh something even where they have no bytes, as booleans and empty texts: their number is bounded too.
     add_lengths(offsets, 1, nulls, bytes);
+    if matches!(items.data_type(), DataType::Null | DataType::Boolean) {
+        // Billions of these stand in a few bytes: to look at each would cost more than they weigh.
+        return;
+    }
     // A slice of a list keeps all items.
     let first = offsets.first().as_usize();
     let items = items.slice(first, offsets.last().as_usize() - first);
@@ -217,7 +224,7 @@ fn add_items<O: OffsetSizeTrait>(
 mod tests {
     use super::*;
     use arrow_array::builder::{ListBuilder, StringBuilder};
-    use arrow_array::{ArrayRef, Int32Array, Int64Array, ListArray, RunArray, StringArray, StructArray};
+    use arrow_array::{ArrayRef, Int32Array, Int64Array, ListArray, NullArray, RunArray, StringArray, StructArray};
     use arrow_schema::Field;
     use std::sync::Arc;
 
@@ -257,6 +264,16 @@ mod tests {
                 [expected[2] - expected[1], expected[3] - expected[1]]
             );
         }
+    }
+
+    #[test]
+    fn billions_of_items_without_bytes_are_weighed_in_no_memory() {
+        let items = i32::MAX - 1;
+        let field = Arc::new(Field::new_list_field(DataType::Null, true));
+        let offsets = OffsetBuffer::new(vec![0, items].into());
+        let lists = ListArray::new(field, offsets, Arc::new(NullArray::new(items as usize)), None);
+        let batch = RecordBatch::try_from_iter_with_nullable([("x", Arc::new(lists) as ArrayRef, true)]).unwrap();
+        assert_eq!(value_bytes(&batch), items as u64);
     }
 
     #[test]

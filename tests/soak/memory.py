@@ -123,6 +123,9 @@ def run(name: str, pipeline: Path, group: Path | None) -> float:
     print(f"{name}: exit status {process.returncode}, {peak:.0f} MiB at most, {time.monotonic() - began:.0f} s", flush=True)
     if process.returncode != 0:
         sys.exit(f"missed: {name} did not complete")
+    # What a group does not allow is killed; resident memory counts pages of the program too, which others pay for.
+    if group is None and peak > LIMIT >> 20:
+        sys.exit(f"missed: {name} took more than {LIMIT >> 20} MiB")
     return peak
 
 

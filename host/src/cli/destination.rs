@@ -100,6 +100,11 @@ impl Target {
             };
             return inputs.find(inside).map_or(Ok(()), |input| refused(Path::new(&address.to_string()), input));
         }
+        let within = |other: &&&Path| other.canonicalize().is_ok_and(|other| leads_into(&self.folder, &other));
+        if let Some(other) = others.iter().filter(|other| other.is_dir()).find(within) {
+            let error = Error::usage(format!("the destination lies within `{}`, which is read", other.display()));
+            return Err(error.file(&self.folder).hint("choose another destination"));
+        }
         // Where there is nothing yet, nothing is replaced.
         let Ok(destination) = self.folder.canonicalize() else { return Ok(()) };
         let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&destination));
@@ -118,6 +123,13 @@ pub(super) fn spare_from_metrics(metrics: Option<&Path>, destination: &Path, wor
             Err(error.file(metrics).hint("choose another file for `--metrics`"))
         }
     }
+}
+
+/// Whether a path, some of which may not be there yet, leads into a folder.
+fn leads_into(path: &Path, folder: &Path) -> bool {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().skip(1).find_map(|part| part.canonicalize().ok());
+    there.is_some_and(|there| there.starts_with(folder))
 }
 
 /// Where a run's dataset is to be, if that is a store.

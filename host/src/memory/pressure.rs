@@ -40,13 +40,15 @@ impl Watch {
         let high = Arc::<AtomicBool>::default();
         let (stop, stopped) = channel();
         let mut watched = Watched { memory: memory as u64, high: high.clone(), kept: 0 };
-        let thread = std::thread::spawn(move || {
+        let look = move || {
             let mut gauge = MemoryGauge::default();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
                 watched.look(|| gauge.resident(), give_back);
             }
-        });
-        Self { high, stop: Some(stop), thread: Some(thread) }
+        };
+        // Without a thread there is no net, and the shares hold as they are.
+        let thread = std::thread::Builder::new().name("memory".to_owned()).spawn(look).ok();
+        Self { high, stop: Some(stop), thread }
     }
 }
 

@@ -95,7 +95,9 @@ impl Record {
         let bytes = plain_file::read(&path, MOST).map_err(|error| failed(&path, error.into()))?;
         let record: Self = sealed::open(&bytes).map_err(|error| failed(&path, error))?;
         if record.format != FORMAT || record.wafermill != env!("CARGO_PKG_VERSION") {
-            let message = format!("it was begun by wafermill {}", record.wafermill);
+            let (version, format) = (&record.wafermill, record.format);
+            let message =
+                format!("it was begun by another wafermill: version {version}, layout {format} of this folder");
             return Err(failed(&path, message.into()));
         }
         let columns = folder.join(SOURCE);

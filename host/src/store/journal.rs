@@ -130,7 +130,7 @@ impl Steps {
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = file.write_all(&line).and_then(|()| file.sync_data());
-        noted.map_err(|error| Error::output("the upload cannot be recorded").because(error))
+        noted.map_err(|error| cannot_record(&self.path, error))
     }
 }
 

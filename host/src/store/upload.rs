@@ -36,6 +36,7 @@ pub(super) struct Uploader {
 impl Uploader {
     /// Aborts what earlier processes began and did not end: a store keeps its parts, and has them paid for.
     pub(super) fn abort_earlier(&self) -> Result<()> {
+        let complete = self.steps.check();
         for (id, path) in &self.steps.begun {
             let key = self.key(path)?;
             match self.bucket.threads.wait(self.bucket.client.abort_multipart(&key, id))? {
@@ -45,7 +46,7 @@ impl Uploader {
                 }
             }
         }
-        self.steps.check()
+        complete
     }
 
     /// Uploads some of the files. The first error ends it; what was uploaded until then stays, and is known.

@@ -3,7 +3,7 @@
 use parquet::basic::{Encoding, PageType};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 
-/// Bytes of a page and a dictionary, of which no writer makes larger ones unless it is told to.
+/// Bytes of a page and a dictionary where a footer does not tell: most writers make no larger ones unless they are told to.
 const MOST: u64 = 2 << 20;
 
 /// How much larger than the mean a page is taken to be.
@@ -34,11 +34,11 @@ pub(super) fn reading_bytes(chunk: &ColumnChunkMetaData) -> u64 {
     // How large it is uncompressed no footer tells.
     let dictionary = share(whole, before, stored);
     let data = whole - dictionary;
-    let pages = chunk.page_encoding_stats().map_or(1, |pages| {
-        pages.iter().filter(|page| is_data(page)).map(|page| u64::try_from(page.count).unwrap_or(0)).sum::<u64>()
-    });
+    let Some(pages) = chunk.page_encoding_stats() else { return whole.min(MOST) };
+    let pages =
+        pages.iter().filter(|page| is_data(page)).map(|page| u64::try_from(page.count).unwrap_or(0)).sum::<u64>();
     let page = (data / pages.max(1)).saturating_mul(LARGER).min(data);
-    (dictionary + page).min(MOST)
+    dictionary + page
 }
 
 /// As much of `whole` as `part` is of `all`, and all of it at most.

@@ -8,13 +8,16 @@ use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 use std::iter::Peekable;
 
-/// Rows where nothing tells how long the values are that a dictionary holds once: rows of 64 KiB fill a batch.
+/// Rows where nothing tells how long each is: rows of 64 KiB fill a batch.
 const UNTOLD: usize = 64;
+
+/// Bytes of a chunk from which on its values may be spread so that a few rows have most of them: the mean says nothing then.
+const SKEWED: u64 = 16 << 20;
 
 /// A row group's columns, as they are read.
 pub(super) struct RowBytes {
     bytes: u64,
-    /// Whether they are no more than that.
+    /// Whether they are no more than that, and no batch has much more than its share of them.
     pub(super) told: bool,
 }
 
@@ -23,8 +26,11 @@ impl RowBytes {
     pub(super) fn of<'a>(chunks: impl Iterator<Item = (&'a ColumnChunkMetaData, bool)>) -> Self {
         chunks.fold(Self { bytes: 0, told: true }, |sum, (chunk, in_dictionary)| {
             let stored = u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX);
-            let bytes = if in_dictionary { Some(0) } else { decoded_bytes(chunk) };
-            Self { bytes: sum.bytes.saturating_add(bytes.unwrap_or(0).max(stored)), told: sum.told && bytes.is_some() }
+            let decoded = if in_dictionary { Some(0) } else { decoded_bytes(chunk) };
+            let bytes = decoded.unwrap_or(0).max(stored);
+            let varies = chunk.column_type() == Type::BYTE_ARRAY || chunk.column_descr().max_rep_level() > 0;
+            let told = decoded.is_some() && (in_dictionary || !varies || bytes <= SKEWED);
+            Self { bytes: sum.bytes.saturating_add(bytes), told: sum.told && told }
         })
     }
 
@@ -101,7 +107,29 @@ mod tests {
     use super::*;
     use crate::value_bytes::value_bytes;
     use arrow_array::{ArrayRef, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+    use parquet::file::properties::WriterProperties;
     use std::sync::Arc;
+
+    #[test]
+    fn where_a_few_rows_may_have_most_of_the_bytes_few_are_decoded_at_once() {
+        let at_once = |rows: usize| {
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("{row:0170}"))));
+            let batch = RecordBatch::try_from_iter([("x", texts)]).unwrap();
+            let properties = WriterProperties::builder().set_dictionary_enabled(false).build();
+            let mut bytes = Vec::new();
+            let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            let footer = ArrowReaderMetadata::load(&bytes::Bytes::from(bytes), ArrowReaderOptions::new()).unwrap();
+            let chunk = footer.metadata().row_group(0).column(0);
+            let plain = RowBytes::of([(chunk, false)].into_iter()).at_once(8_192, rows as u64);
+            (plain, RowBytes::of([(chunk, true)].into_iter()).at_once(8_192, rows as u64))
+        };
+        assert_eq!(at_once(1_000), (8_192, 8_192));
+        assert_eq!(at_once(100_000), (UNTOLD, 8_192));
+    }
 
     #[test]
     fn small_batches_are_put_together_until_they_are_large_enough() {
