@@ -48,12 +48,13 @@ mod tests {
 
     #[test]
     fn memory_that_was_in_use_is_in_the_peak_and_memory_that_is_in_use_is_seen() {
+        // Other tests take and free memory meanwhile: what is held is resident in any case.
+        const HELD: usize = 256 << 20;
         let mut gauge = MemoryGauge::default();
-        let (before, _) = gauge.read();
-        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let block = std::hint::black_box(vec![1_u8; HELD]);
         let (with, _) = gauge.read();
         drop(block);
         let (_, peak) = gauge.read();
-        assert!(before > 1 << 20 && with >= before + (48 << 20) && peak >= with, "{before} {with} {peak}");
+        assert!(with >= HELD as u64 && peak >= with, "{with} {peak}");
     }
 }
