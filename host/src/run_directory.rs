@@ -3,6 +3,7 @@
 //! It lies beside the destination, belongs to one process at a time, and can be read by its owner only. The dataset appears at its
 //! destination in one step, or not at all.
 
+mod content;
 mod destination;
 mod lock;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use crate::model::MANIFEST;
 use crate::run::{AGGREGATED, PROGRESS, RECORD, REPORT};
 use crate::shell::quoted;
 use crate::{Error, Result, durable};
+use content::{check_plain, holds_something, sync};
 use destination::{check, check_movable, is_ours, places, resolved};
 use lock::lock;
 use std::fs::{self, File};
@@ -87,6 +89,14 @@ impl RunDirectory {
         let lock = lock(&path, false)?;
         put_back(&path, &destination)?;
         Ok(Self { path, destination, marker: String::new(), overwrite: false, _lock: lock, kept: true })
+    }
+
+    /// Checks that there is nothing in the folder but plain files and folders of such.
+    ///
+    /// # Errors
+    /// Where there is: a run makes nothing else.
+    pub fn check_plain(&self) -> Result<()> {
+        check_plain(&self.path)
     }
 
     /// Whether a path, of something that need not be there, meets a destination or the folder of its run: within, or the other way round.
@@ -282,25 +292,6 @@ fn put_back(path: &Path, destination: &Path) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-fn holds_something(path: &Path) -> io::Result<bool> {
-    match fs::read_dir(path) {
-        Ok(mut entries) => Ok(entries.next().transpose()?.is_some()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Makes files and directories safe on disk.
-fn sync(path: &Path) -> Result<()> {
-    let cannot = |error: io::Error| cannot_write(path, error);
-    if path.is_dir() {
-        for entry in fs::read_dir(path).map_err(cannot)? {
-            sync(&entry.map_err(cannot)?.path())?;
-        }
-    }
-    File::open(path).and_then(|file| file.sync_all()).map_err(cannot)
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Error {

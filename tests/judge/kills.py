@@ -93,6 +93,11 @@ def survives_applying(mill, folder, model, table, seeds, kills=2, first="segment
     return comes_to_the_same(mill, folder, command, first, seeds, kills, at_once=True)
 
 
+def survives_adding(mill, folder, model, table, seeds, kills=2):
+    """As `survives_applying`, of the rows of a table that are added to a model."""
+    return comes_to_the_same(mill, folder, ["fit", "--add", model, *table], "run.json", seeds, kills, at_once=True)
+
+
 def comes_to_the_same(mill, folder, command, first, seeds, kills, at_once=False):
     # The first run compiles the plugins, unless an earlier one did.
     for name in ("first", "expected"):

@@ -99,7 +99,7 @@ def test_short_memory_sorts_on_disk(mill, table):
     dataset = mill.run(table, STEPS, split=KEY_SPLIT, output=HASH, arguments=("--spill-past", "2MiB"))
     output = json.loads((dataset.path / "report.json").read_text())["output"]
     assert output["spilled_bytes"] > 3_000_000
-    assert output["peak_memory"] > 0
+    assert output["peak_buffered"] > 0
 
 
 def test_a_shuffled_dataset_does_not_depend_on_the_order_or_the_files_of_the_source(mill, table, local):

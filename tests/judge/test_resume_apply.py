@@ -29,6 +29,11 @@ def folder(mill):
     return mill.folder()
 
 
+def link(path, to):
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+
+
 @pytest.fixture
 def source(folder, rows):
     return mills.write(rows, folder / "table.parquet", row_group_size=7_000)
@@ -111,6 +116,9 @@ def test_apply_with_relative_paths_is_resumed_from_anywhere_in_its_own_format(mi
 def test_a_model_or_a_table_that_changed_meanwhile_is_not_gone_on_with(mill, folder, rows, source, model):
     own = folder / "model"
     shutil.copytree(model, own)
+    # Once it was moved, a file would not be taken for what it was.
+    source.rename(folder / "real.parquet")
+    link(source, folder / "real.parquet")
     killed(mill, folder, own, source)
     other = mill.fit(rows.slice(0, 4_000), kills.STEPS, split=KEY_SPLIT).path
     shutil.rmtree(own)
@@ -129,12 +137,12 @@ def test_a_model_or_a_table_that_changed_meanwhile_is_not_gone_on_with(mill, fol
     assert said.status == 1 and "digest is another" in said.stderr
     shutil.rmtree(own)
     shutil.copytree(model, own)
-    aside = source.rename(folder / "aside")
-    mills.write(rows.slice(1), source)
+    other = mills.write(rows.slice(1), folder / "other.parquet")
+    link(source, other)
     said = resume(mill, folder)
     assert said.status == 1 and "a file has changed since the run began" in said.stderr
     # All of it is there again, and so is what was written.
-    aside.rename(source)
+    link(source, folder / "real.parquet")
     resumed = resume(mill, folder)
     assert resumed.status == 0, resumed.stderr
     assert mills.digests(folder / "out") == undisturbed(mill, model, source)

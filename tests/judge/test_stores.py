@@ -219,8 +219,10 @@ def test_what_is_not_there_or_not_allowed_is_told_with_a_hint(case, files, proxy
     assert "there is no bucket `no-such-bucket-here`" in said and "hint: " in said
     for endpoint in ("ftp:x", "localhost", "http://"):
         assert "the endpoint of the object store is no URL" in case.refused("inspect", good, AWS_ENDPOINT_URL=endpoint)
-    said = case.refused("inspect", case.bucket.url("nothing/*.parquet"))
-    assert "no object of a known format is there" in said
+    for nothing in ("nothing/*.parquet", "nothing/", "nothing"):
+        assert "nothing is there" in case.refused("inspect", case.bucket.url(nothing))
+    case.bucket.put("notes/x.txt", files[0])
+    assert "no object of a known format is there" in case.refused("inspect", case.bucket.url("notes/"))
     said = case.refused("run", case.pipeline(good), "--out", "s3://no-such-bucket-here/sets")
     assert "there is no bucket `no-such-bucket-here`" in said
     proxy.fault = lambda request: (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Kills runs over a file and over a served table 50 times each at random moments, and `apply` too, resumes them, and compares the bytes
-with undisturbed ones.
+"""Kills runs over a file and over a served table 50 times each at random moments, and `apply` and `fit --add` too, resumes them, and
+compares the bytes with undisturbed ones.
 
 usage: kill_runs.py [SEEDS [FIRST_SEED]]     (environment: WAFERMILL, WAFERMILL_PLUGINS, WAFERMILL_TEST_BIGQUERY)
 """
@@ -14,6 +14,7 @@ import kills  # noqa: E402
 import mill as mills  # noqa: E402
 import served  # noqa: E402
 import test_resume  # noqa: E402
+import test_resume_add  # noqa: E402
 
 KILLS = 2
 
@@ -37,6 +38,14 @@ def main() -> None:
                 model = folder / "expected" / "model"
                 resumed = kills.survives_applying(mill, applied, model, table, seeds, KILLS, first)
                 tell(f"apply over {name}", seeds, resumed, start)
+                start, added = time.monotonic(), folder / "added"
+                added.mkdir()
+                pipeline = added / "pipeline.toml"
+                pipeline.write_text(mills.pipeline_file(folder / "t.parquet", test_resume_add.STEPS, mills.KEY_SPLIT, None), encoding="utf-8")
+                fitted = mill.call("fit", pipeline, "--out", added / "model", "--limit", "5000")
+                assert fitted.status == 0, fitted.stderr
+                resumed = kills.survives_adding(mill, added, added / "model", table, seeds, KILLS)
+                tell(f"fit --add of {name}", seeds, resumed, start)
 
 
 def tell(name, seeds, resumed, start):

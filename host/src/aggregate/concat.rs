@@ -80,7 +80,7 @@ pub struct Concat {
     open: Open,
     /// Of segments that are complete.
     spilled_bytes: u64,
-    peak_memory: usize,
+    peak_buffered: usize,
 }
 
 /// The open segment.
@@ -139,7 +139,7 @@ impl Concat {
             log,
             open: Open::default(),
             spilled_bytes: segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.spilled_bytes)),
-            peak_memory: 0,
+            peak_buffered: 0,
         };
         concat.begin(segments.last().map_or(0, |segment| segment.rows.1));
         Ok(concat)
@@ -242,7 +242,7 @@ impl Concat {
     /// Bytes in memory.
     pub(super) fn measure(&mut self) -> usize {
         let memory = self.parts.iter().map(Part::memory).sum();
-        self.peak_memory = self.peak_memory.max(memory);
+        self.peak_buffered = self.peak_buffered.max(memory);
         memory
     }
 
@@ -280,8 +280,8 @@ impl Aggregate for Concat {
 
     fn finish(mut self, stop: &Stop) -> Result<Summary> {
         self.end_segment(stop)?;
-        let (spilled_bytes, peak_memory) = (self.spilled_bytes, self.peak_memory);
+        let (spilled_bytes, peak_buffered) = (self.spilled_bytes, self.peak_buffered);
         let parts = self.parts.into_iter().map(|part| part.finish(&mut self.encoders)).collect::<Result<_>>()?;
-        Ok(Summary { parts, spilled_bytes, peak_memory })
+        Ok(Summary { parts, spilled_bytes, peak_buffered })
     }
 }

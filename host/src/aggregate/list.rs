@@ -23,7 +23,7 @@ pub struct List<W: Write + Send> {
     rows: Vec<u64>,
     pending: Pending,
     writer: StreamWriter<W>,
-    peak_memory: usize,
+    peak_buffered: usize,
 }
 
 /// Adds the names of the parts to batches.
@@ -55,7 +55,7 @@ impl<W: Write + Send> List<W> {
             names: parts.to_vec(),
             rows: vec![0; parts.len()],
             pending: Pending::default(),
-            peak_memory: 0,
+            peak_buffered: 0,
         })
     }
 
@@ -75,7 +75,7 @@ impl<W: Write + Send> Aggregate for List<W> {
     fn push(&mut self, Tagged { batch, rows }: Tagged) -> Result<()> {
         self.rows.iter_mut().zip(rows).for_each(|(total, rows)| *total += rows as u64);
         self.pending.push(batch);
-        self.peak_memory = self.peak_memory.max(self.pending.bytes());
+        self.peak_buffered = self.peak_buffered.max(self.pending.bytes());
         while let Some(rows) = self.pending.next_chunk(CHUNK_ROWS) {
             self.write(rows)?;
         }
@@ -90,7 +90,7 @@ impl<W: Write + Send> Aggregate for List<W> {
         self.writer.get_mut().flush().map_err(|error| cannot_stream(error.into()))?;
         let parts = self.names.into_iter().zip(self.rows);
         let parts = parts.map(|(name, rows)| PartSummary { name, rows, files: Vec::new() }).collect();
-        Ok(Summary { parts, spilled_bytes: 0, peak_memory: self.peak_memory })
+        Ok(Summary { parts, spilled_bytes: 0, peak_buffered: self.peak_buffered })
     }
 }
 

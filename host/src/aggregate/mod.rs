@@ -106,8 +106,8 @@ pub struct Summary {
     pub parts: Vec<PartSummary>,
     /// Bytes that went through spill files.
     pub spilled_bytes: u64,
-    /// The most memory that was in use at a time, as the aggregator counts it.
-    pub peak_memory: usize,
+    /// The most bytes of rows and pages that the aggregator held at a time, as it counts them itself.
+    pub peak_buffered: usize,
 }
 
 /// What was written of one part.

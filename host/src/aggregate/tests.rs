@@ -205,7 +205,7 @@ fn every_part_but_the_first_spills_under_a_tiny_budget() {
     let free = run(ROWS, 5_000, Strings::Plain, |_| {});
     assert!(spilling.summary.spilled_bytes > 0);
     assert_eq!(free.summary.spilled_bytes, 0);
-    assert!(spilling.summary.peak_memory > 0 && free.summary.peak_memory > 0);
+    assert!(spilling.summary.peak_buffered > 0 && free.summary.peak_buffered > 0);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_part_without_room_for_a_row_group_waits_on_disk() {
     let memory = 60 << 20;
     let (free, expected) = halves(usize::MAX);
     let (tight, found) = halves(memory);
-    assert!(free.peak_memory < memory && free.spilled_bytes == 0);
+    assert!(free.peak_buffered < memory && free.spilled_bytes == 0);
     assert!(tight.spilled_bytes > 0);
     assert!(found == expected, "other bytes");
 }

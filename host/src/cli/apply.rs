@@ -1,12 +1,12 @@
 //! `apply`: a fitted model over another table.
 
-use super::arguments::{ApplyArguments, PluginFolder, Resources};
+use super::arguments::{ApplyArguments, PluginFolder, Resources, absolute_plugins};
 use super::complete::complete;
 use super::console::Console;
 use super::destination::{Begun, Target, spare_from_metrics};
 use super::execute::{self, memory, options, timing};
 use super::interrupt::context;
-use super::prepare::{absolute_table, model_store, named_table, open_table, plugins};
+use super::prepare::{absolute_model, absolute_table, model_store, named_table, open_table, plugins};
 use super::summary::{REPORT, Shown, print_report, write_report};
 use std::time::Instant;
 use wafermill::memory::Shares;
@@ -15,7 +15,7 @@ use wafermill::pipeline::Plan;
 use wafermill::run::{Aggregates, ApplyTask, Minimum, Record, Report, Run, Task, restore};
 use wafermill::source::{Context, Source};
 use wafermill::store::Remote;
-use wafermill::{Error, Result, RunDirectory, Stop};
+use wafermill::{Result, RunDirectory, Stop};
 
 /// Runs a fitted model over another table.
 pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()> {
@@ -48,11 +48,10 @@ pub(super) fn apply(arguments: &ApplyArguments, console: &Console) -> Result<()>
 
 /// The same task, wherever the program is started.
 fn absolute(task: &ApplyTask) -> Result<ApplyTask> {
-    let model = std::path::absolute(&task.model);
     Ok(ApplyTask {
-        model: model.map_err(|error| Error::model("the model has no path").because(error))?,
+        model: absolute_model(&task.model)?,
         table: absolute_table(task.table.clone())?,
-        plugins: PluginFolder { plugins: task.plugins.clone() }.absolute(),
+        plugins: absolute_plugins(task.plugins.as_deref()),
         ..task.clone()
     })
 }
@@ -77,7 +76,7 @@ impl<'a> Applying<'a> {
         context: Context,
         check: impl FnOnce(&dyn Source) -> Result<()>,
     ) -> Result<Self> {
-        let store = ModelStore::new(&task.model).pinned(manifest.digests());
+        let store = ModelStore::new(&task.model).pinned(manifest.digests(), context.stop.clone());
         let plugins = plugins(&PluginFolder { plugins: task.plugins.clone() }, &task.limits)?;
         let stop = context.stop.clone();
         let source = open_table(&task.table, manifest.source_types(), memory(resources), context)?;

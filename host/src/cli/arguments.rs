@@ -3,7 +3,7 @@
 use super::console::ConsoleArguments;
 use super::fit_arguments::FitArguments;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wafermill::memory::parse_size;
 use wafermill::pipeline::{BigQuerySection, LimitsSection, Order, OutputFormat, OutputSection};
 use wafermill::source::Fraction;
@@ -76,14 +76,17 @@ pub(crate) struct RunArguments {
     pub(crate) plugins: PluginFolder,
 }
 
+/// What `--sample` and `--sample-seed` do; where their defaults come from is another thing for pipelines and for models.
+pub(crate) const SAMPLE: &str = "Read this fraction of the rows, above 0 and at most 1: the same rows every time";
+pub(crate) const SAMPLE_SEED: &str = "Another seed samples other rows";
+
 /// Which rows are read.
 #[derive(Debug, Args)]
 pub(crate) struct RowsArguments {
-    /// Read this fraction of the rows, above 0 and at most 1: the same rows every time [default: `sample` in `[source]`, or all]
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
+    #[arg(help = format!("{SAMPLE} [default: `sample` in `[source]`, or all]"))]
     pub(crate) sample: Option<Fraction>,
-    /// Another seed samples other rows [default: `sample_seed` in `[source]`, or 0]
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", help = format!("{SAMPLE_SEED} [default: `sample_seed` in `[source]`, or 0]"))]
     pub(crate) sample_seed: Option<u64>,
     /// Read the first ROWS rows only, of the sample where there is one, for a try
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -323,9 +326,14 @@ pub(crate) struct PluginFolder {
 impl PluginFolder {
     /// The folder that is named, wherever the program is started; nothing where it cannot be written down as text.
     pub(crate) fn absolute(&self) -> Option<PathBuf> {
-        let folder = std::path::absolute(self.plugins.as_ref()?).ok()?;
-        folder.to_str().is_some().then_some(folder)
+        absolute_plugins(self.plugins.as_deref())
     }
+}
+
+/// As [`PluginFolder::absolute`].
+pub(crate) fn absolute_plugins(folder: Option<&Path>) -> Option<PathBuf> {
+    let folder = std::path::absolute(folder?).ok()?;
+    folder.to_str().is_some().then_some(folder)
 }
 
 /// Where the plugins of a run are that is gone on with.

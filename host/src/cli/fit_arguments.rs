@@ -1,8 +1,8 @@
 //! The arguments of `fit`: a pipeline, or a model and the rows to add to it.
 
 use super::arguments::{
-    Arguments, BigQueryArguments, LimitsArguments, PluginFolder, Resources, RowsArguments, RunArguments,
-    SourceArguments, WorkFolder,
+    Arguments, BigQueryArguments, LimitsArguments, PluginFolder, Resources, RowsArguments, RunArguments, SAMPLE,
+    SAMPLE_SEED, SourceArguments, WorkFolder,
 };
 use super::console::ConsoleArguments;
 use clap::{Arg, Args, Command, CommandFactory, Error, FromArgMatches};
@@ -40,7 +40,8 @@ pub(crate) struct FitArguments {
     /// Add rows to this model, as `run` and `fit` write it, instead of fitting a pipeline
     #[arg(long, value_name = "MODEL", requires = "out")]
     pub(crate) add: Option<PathBuf>,
-    /// The folder to write, or `s3://…` or `gs://…`; it appears when it is complete [default: `path` in `[output]`, or the file's name with `-out`]
+    /// The folder to write, or `s3://…` or `gs://…`; it appears when it is complete [default of a pipeline: `path` in `[output]`, or the file's
+    /// name with `-out`]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
@@ -105,6 +106,10 @@ fn with_add(argument: Arg) -> Arg {
     let all = BigQueryArguments::augment_args(of_tables);
     match argument.get_id().as_str() {
         id if OF_PIPELINES.contains(&id) => argument,
+        "sample" => argument.help(format!("{SAMPLE} [default: `sample` in `[source]` of a pipeline, or all]")),
+        "sample_seed" => {
+            argument.help(format!("{SAMPLE_SEED} [default: `sample_seed` in `[source]` of a pipeline, or 0]"))
+        }
         id if all.get_arguments().any(|other| other.get_id() == id) => argument.requires("add").help_heading(HEADING),
         _ => argument,
     }

@@ -197,6 +197,11 @@ pub(super) fn named_table(
     NamedTable { name: name.to_owned(), format: arguments.source_format, csv, bigquery: of_bigquery.section() }
 }
 
+/// The folder of a model, wherever the program is started.
+pub(super) fn absolute_model(folder: &Path) -> Result<PathBuf> {
+    std::path::absolute(folder).map_err(|error| Error::model("the model has no path").because(error))
+}
+
 /// The same table by a name that means it wherever the program is started.
 pub(super) fn absolute_table(table: NamedTable) -> Result<NamedTable> {
     let absolute = |path: &str| {

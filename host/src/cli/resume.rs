@@ -1,5 +1,6 @@
 //! `resume`: a run goes on where it was interrupted.
 
+use super::add::Adding;
 use super::apply::Applying;
 use super::arguments::{PluginFolder, ResumeArguments};
 use super::console::Console;
@@ -9,9 +10,10 @@ use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
 use arrow_schema::SchemaRef;
+use std::path::Path;
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::Document;
-use wafermill::run::{Aggregated, ApplyTask, Fit, PipelineTask, Record, Task};
+use wafermill::run::{AddTask, Aggregated, ApplyTask, Fit, PipelineTask, Record, Task};
 use wafermill::source::{Context, Source};
 use wafermill::spool::{Recorded, Spool};
 use wafermill::store::Remote;
@@ -37,6 +39,7 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     console.open(metrics)?;
     let target = Target::of(&arguments.destination, &arguments.work)?;
     let mut directory = target.reopen()?;
+    directory.check_plain()?;
     let context = interrupt::context(console);
     if Remote::is_left(directory.path()) {
         return go_on_uploading(&target, directory, context.stop, arguments.resources.json, console);
@@ -55,6 +58,7 @@ pub(super) fn resume(arguments: &ResumeArguments, console: &Console) -> Result<(
     match task {
         Task::Pipeline(task) => left.go_on_with(*task),
         Task::Apply(task) => left.go_on_applying(*task),
+        Task::Add(task) => left.go_on_adding(*task),
     }
 }
 
@@ -82,18 +86,10 @@ impl Left<'_> {
         let Ready { source, plan, stop } = ready;
         let resources = &arguments.resources;
         let resumed = record.check_plugins(&plan).and_then(|()| {
-            let folder = directory.path();
-            let mut earlier = Earlier { fit: Fit::read(folder)?, aggregated: Aggregated::read(folder)? };
             let is_limited = overrides.limit.is_some();
             // The first rows of a source that has no order are others each time.
             let can_be_read_again = record.can_be_read_again() && (!is_limited || source.keeps_order());
-            if !earlier.is_nothing() && !spooled && !can_be_read_again {
-                warn("its rows cannot be read again as they were: it begins anew");
-                // The next resuming must not take it for that of the new rows.
-                Fit::forget(folder)?;
-                Aggregated::forget(folder)?;
-                earlier = Earlier::default();
-            }
+            let earlier = Earlier::read(directory.path(), spooled || can_be_read_again, &*warn)?;
             let document = &document;
             let shares = shares(&minimum(document, source.as_ref(), &plan, goal), resources)?;
             execute(
@@ -131,6 +127,43 @@ impl Left<'_> {
         record.check_plugins(&applying.plan)?;
         let shares = applying.shares()?;
         applying.complete(directory, remote.as_ref(), shares, console)
+    }
+
+    /// Goes on with adding rows to a model.
+    fn go_on_adding(self, mut task: AddTask) -> Result<()> {
+        let Self { directory, remote, record, schema, context, arguments, console } = self;
+        let manifest = Manifest::read(&ModelStore::new(&task.model))?;
+        record.check_model(&task.model, &manifest.digest()?)?;
+        if let Some(plugins) = &arguments.plugins.plugins {
+            task.plugins = Some(plugins.clone());
+        }
+        task.table.bigquery.snapshot = record.snapshot.clone();
+        if Fit::read(directory.path())?.is_none() {
+            warn_of_reading_again(&record, &context);
+        }
+        let warn = context.warn.clone();
+        let check = |source: &dyn Source| record.check_source(source, &schema);
+        let adding = Adding::open(task, manifest, &arguments.resources, context, check)?;
+        record.check_plugins(&adding.plan)?;
+        let has_the_same_rows = record.can_be_read_again() && adding.has_the_same_rows();
+        let earlier = Earlier::read(directory.path(), has_the_same_rows, &*warn)?;
+        let shares = adding.shares()?;
+        adding.complete(directory, remote.as_ref(), earlier.fit, shares, console)
+    }
+}
+
+impl Earlier {
+    /// What an earlier run saved in its folder, where its rows can be had again as they were.
+    fn read(folder: &Path, has_the_same_rows: bool, warn: &dyn Fn(&str)) -> Result<Self> {
+        let earlier = Self { fit: Fit::read(folder)?, aggregated: Aggregated::read(folder)? };
+        if earlier.is_nothing() || has_the_same_rows {
+            return Ok(earlier);
+        }
+        warn("its rows cannot be read again as they were: it begins anew");
+        // The next resuming must not take it for that of the new rows.
+        Fit::forget(folder)?;
+        Aggregated::forget(folder)?;
+        Ok(Self::default())
     }
 }
 

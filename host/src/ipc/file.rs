@@ -80,12 +80,18 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a file that must hold a table with the fields of `schema`, and have a digest where one is given.
+    /// Opens a file that must hold a table with the fields of `schema`, and have a digest where one is given. It is read for that, which
+    /// can take long: `advance` is told of the bytes.
     ///
     /// # Errors
-    /// Where the file cannot be read, is damaged, or holds another table.
-    pub fn open(path: &Path, schema: &SchemaRef, digest: Option<&str>) -> Result<Self> {
-        let reader = Self::open_any(path, digest)?;
+    /// Where the file cannot be read, is damaged, or holds another table, and those of `advance`.
+    pub fn open(
+        path: &Path,
+        schema: &SchemaRef,
+        digest: Option<&str>,
+        advance: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Self> {
+        let reader = Self::open_any(path, digest, advance)?;
         if reader.schema.fields() != schema.fields() {
             return Err(Error::model("the saved table has other columns than the plugin announces")
                 .file(path)
@@ -95,11 +101,11 @@ impl TableReader {
     }
 
     /// Opens a file whatever the columns of its table are.
-    fn open_any(path: &Path, digest: Option<&str>) -> Result<Self> {
+    fn open_any(path: &Path, digest: Option<&str>, advance: &mut dyn FnMut(u64) -> Result<()>) -> Result<Self> {
         let unreadable = |error: Cause| unreadable(path, error);
         let mut file = plain_file::open(path).map_err(|error| unreadable(error.into()))?;
         if let Some(digest) = digest {
-            check_digest(&mut file, path, digest, &mut |_| Ok(()))?;
+            check_digest(&mut file, path, digest, advance)?;
         }
         let (footer, end) = read_footer(&mut file).map_err(unreadable)?;
         let footer = verified_footer(&footer).map_err(unreadable)?;
@@ -112,6 +118,12 @@ impl TableReader {
     /// The table's columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Bytes of the largest batch that is left, as the footer tells: no more are read for it.
+    pub fn largest(&self) -> u64 {
+        let bytes = |block: &Block| u64::try_from(block.bodyLength()).unwrap_or_default();
+        self.blocks.as_slice().iter().map(bytes).max().unwrap_or_default()
     }
 
     fn read(&mut self, block: Block) -> Result<RecordBatch, Cause> {
@@ -206,7 +218,7 @@ pub(crate) fn check_saved(path: &Path, saved: &SavedTable, advance: &mut dyn FnM
 /// # Errors
 /// As for [`TableReader::open`].
 pub fn open_table(path: &Path, digest: Option<&str>) -> Result<TableReader> {
-    TableReader::open_any(path, digest)
+    TableReader::open_any(path, digest, &mut |_| Ok(()))
 }
 
 #[cfg(test)]
@@ -234,6 +246,13 @@ mod tests {
         let length = std::fs::metadata(&path).unwrap().len();
         assert_eq!(check(u64::MAX), (Ok(()), length));
         assert_eq!(check(1), (Err(crate::ErrorKind::Interrupted), 1 << 20));
+        let mut bytes = 0;
+        let interrupted = TableReader::open(&path, &batch.schema(), Some(&saved.digest), &mut |read| {
+            bytes += read;
+            Err(Error::interrupted())
+        });
+        let interrupted = interrupted.err().map(|error| error.kind());
+        assert_eq!((interrupted, bytes), (Some(crate::ErrorKind::Interrupted), 1 << 20));
         std::fs::write(&path, &std::fs::read(&path).unwrap()[1..]).unwrap();
         assert_eq!(check(u64::MAX).0, Err(crate::ErrorKind::Model));
     }
@@ -251,7 +270,7 @@ mod tests {
         writer.write(&batch(1)).unwrap();
         writer.write(&batch(2)).unwrap();
         writer.finish().unwrap();
-        let mut reader = TableReader::open(&path, &schema, None).unwrap();
+        let mut reader = TableReader::open(&path, &schema, None, &mut |_| Ok(())).unwrap();
         let blocks = reader.blocks.as_slice().to_vec();
         reader.blocks = vec![blocks[0], blocks[1], blocks[0]].into_iter();
         let read: Vec<_> = reader.collect();

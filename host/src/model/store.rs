@@ -6,7 +6,7 @@ use crate::ipc::{SavedTable, TableReader, TableWriter, check_saved};
 use crate::partials::PartialTable;
 use crate::pipeline::Step;
 use crate::sandbox::TableBatch;
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use arrow_schema::SchemaRef;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub struct ModelStore {
     root: PathBuf,
     /// What the tables must be, where the model was written by another run.
     digests: Option<HashMap<PathBuf, String>>,
+    /// Ends the look at whether they are.
+    stop: Stop,
 }
 
 /// The tables of one step's model in the making.
@@ -34,13 +36,13 @@ pub type ModelBatches = Box<dyn Iterator<Item = Result<TableBatch>>>;
 impl ModelStore {
     /// In this folder.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), digests: None }
+        Self { root: root.into(), digests: None, stop: Stop::default() }
     }
 
-    /// The same folder, of which only tables with these digests are read.
+    /// The same folder, of which only tables with these digests are read, until it is asked to stop.
     #[must_use]
-    pub fn pinned(self, digests: HashMap<PathBuf, String>) -> Self {
-        Self { digests: Some(digests), ..self }
+    pub fn pinned(self, digests: HashMap<PathBuf, String>, stop: Stop) -> Self {
+        Self { digests: Some(digests), stop, ..self }
     }
 
     /// The folder.
@@ -111,21 +113,32 @@ impl ModelStore {
     pub fn read_table(&self, step: &Step, table: usize) -> Result<TableReader> {
         let planned =
             step.plan.model.get(table).ok_or_else(|| Error::internal("a table that was not planned is read"))?;
-        self.open(Self::model_file(step, &planned.name), &planned.schema)
+        self.open(Self::model_file(step, &planned.name), &planned.schema, &mut |_| self.stop.check())
     }
 
-    /// Reads a table of the partials of a step.
+    /// Reads a table of the partials of a step, which may be large: `advance` is told of the bytes that are read to see whether it is the
+    /// one that was written.
     ///
     /// # Errors
-    /// As for [`read_model`](Self::read_model).
-    pub fn read_partials(&self, step: &Step, table: &PartialTable) -> Result<TableReader> {
-        self.open(Self::partials_file(step, table.name()), table.schema())
+    /// As for [`read_model`](Self::read_model), and those of `advance`.
+    pub fn read_partials(
+        &self,
+        step: &Step,
+        table: &PartialTable,
+        advance: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<TableReader> {
+        self.open(Self::partials_file(step, table.name()), table.schema(), advance)
     }
 
-    fn open(&self, file: PathBuf, schema: &SchemaRef) -> Result<TableReader> {
+    fn open(
+        &self,
+        file: PathBuf,
+        schema: &SchemaRef,
+        advance: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<TableReader> {
         let path = self.root.join(&file);
         let digest = self.digests.as_ref().map(|digests| digests.get(&file).ok_or_else(|| unknown(&path)));
-        TableReader::open(&path, schema, digest.transpose()?.map(String::as_str))
+        TableReader::open(&path, schema, digest.transpose()?.map(String::as_str), advance)
     }
 }
 

@@ -106,6 +106,8 @@ impl Merge {
         let mut rows: Vec<(usize, usize)> = Vec::new();
         let mut starts: Vec<u32> = Vec::new();
         let mut bytes = 0;
+        // Of the rows of the last key, and from how many on they are combined before all of them are here.
+        let (mut of_key, mut most) = (0, self.piece.bytes);
         let (mut last_prefix, mut last_key) = (0, Vec::new());
         while let Some(cursor) = self.cursors.get_mut(self.tournament.winner()) {
             let Some(key) = cursor.key() else { break };
@@ -114,25 +116,54 @@ impl Merge {
                     break;
                 }
                 starts.push(rows.len() as u32);
+                (of_key, most) = (0, self.piece.bytes);
                 last_prefix = cursor.prefix;
                 last_key.clear();
                 last_key.extend_from_slice(key);
             }
             rows.push((cursor.batch, cursor.row));
-            bytes += cursor.weights.get(cursor.row).copied().unwrap_or_default();
+            let weight = cursor.weights.get(cursor.row).copied().unwrap_or_default();
+            (bytes, of_key) = (bytes + weight, of_key + weight);
             cursor.step(&self.table, &self.codec, &mut self.batches)?;
             self.tournament.replay(|a, b| self.cursors[a].less(&self.cursors[b]));
+            let start = starts.last().map_or(0, |start| *start as usize);
+            if of_key >= most && rows.len() > start + 1 {
+                of_key = self.fold(&mut rows, start)?;
+                // Rows whose sums are out of range stay apart, and are not to be looked at again for each that comes.
+                most = self.piece.bytes.max(of_key.saturating_mul(2));
+            }
         }
         if rows.is_empty() {
             return Ok(None);
         }
-        let batch = self.gather(&rows, &starts)?;
+        let batch = self.gather(&rows, &starts, self.out_of_range)?;
         self.forget();
         Ok(Some(batch))
     }
 
+    /// Combines the chosen rows from `start` on, which have one key, as far as they can be, and lets go of what they stood in. Gives
+    /// their bytes.
+    fn fold(&mut self, rows: &mut Vec<(usize, usize)>, start: usize) -> Result<u64> {
+        let folded = self.gather(&rows[start..], &[0], OutOfRange::Keep)?;
+        let bytes = weights(&self.table, &folded).iter().sum();
+        rows.truncate(start);
+        let mut kept = Vec::with_capacity(self.cursors.len());
+        let cursors = self.cursors.iter_mut().filter(|cursor| cursor.keys.is_some()).map(|cursor| &mut cursor.batch);
+        let mut places = vec![None; self.batches.len()];
+        for batch in cursors.chain(rows.iter_mut().map(|(batch, _)| batch)) {
+            *batch = *places[*batch].get_or_insert_with(|| {
+                kept.push(self.batches[*batch].clone());
+                kept.len() - 1
+            });
+        }
+        rows.extend((0..folded.num_rows()).map(|row| (kept.len(), row)));
+        kept.push(folded);
+        self.batches = kept;
+        Ok(bytes)
+    }
+
     /// The chosen rows as one batch, with the values of each group combined.
-    fn gather(&self, rows: &[(usize, usize)], starts: &[u32]) -> Result<RecordBatch> {
+    fn gather(&self, rows: &[(usize, usize)], starts: &[u32], out_of_range: OutOfRange) -> Result<RecordBatch> {
         let column = |position: usize, rows: &[(usize, usize)]| -> Result<ArrayRef> {
             let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(position).as_ref()).collect();
             interleave(&arrays, rows).map_err(|error| self.table.broken(error))
@@ -140,7 +171,7 @@ impl Merge {
         let values = self.table.values().map(|(position, ..)| column(position, rows)).collect::<Result<Vec<_>>>()?;
         let reduced = match starts.len() == rows.len() {
             true => Reduced { starts: starts.into(), values },
-            false => reduce(&self.table, &values, starts, self.out_of_range)?,
+            false => reduce(&self.table, &values, starts, out_of_range)?,
         };
         let firsts: Vec<_> = reduced.starts.iter().map(|start| rows[*start as usize]).collect();
         let mut columns = (0..self.table.keys()).map(|at| column(at, &firsts)).collect::<Result<Vec<_>>>()?;

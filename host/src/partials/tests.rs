@@ -250,7 +250,8 @@ fn threads_that_spill_many_runs_write_the_same_file() {
         assert_eq!(write(combined, &path, |_| Ok(())).unwrap().rows, 40_009);
         files.push(std::fs::read(&path).unwrap());
 
-        let back: Vec<_> = TableReader::open(&path, table.schema(), None).unwrap().map(Result::unwrap).collect();
+        let back: Vec<_> =
+            TableReader::open(&path, table.schema(), None, &mut |_| Ok(())).unwrap().map(Result::unwrap).collect();
         assert_eq!(back.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [16_384, 16_384, 40_009 - 2 * 16_384]);
         let counts = back.iter().flat_map(|batch| batch.column(1).as_primitive::<Int64Type>().values());
         assert_eq!(counts.sum::<i64>(), 100_000);
@@ -369,7 +370,7 @@ fn damaged_files_are_refused_without_panic() {
     combiner.push(random_batch(&table, 50, &mut Random(3))).unwrap();
     write(combiner.finish().unwrap(), &path, |_| Ok(())).unwrap();
     let whole = std::fs::read(&path).unwrap();
-    let read = || TableReader::open(&path, table.schema(), None)?.collect::<Result<Vec<_>>>();
+    let read = || TableReader::open(&path, table.schema(), None, &mut |_| Ok(()))?.collect::<Result<Vec<_>>>();
     assert_eq!(read().unwrap().len(), 1);
     for position in 0..whole.len() {
         for value in [0, 0x7f, 0xff] {
@@ -392,7 +393,8 @@ fn a_file_of_another_table_is_refused() {
     let combiner =
         Combiner::new(table(&[(DataType::Int64, Operator::Sum)]), 0, scratch.path(), Stop::default()).unwrap();
     write(combiner.finish().unwrap(), &path, |_| Ok(())).unwrap();
-    let error = TableReader::open(&path, table(&[(DataType::UInt64, Operator::Sum)]).schema(), None).err().unwrap();
+    let error = TableReader::open(&path, table(&[(DataType::UInt64, Operator::Sum)]).schema(), None, &mut |_| Ok(()));
+    let error = error.err().unwrap();
     assert_eq!(error.message(), "the saved table has other columns than the plugin announces");
 }
 

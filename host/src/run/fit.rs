@@ -76,12 +76,18 @@ impl Run<'_> {
     }
 
     /// Fits all steps of a plan on the rows that a model was fitted on and the source's training rows together. The plan must have passed
-    /// [`Kept::check`].
+    /// [`Kept::check`]. Goes on and saves as [`fit`](Self::fit) does.
     ///
     /// # Errors
     /// As for [`fit`](Self::fit), and where what the model kept is damaged, or is not enough after all.
-    pub fn add(&self, plan: &mut Plan, kept: &Kept<'_>) -> Result<Fit> {
-        self.fit_from(plan, None, Some(kept), |_| Ok(()))
+    pub fn add(
+        &self,
+        plan: &mut Plan,
+        kept: &Kept<'_>,
+        earlier: Option<Fit>,
+        save: impl Fn(&Fit) -> Result<()>,
+    ) -> Result<Fit> {
+        self.fit_from(plan, earlier, Some(kept), save)
     }
 
     fn fit_from(
@@ -150,7 +156,7 @@ impl Run<'_> {
         if let Some(kept) = kept {
             let mut tables = learning.combiners().map(|(index, combiners)| (&plan.steps()[index], combiners));
             tables.try_for_each(|(step, combiners)| {
-                let pushed = kept.push(step, combiners, self.progress, &self.options.stop);
+                let pushed = kept.push(step, combiners, self);
                 pushed.map_err(|error| step.place(error))
             })?;
         }

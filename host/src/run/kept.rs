@@ -5,13 +5,16 @@
 
 use super::filters::filters_before;
 use super::resolve::resolve_ready;
-use super::{Progress, Running, Stage};
-use crate::memory::batch_size;
+use super::{Run, Running, Stage};
+use crate::memory::format_size;
 use crate::model::{Fitted, Manifest, ModelStore, StepEntry};
 use crate::partials::{Combined, Combiner};
 use crate::pipeline::{Plan, Step};
-use crate::{Error, Result, Stop};
+use crate::{Error, Result};
 use std::collections::{BTreeSet, HashSet};
+
+/// What is told of missing memory is no finer.
+const MIB: u64 = 1 << 20;
 
 /// The partials of a model.
 pub struct Kept<'a> {
@@ -53,24 +56,29 @@ impl<'a> Kept<'a> {
     /// Gives the partials of a step to its combiners.
     ///
     /// # Errors
-    /// Where a table is damaged, or is none of this step.
-    pub(super) fn push(&self, step: &Step, combiners: &[Combiner], progress: &dyn Progress, stop: &Stop) -> Result<()> {
+    /// Where a table is damaged, is none of this step, or has more in one batch than wafermill puts there or than memory allows.
+    pub(super) fn push(&self, step: &Step, combiners: &[Combiner], run: &Run<'_>) -> Result<()> {
         let entry = self.manifest.steps.iter().find(|entry| entry.ordinal == step.ordinal && entry.passes == 1);
         let entry = entry.ok_or_else(|| self.refused(&format!("`{}` has learned nothing in one pass", step.name)))?;
         let rows = entry.partials.iter().fold(0_u64, |sum, table| sum.saturating_add(table.rows));
         let stage = Stage { steps: vec![step.name.clone()], ..Stage::named("read partials") };
-        let _reading = Running::begin(progress, &stage, Some(rows));
+        let _reading = Running::begin(run.progress, &stage, Some(rows));
         for combiner in combiners {
-            for batch in self.store.read_partials(step, combiner.table())? {
-                stop.check()?;
+            let file = || self.store.root().join(ModelStore::partials_file(step, combiner.table().name()));
+            // Its bytes are counted here, and its rows below.
+            let table = self.store.read_partials(step, combiner.table(), &mut |bytes| {
+                run.progress.bytes(bytes);
+                run.options.stop.check()
+            })?;
+            check_largest(table.largest(), run.options.shares.results as u64).map_err(|error| error.file(file()))?;
+            for batch in table {
+                run.options.stop.check()?;
                 let batch = batch?;
                 if batch.num_rows() > Combined::ROWS {
-                    let file = self.store.root().join(ModelStore::partials_file(step, combiner.table().name()));
                     let message = format!("a saved table has {} rows in one batch", batch.num_rows());
-                    return Err(Error::model(message).file(file).hint("restore the model from a copy"));
+                    return Err(Error::model(message).file(file()).hint("restore the model from a copy"));
                 }
-                progress.advance(batch.num_rows() as u64);
-                progress.bytes(batch_size(&batch) as u64);
+                run.progress.advance(batch.num_rows() as u64);
                 combiner.push(batch)?;
             }
         }
@@ -108,6 +116,22 @@ impl<'a> Kept<'a> {
             }
         }
         None
+    }
+}
+
+/// Checks that the largest batch of a saved table, of so many bytes, can be read with so much memory for results. Wafermill itself ends
+/// batches with the row by which they come to [`Combined::BYTES`]: more is in one where that row has it, or where somebody else wrote it.
+fn check_largest(bytes: u64, results: u64) -> Result<()> {
+    // Beside the batch stand its rows while they are sorted, and those of other batches.
+    match bytes <= (2 * Combined::BYTES).max(results / 4) {
+        true => Ok(()),
+        false => {
+            let message = format!("a saved table has {} in one batch, more than the memory allows", format_size(bytes));
+            // Results get half of what is added.
+            let missing = bytes.saturating_mul(4).saturating_sub(results).saturating_mul(2) / MIB + 1;
+            let hint = format!("raise `--memory` by {missing} MiB, or restore the model from a copy");
+            Err(Error::usage(message).hint(hint))
+        }
     }
 }
 

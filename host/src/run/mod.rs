@@ -28,7 +28,7 @@ pub use progress::{Count, Progress, Stage, Watcher};
 pub use record::{RECORD, Record};
 pub use report::{AggregateReport, PassReport, REPORT, Report, StepReport};
 pub use resolve::restore;
-pub use task::{ApplyTask, Goal, NamedTable, Overrides, PipelineTask, Task};
+pub use task::{AddTask, ApplyTask, Goal, NamedTable, Overrides, PipelineTask, Task};
 pub use timing::Timing;
 
 use crate::Stop;

@@ -7,7 +7,7 @@ use crate::source::{InputFile, Source};
 use crate::{Error, Result, durable, plain_file, sealed};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// The record's file in the run's folder.
@@ -17,7 +17,7 @@ pub const RECORD: &str = "run.json";
 const SOURCE: &str = "source.arrow";
 
 /// The layout of a run's folder that this host writes and reads.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Bytes of a record: a pipeline file, and a million input files.
 const MOST: u64 = 1 << 30;
@@ -128,18 +128,21 @@ impl Record {
         }
     }
 
-    /// Checks that the model that is applied is what it was.
+    /// Checks that the model that is applied, or added to, is what it was.
     ///
     /// # Errors
     /// Where its manifest, whose digest is given, is another than before.
     pub fn check_model(&self, folder: &Path, manifest: &str) -> Result<()> {
-        match &self.task {
-            Task::Apply(task) if task.manifest != manifest => {
-                let error = Error::usage("the model is another one than when the run began").file(folder);
-                Err(error.hint(format!("put the earlier one back, or {ANEW}")))
-            }
-            _ => Ok(()),
+        let known = match &self.task {
+            Task::Apply(task) => Some(&task.manifest),
+            Task::Add(task) => Some(&task.manifest),
+            Task::Pipeline(_) => None,
+        };
+        if known.is_none_or(|known| known == manifest) {
+            return Ok(());
         }
+        let error = Error::usage("the model is another one than when the run began").file(folder);
+        Err(error.hint(format!("put the earlier one back, or {ANEW}")))
     }
 
     /// Checks that a source is what it was.
@@ -152,8 +155,19 @@ impl Record {
             return Err(changed(Error::source("the source has other columns than when the run began")));
         }
         let files = files(source)?;
-        if let Some(file) = files.iter().find(|file| !self.files.contains(file)) {
-            return Err(changed(Error::source("a file has changed since the run began").file(&file.path)));
+        let known: HashMap<_, _> = self.files.iter().map(|file| (&file.path, file)).collect();
+        for file in &files {
+            let error = match known.get(&file.path) {
+                Some(known) if *known == file => continue,
+                Some(known) if file.seems_unchanged(known) => {
+                    let message =
+                        "a file was replaced, moved or its times were set since the run began: it may have changed";
+                    Error::source(message).hint(ANEW)
+                }
+                Some(_) => changed(Error::source("a file has changed since the run began")),
+                None => changed(Error::source("a file has been added since the run began")),
+            };
+            return Err(error.file(&file.path));
         }
         if files.len() != self.files.len() {
             return Err(changed(Error::source("the source has fewer files than when the run began")));

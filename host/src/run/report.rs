@@ -2,6 +2,7 @@
 
 use super::{Aggregates, Applied, Fit, Timing};
 use crate::aggregate::{FileSummary, Summary};
+use crate::memory::MemoryGauge;
 use crate::model::Fitted;
 use crate::pipeline::{Plan, Step};
 use crate::source::Source;
@@ -44,6 +45,8 @@ pub struct Report {
     pub output: Option<Summary>,
     /// Bytes of partial results that were spilled.
     pub spilled_partials: u64,
+    /// Bytes that the process had resident at most, as far as the system tells.
+    pub peak_memory_bytes: u64,
     /// Wall time in seconds.
     pub seconds: f64,
 }
@@ -135,6 +138,7 @@ impl Report {
             aggregates: Vec::new(),
             output,
             spilled_partials,
+            peak_memory_bytes: MemoryGauge::default().read().1,
             seconds: seconds(elapsed),
         }
     }

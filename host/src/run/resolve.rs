@@ -13,19 +13,16 @@ pub(super) fn resolve_ready(
     store: &ModelStore,
     check: impl Fn(usize, &Step) -> Result<()>,
 ) -> Result<()> {
-    let mut index = 0;
-    while index < plan.steps().len() {
-        let step = &plan.steps()[index];
-        if step.outputs.is_none() && (!step.plan.passes.any() || fitted[index].passes > 0) {
-            if fitted[index].passes > 0 {
-                check(index, step)?;
-            }
-            let outputs = outputs(step, store)?;
-            plan.resolve(index, outputs)?;
+    resolve(plan, store, |index, step| {
+        let is_fitted = fitted[index].passes > 0;
+        if step.outputs.is_some() || step.plan.passes.any() && !is_fitted {
+            return Ok(false);
         }
-        index += 1;
-    }
-    Ok(())
+        if is_fitted {
+            check(index, step)?;
+        }
+        Ok(true)
+    })
 }
 
 /// Completes a plan whose steps were fitted before, from their models; `check` is asked about each step.
@@ -33,12 +30,17 @@ pub(super) fn resolve_ready(
 /// # Errors
 /// Where a model cannot be read or does not fit the columns, or `check` fails.
 pub fn restore(plan: &mut Plan, store: &ModelStore, check: impl Fn(&Step) -> Result<()>) -> Result<()> {
+    resolve(plan, store, |_, step| check(step).map(|()| true))
+}
+
+/// Tells the plan what the steps write that are ready; more of them may be known with each.
+fn resolve(plan: &mut Plan, store: &ModelStore, is_ready: impl Fn(usize, &Step) -> Result<bool>) -> Result<()> {
     let mut index = 0;
-    while index < plan.steps().len() {
-        let step = &plan.steps()[index];
-        check(step)?;
-        let outputs = outputs(step, store)?;
-        plan.resolve(index, outputs)?;
+    while let Some(step) = plan.steps().get(index) {
+        if is_ready(index, step)? {
+            let outputs = outputs(step, store)?;
+            plan.resolve(index, outputs)?;
+        }
         index += 1;
     }
     Ok(())

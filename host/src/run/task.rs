@@ -13,6 +13,8 @@ pub enum Task {
     Pipeline(Box<PipelineTask>),
     /// Apply a model to another table.
     Apply(Box<ApplyTask>),
+    /// Add the rows of a table to a model.
+    Add(Box<AddTask>),
 }
 
 /// What is to come of a pipeline.
@@ -68,6 +70,27 @@ pub struct ApplyTask {
     pub table: NamedTable,
     /// How the dataset is written.
     pub output: OutputSection,
+    /// What plugins may take.
+    pub limits: LimitsSection,
+    /// The folder of plugins.
+    pub plugins: Option<PathBuf>,
+}
+
+/// A table whose rows are added to what a model learned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AddTask {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// The digest of its manifest, which has those of its tables.
+    pub manifest: String,
+    /// The table.
+    pub table: NamedTable,
+    /// Which fraction of its rows is read.
+    pub sample: Option<Fraction>,
+    /// Which rows these are.
+    pub sample_seed: Option<u64>,
+    /// How many rows of the table, or of the sample, are read.
+    pub limit: Option<u64>,
     /// What plugins may take.
     pub limits: LimitsSection,
     /// The folder of plugins.

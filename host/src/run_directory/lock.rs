@@ -3,9 +3,10 @@
 use super::{LOCK, PUBLISHED, cannot_write, holds_something};
 use crate::private::is_private_folder;
 use crate::{Error, Result};
+use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Locks a run's folder, which is made where it is missing and may be.
@@ -25,10 +26,17 @@ pub(super) fn lock(path: &Path, make: bool) -> Result<File> {
             Err(_) if make && !path.exists() => continue,
             checked => checked?,
         }
-        let opened = File::options().create(true).truncate(false).read(true).write(true).open(path.join(LOCK));
+        let mut options = File::options();
+        let options = options.create(true).truncate(false).read(true).write(true);
+        // What is written to it must not go elsewhere.
+        let opened = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path.join(LOCK));
         let mut file = match opened {
             // the run before went away meanwhile, and its folder with it
             Err(error) if make && error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if path.join(LOCK).is_symlink() => {
+                let error = Error::output("the lock of the run is a link").file(path.join(LOCK)).because(error);
+                return Err(error.hint("remove it, and try again"));
+            }
             opened => opened.map_err(cannot)?,
         };
         match file.try_lock() {

@@ -256,3 +256,39 @@ fn what_lies_in_a_destination_or_in_the_folder_of_its_run_meets_it() {
     fs::create_dir(at("real/out")).unwrap();
     assert!(RunDirectory::meets(&at("real/out"), &out.join("x")));
 }
+
+#[test]
+fn links_and_pipes_in_a_runs_folder_are_neither_followed_nor_published() {
+    let home = tempfile::tempdir().unwrap();
+    let (destination, elsewhere) = (home.path().join("out"), home.path().join("elsewhere"));
+    fs::write(&elsewhere, "secret").unwrap();
+    let link = |path: PathBuf| std::os::unix::fs::symlink(&elsewhere, path).unwrap();
+    let pipe = |path: PathBuf| {
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    };
+    let put: [(&str, &dyn Fn(PathBuf)); 3] = [("data/train/x", &link), ("fit.json", &link), ("data/y", &pipe)];
+    for (name, put) in put {
+        let mut run = RunDirectory::create(&destination, MARKER, true).unwrap();
+        write(&run.data().join("train"), "1");
+        run.check_plain().unwrap();
+        put(run.path().join(name));
+        let error = run.check_plain().unwrap_err();
+        assert_eq!(error.place().file, Some(run.path().join(name)));
+        assert!(error.hint_text().unwrap().contains("wafermill clean"));
+        if name.starts_with("data") {
+            assert_eq!(run.publish().unwrap_err().place().file, Some(error.place().file.clone().unwrap()));
+        } else {
+            run.discard();
+        }
+        assert!(!destination.exists());
+        RunDirectory::reopen(&destination).map(RunDirectory::remove).ok();
+    }
+    let mut run = RunDirectory::create(&destination, MARKER, false).unwrap();
+    run.keep();
+    let lock = run.path().join(LOCK);
+    drop(run);
+    fs::remove_file(&lock).unwrap();
+    link(lock.clone());
+    assert_eq!(RunDirectory::reopen(&destination).err().unwrap().place().file, Some(lock));
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "secret");
+}

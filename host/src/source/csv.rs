@@ -66,8 +66,23 @@ struct Layout {
     delimiter: u8,
     header: bool,
     nulls: Option<Regex>,
-    /// Whether types are those of a table seen before.
-    assumed: bool,
+    /// Where the types of columns come from that were not guessed.
+    origins: Arc<BTreeMap<String, Origin>>,
+    /// Where those of all others do.
+    others: Origin,
+}
+
+/// Where the type of a column comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The first rows, where the user may state another.
+    Guessed,
+    /// The first rows, of a table that a model goes over which knows no such column.
+    Unknown,
+    /// The table that a model was fitted on.
+    Assumed,
+    /// The user.
+    Stated,
 }
 
 impl CsvSource {
@@ -144,8 +159,20 @@ impl Layout {
                 Error::usage("a quote or a line break cannot delimit fields").hint("use `,`, `;`, `|` or a tab")
             );
         }
-        let assumed = !options.assumed.is_empty();
-        Ok(Self { delimiter, header: options.header, nulls: null_pattern(&options.nulls)?, assumed })
+        let assumed = options.assumed.keys().map(|name| (name.clone(), Origin::Assumed));
+        let stated = options.types.keys().map(|name| (name.clone(), Origin::Stated));
+        Ok(Self {
+            delimiter,
+            header: options.header,
+            nulls: null_pattern(&options.nulls)?,
+            origins: Arc::new(assumed.chain(stated).collect()),
+            others: if options.assumed.is_empty() { Origin::Guessed } else { Origin::Unknown },
+        })
+    }
+
+    /// Where the type of a column comes from.
+    fn origin(&self, column: &str) -> Origin {
+        self.origins.get(column).copied().unwrap_or(self.others)
     }
 
     /// The format as arrow-csv wants it.

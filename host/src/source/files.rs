@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -45,6 +46,9 @@ pub struct InputFile {
     /// Its size.
     pub bytes: u64,
     pub(crate) modified: Option<SystemTime>,
+    /// What tells, beside its size and the time above, whether it is the same file; objects have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<FileState>,
     /// Names the content of an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tag: Option<String>,
@@ -52,12 +56,39 @@ pub struct InputFile {
     pub(super) place: Place,
 }
 
+/// What changes where the time at which a file was last written to is put back, or another one is put in its place. It also changes where
+/// the file is moved or its permissions are changed, and some network file systems make it up: passes of one run go without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct FileState {
+    inode: u64,
+    /// When it was last changed in any way: seconds and nanoseconds since 1970.
+    changed: (i64, i64),
+}
+
 impl InputFile {
     fn new(path: PathBuf) -> Result<Self> {
         let metadata = path.metadata().map_err(|error| cannot_read(&path, error))?;
         plain_file::check(&metadata).map_err(|error| cannot_read(&path, error))?;
         let (bytes, modified) = (metadata.len(), metadata.modified().ok());
-        Ok(Self { path, bytes, modified, tag: None, place: Place::default() })
+        let state = FileState { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) };
+        Ok(Self { path, bytes, modified, state: Some(state), tag: None, place: Place::default() })
+    }
+
+    /// An object of a store. Where nothing names its content, the time at which it was written must do.
+    pub(super) fn of_object(
+        path: PathBuf,
+        bytes: u64,
+        modified: SystemTime,
+        tag: Option<String>,
+        place: Place,
+    ) -> Self {
+        let modified = tag.is_none().then_some(modified);
+        Self { path, bytes, modified, state: None, tag, place }
+    }
+
+    /// Whether all that is told of its content is what it was.
+    pub(crate) fn seems_unchanged(&self, earlier: &Self) -> bool {
+        (self.bytes, self.modified, &self.tag) == (earlier.bytes, earlier.modified, &earlier.tag)
     }
 
     /// Whether it is in an object store.
@@ -113,17 +144,22 @@ pub(super) fn find(path: &str, format: Option<Format>) -> Result<(Format, Vec<In
     let root = Path::new(path);
     // A file may have a name that looks like a glob, so what exists is taken as it is.
     let mut paths = if root.is_dir() {
-        let mut paths = Vec::new();
-        walk(root, format, &mut paths)?;
-        paths
+        let mut found = Matched::default();
+        walk(root, format, &mut found)?;
+        found.paths(|| {
+            Error::source("the folder holds no file").hint("check its name; what begins with `.` or `_` is passed over")
+        })
     } else if root.exists() || !path.contains(['*', '?', '[']) {
-        vec![root.to_owned()]
+        Ok(vec![root.to_owned()])
     } else {
-        matches(path, format)?
-    };
-    if paths.is_empty() {
-        return Err(Error::source("no file of a known format is there").file(root).hint(FORMAT_HINT));
+        let found = matches(path, format)?;
+        let hint = match found.folders {
+            true => "it matches folders only: end it with `/*`, or with `/**/*` for those within them",
+            false => "check it; `*` stands for no `/`, and in a pipeline file it is relative to that file",
+        };
+        found.paths(|| Error::source("the glob matches no file").hint(hint))
     }
+    .map_err(|error| error.file(root))?;
     paths.sort();
     let files = paths.into_iter().map(InputFile::new).collect::<Result<Vec<_>>>()?;
     let format = match format {
@@ -133,7 +169,34 @@ pub(super) fn find(path: &str, format: Option<Format>) -> Result<(Format, Vec<In
     Ok((format, files))
 }
 
-fn walk(folder: &Path, format: Option<Format>, found: &mut Vec<PathBuf>) -> Result<()> {
+/// What was found at a place.
+#[derive(Default)]
+struct Matched {
+    paths: Vec<PathBuf>,
+    /// Whether there are files of other formats.
+    others: bool,
+    /// Whether a glob matches a folder.
+    folders: bool,
+}
+
+impl Matched {
+    fn add(&mut self, path: PathBuf, wanted: bool) {
+        match wanted {
+            true => self.paths.push(path),
+            false => self.others = true,
+        }
+    }
+
+    fn paths(self, nothing: impl FnOnce() -> Error) -> Result<Vec<PathBuf>> {
+        match (self.paths.is_empty(), self.others) {
+            (false, _) => Ok(self.paths),
+            (true, true) => Err(Error::source("no file of a known format is there").hint(FORMAT_HINT)),
+            (true, false) => Err(nothing()),
+        }
+    }
+}
+
+fn walk(folder: &Path, format: Option<Format>, found: &mut Matched) -> Result<()> {
     let failed = |error| cannot_read(folder, error);
     for entry in folder.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -144,24 +207,27 @@ fn walk(folder: &Path, format: Option<Format>, found: &mut Vec<PathBuf>) -> Resu
         // Links to folders are not followed: they can form a circle.
         if entry.file_type().map_err(failed)?.is_dir() {
             walk(&path, format, found)?;
-        } else if path.is_file() && is_wanted(&path, format) {
-            found.push(path);
+        } else if path.is_file() {
+            let wanted = is_wanted(&path, format);
+            found.add(path, wanted);
         }
     }
     Ok(())
 }
 
-fn matches(pattern: &str, format: Option<Format>) -> Result<Vec<PathBuf>> {
+fn matches(pattern: &str, format: Option<Format>) -> Result<Matched> {
     let bad = |error: glob::PatternError| {
         Error::usage(format!("`{pattern}` is not a glob: {}", error.msg)).hint("write a literal `[` as `[[]`")
     };
-    let mut found = Vec::new();
+    let mut found = Matched::default();
     for path in glob::glob(pattern).map_err(bad)? {
         let path = path.map_err(|error| cannot_read(&PathBuf::from(error.path()), error.into()))?;
         let hidden = path.file_name().is_some_and(is_hidden);
-        // A stated format is the user's word for all that the glob matches.
-        if path.is_file() && !hidden && (format.is_some() || is_wanted(&path, None)) {
-            found.push(path);
+        found.folders |= path.is_dir();
+        if path.is_file() && !hidden {
+            // A stated format is the user's word for all that the glob matches.
+            let wanted = format.is_some() || is_wanted(&path, None);
+            found.add(path, wanted);
         }
     }
     Ok(found)

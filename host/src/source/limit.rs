@@ -60,9 +60,8 @@ impl Iterator for First<'_> {
         }
         let mut next = self.reader.next()?;
         if let Ok(read) = &mut next {
-            let rows = read.batch.num_rows().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-            read.batch = read.batch.slice(0, rows);
-            self.left -= rows as u64;
+            drop(read.split_off(usize::try_from(self.left).unwrap_or(usize::MAX)));
+            self.left -= read.batch.num_rows() as u64;
         }
         Some(next)
     }

@@ -5,6 +5,7 @@ use super::input::Place;
 use crate::store::{Address, Bucket, Found, Means, ODD_KEY, Object, UPLOAD_OBJECT};
 use crate::{Error, Result};
 use glob::{MatchOptions, Pattern};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,26 +22,25 @@ pub(super) fn find(
     format: Option<Format>,
     read_ahead: u64,
 ) -> Result<(Format, Vec<InputFile>)> {
+    // Whether there are objects of other formats.
+    let others = Cell::new(false);
     let found = match exact(bucket, address)? {
         Some(found) => vec![found],
-        None if address.key().contains(WILD) => matches(bucket, address, format)?,
-        None => below(bucket, address, format)?,
+        None if address.key().contains(WILD) => matches(bucket, address, format, &others)?,
+        None => below(bucket, address, format, &others)?,
     };
     if found.is_empty() {
-        let error = Error::source("no object of a known format is there").file(address.to_string());
-        return Err(error.hint(FORMAT_HINT));
+        let error = match others.get() {
+            true => Error::source("no object of a known format is there").hint(FORMAT_HINT),
+            false => Error::source("nothing is there").hint("check the address; in globs `*` stands for no `/`"),
+        };
+        return Err(error.file(address.to_string()));
     }
     let means = Means::new(read_ahead);
     let file = |found: Found| {
         let object = Object::new(bucket, &found, &means)?;
-        Ok(InputFile {
-            path: PathBuf::from(bucket.at(&found.key).to_string()),
-            bytes: found.bytes,
-            // where nothing names the content, the time must do
-            modified: found.tag.is_none().then_some(found.modified),
-            tag: found.tag,
-            place: Place(Some(object)),
-        })
+        let path = PathBuf::from(bucket.at(&found.key).to_string());
+        Ok(InputFile::of_object(path, found.bytes, found.modified, found.tag, Place(Some(object))))
     };
     let mut files = found.into_iter().map(file).collect::<Result<Vec<_>>>()?;
     files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -56,16 +56,19 @@ fn exact(bucket: &Bucket, address: &Address) -> Result<Option<Found>> {
     if address.is_folder { Ok(None) } else { bucket.look(address.key()) }
 }
 
-fn below(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result<Vec<Found>> {
+fn below(bucket: &Bucket, address: &Address, format: Option<Format>, others: &Cell<bool>) -> Result<Vec<Found>> {
     let folder = address.folder();
     refuse_incomplete(bucket, &folder)?;
     listed(bucket, &folder, |key| {
         let Some(name) = key.strip_prefix(&folder) else { return false };
-        !name.split('/').any(|part| is_hidden(part.as_ref())) && is_wanted(Path::new(name), format)
+        let wanted = is_wanted(Path::new(name), format);
+        let hidden = name.split('/').any(|part| is_hidden(part.as_ref()));
+        others.set(others.get() || !hidden && !wanted);
+        !hidden && wanted
     })
 }
 
-fn matches(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result<Vec<Found>> {
+fn matches(bucket: &Bucket, address: &Address, format: Option<Format>, others: &Cell<bool>) -> Result<Vec<Found>> {
     let bad = |error: glob::PatternError| {
         let error = Error::usage(format!("`{address}` is not a glob: {}", error.msg));
         error.hint("write a literal `[` as `[[]`")
@@ -77,8 +80,11 @@ fn matches(bucket: &Bucket, address: &Address, format: Option<Format>) -> Result
     listed(bucket, literal, |key| {
         let path = Path::new(key);
         let hidden = path.file_name().is_some_and(is_hidden);
+        let matched = pattern.matches_with(key, AS_ON_DISK) && !hidden;
         // A stated format is the user's word for all that the glob matches.
-        pattern.matches_with(key, AS_ON_DISK) && !hidden && (format.is_some() || is_wanted(path, None))
+        let wanted = format.is_some() || is_wanted(path, None);
+        others.set(others.get() || matched && !wanted);
+        matched && wanted
     })
 }
 

@@ -7,7 +7,6 @@ use super::{ROWS, cannot_read};
 use crate::ipc::Cause;
 use crate::source::{Position, SourceBatch, too_few};
 use crate::{Error, Result};
-use arrow_array::RecordBatch;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,13 +19,13 @@ pub(super) struct Replay<'a> {
     sums: Sums,
     batch_rows: usize,
     names: Vec<Arc<str>>,
-    /// Rows of each fragment that were given, or skipped.
+    /// Rows of each fragment that were loaded, or skipped.
     given: Vec<u64>,
     next: usize,
     /// Rows of the next batch to leave out.
     skip: usize,
-    /// What is left of a batch that is longer than wanted, and its fragment.
-    rest: Option<(usize, RecordBatch)>,
+    /// What is left of a batch that is longer than wanted.
+    rest: Option<SourceBatch>,
 }
 
 impl<'a> Replay<'a> {
@@ -68,23 +67,13 @@ impl<'a> Replay<'a> {
     }
 
     fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
-        let (fragment, batch) = match self.rest.take() {
-            Some(rest) => rest,
-            None => match self.load()? {
-                Some(loaded) => loaded,
-                None => return Ok(None),
-            },
-        };
-        let rows = batch.num_rows().min(self.batch_rows);
-        if rows < batch.num_rows() {
-            self.rest = Some((fragment, batch.slice(rows, batch.num_rows() - rows)));
-        }
-        let position = Position::new(fragment, self.names[fragment].clone(), self.given[fragment]);
-        self.given[fragment] += rows as u64;
-        Ok(Some(SourceBatch { position, batch: batch.slice(0, rows) }))
+        let rest = self.rest.take().map(|rest| Ok(Some(rest)));
+        let Some(mut read) = rest.unwrap_or_else(|| self.load())? else { return Ok(None) };
+        self.rest = read.split_off(self.batch_rows);
+        Ok(Some(read))
     }
 
-    fn load(&mut self) -> Result<Option<(usize, RecordBatch)>> {
+    fn load(&mut self) -> Result<Option<SourceBatch>> {
         let Some((fragment, rows)) = self.index.batches.get(self.next).copied() else { return Ok(None) };
         let sums = self.sums.read(self.next).map_err(|error| damaged(&self.folder, SUMS, error))?;
         let batch = self.blocks.read(self.next, &sums).map_err(|error| damaged(&self.folder, ROWS, error))?;
@@ -93,8 +82,10 @@ impl<'a> Replay<'a> {
         }
         self.next += 1;
         let skipped = std::mem::take(&mut self.skip).min(rows);
-        self.given[fragment] += skipped as u64;
-        Ok(Some((fragment, batch.slice(skipped, rows - skipped))))
+        let start = self.given[fragment] + skipped as u64;
+        self.given[fragment] += rows as u64;
+        let position = Position::new(fragment, self.names[fragment].clone(), start);
+        Ok(Some(SourceBatch { position, batch: batch.slice(skipped, rows - skipped) }))
     }
 }
 

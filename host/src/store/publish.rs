@@ -6,6 +6,7 @@ use super::address::Address;
 use super::bucket::{Bucket, same};
 use super::journal::{Journal, Steps, UPLOAD};
 use super::manifest::{Entry, MANIFEST_OBJECT, Manifest, UPLOAD_OBJECT};
+use super::progress::{Nobody, Progress};
 use super::upload::Uploader;
 use crate::{Error, ErrorKind, Result, Stop, durable, plain_file, sealed};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,25 +16,6 @@ use std::sync::Arc;
 /// Is in the folder of a run whose dataset is to be in a store, and holds its address.
 const DESTINATION: &str = "destination";
 const MOST_ADDRESS: u64 = 4096;
-
-/// Is told how far an upload has come.
-pub trait Progress: Send + Sync {
-    /// So many bytes are to be uploaded.
-    fn begin(&self, bytes: u64);
-    /// So many more were.
-    fn advance(&self, bytes: u64);
-    /// It ended, well or not.
-    fn end(&self);
-}
-
-/// Is told and does nothing.
-struct Nobody;
-
-impl Progress for Nobody {
-    fn begin(&self, _: u64) {}
-    fn advance(&self, _: u64) {}
-    fn end(&self) {}
-}
 
 /// A dataset's place in a store.
 pub struct Remote {

@@ -1,8 +1,9 @@
 //! Which bytes of a Parquet file are fetched, and how: all at once where memory allows it, else a window of each column at a time, or by
 //! way of the disk where windows would be small.
 
-use super::object::{Failure, LEAST, Object, Rolling, Whole};
+use super::object::{Failure, LEAST, Object};
 use super::staged::Staged;
+use super::windows::{Rolling, Whole};
 use crate::Result;
 use std::io;
 use std::ops::Range;

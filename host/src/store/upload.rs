@@ -4,7 +4,7 @@ use super::address::Address;
 use super::bucket::Bucket;
 use super::journal::{Step, Steps};
 use super::manifest::{Entry, cannot_read};
-use super::publish::Progress;
+use super::progress::Progress;
 use crate::{Error, Result};
 use object_store::path::Path as Key;
 use object_store::{Error as Refusal, ObjectStoreExt, PutPayload};

@@ -106,6 +106,11 @@ impl Codes {
         }
         let summary = self.summary.filter(|summary| summary.categories == self.counts.len() as i64);
         let summary = summary.ok_or_else(|| Error::invalid_model("the model lacks categories").column(&self.column))?;
+        // Each training row was counted once.
+        let counts = self.counts.iter().copied().chain([summary.nulls, summary.infrequent.unwrap_or(0)]);
+        if counts.clone().any(|count| count < 0) || counts.map(i128::from).sum::<i128>() != summary.rows.into() {
+            return Err(Error::invalid_model("the model's counts do not add up to its rows").column(&self.column));
+        }
         self.unseen = match (summary.infrequent, params.unseen) {
             (Some(infrequent), _) => Some(self.push_special(infrequent)),
             (None, Unseen::Error) => None,

@@ -108,9 +108,7 @@ impl Learned {
         let error = match self.scaling {
             None => Error::invalid_data("the column has no numbers among the training rows")
                 .hint("leave the column out of the step, or impute a constant before it"),
-            Some(Scaling { center, scale, offset })
-                if !(center.is_finite() && scale.is_finite() && offset.is_finite()) =>
-            {
+            Some(scaling) if !scaling.can_be() => {
                 Error::invalid_data("the training rows hold infinities or numbers too large to scale by")
                     .hint("drop or replace them before this step, or use the method `robust`")
             }

@@ -61,6 +61,14 @@ struct Scaling {
     offset: f64,
 }
 
+impl Scaling {
+    /// Whether rows can have shown it.
+    fn can_be(self) -> bool {
+        let Self { center, scale, offset } = self;
+        center.is_finite() && scale.is_finite() && scale > 0.0 && offset.is_finite()
+    }
+}
+
 /// The model: one row for each column, in the order of the columns.
 fn model_table() -> Table {
     let number = |name, nullable| Field::new(name, DataType::Float64, nullable);
@@ -122,13 +130,18 @@ impl Transform for Scale {
         let malformed = || Error::invalid_model("the table `scaling` does not fit the columns");
         let numbers = |index: usize| rows.column(index).to_f64().ok_or_else(malformed);
         let names = rows.column(0).bytes().ok_or_else(malformed)?;
+        let counts = rows.column(1).to_i64().ok_or_else(malformed)?;
         let (center, scale, offset) = (numbers(2)?, numbers(3)?, numbers(4)?);
         for row in 0..rows.rows() {
             let column = self.task.input.schema().fields().get(self.scalings.len()).ok_or_else(malformed)?;
             if names.get(row) != column.name().as_bytes() {
                 return Err(malformed().column(column.name()));
             }
-            self.scalings.push(Scaling { center: center[row], scale: scale[row], offset: offset[row] });
+            let learned = Scaling { center: center[row], scale: scale[row], offset: offset[row] };
+            if counts[row] < 0 || !learned.can_be() {
+                return Err(Error::invalid_model("the model scales as no rows can have it").column(column.name()));
+            }
+            self.scalings.push(learned);
         }
         Ok(())
     }

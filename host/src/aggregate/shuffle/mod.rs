@@ -64,7 +64,7 @@ pub struct Shuffle {
     buffer: Buffer,
     runs: Vec<Run>,
     spilled_bytes: u64,
-    peak_memory: usize,
+    peak_buffered: usize,
 }
 
 impl Shuffle {
@@ -72,7 +72,7 @@ impl Shuffle {
     pub fn new(concat: Concat, options: ShuffleOptions, stop: Stop) -> Self {
         let form = Arc::new(Form::new(concat.schema()));
         let (buffer, runs) = (Buffer::default(), Vec::new());
-        Self { concat, options, stop, form, buffer, runs, spilled_bytes: 0, peak_memory: 0 }
+        Self { concat, options, stop, form, buffer, runs, spilled_bytes: 0, peak_buffered: 0 }
     }
 
     /// Sorts and spills what is in memory.
@@ -101,7 +101,7 @@ impl Shuffle {
         let most = self.mergeable();
         let surplus = self.runs.len() - most + 1;
         let smallest: Vec<Run> = self.runs.drain(..most.min(surplus.max(2))).collect();
-        self.peak_memory = self.peak_memory.max(held(&smallest));
+        self.peak_buffered = self.peak_buffered.max(held(&smallest));
         let _merging = Running::begin(&*watcher, &Stage::named("merge runs"), Some(rows(&smallest)));
         let merged = Merge::open(smallest, Arc::clone(&self.form), self.options.piece)?;
         self.write_run(merged.inspect(|piece| tell(&watcher, piece)))
@@ -128,7 +128,7 @@ impl Shuffle {
                 }
                 self.concat.append(part, rows)?;
             }
-            self.peak_memory = self.peak_memory.max(held + self.concat.measure());
+            self.peak_buffered = self.peak_buffered.max(held + self.concat.measure());
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Aggregate for Shuffle {
 
     fn push(&mut self, rows: Keyed) -> Result<()> {
         self.buffer.push(rows);
-        self.peak_memory = self.peak_memory.max(self.buffer.bytes());
+        self.peak_buffered = self.peak_buffered.max(self.buffer.bytes());
         if self.buffer.bytes() > self.options.buffer { self.spill() } else { Ok(()) }
     }
 
@@ -190,10 +190,10 @@ impl Aggregate for Shuffle {
             let rows = Merge::open(runs, Arc::clone(&self.form), self.options.piece)?;
             self.write(rows, held)?;
         }
-        let (spilled_bytes, peak_memory) = (self.spilled_bytes, self.peak_memory);
+        let (spilled_bytes, peak_buffered) = (self.spilled_bytes, self.peak_buffered);
         let mut summary = self.concat.finish(stop)?;
         summary.spilled_bytes += spilled_bytes;
-        summary.peak_memory = summary.peak_memory.max(peak_memory);
+        summary.peak_buffered = summary.peak_buffered.max(peak_buffered);
         Ok(summary)
     }
 }

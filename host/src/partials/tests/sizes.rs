@@ -64,6 +64,54 @@ fn no_merged_batch_is_larger_than_its_bytes_and_a_row() {
     }
 }
 
+/// Many runs, all of one key, each with the least and the greatest of some long texts, and a number that is added.
+fn runs_of_one_key(runs: usize, length: usize) -> (Arc<PartialTable>, Vec<RecordBatch>) {
+    let types = [(DataType::Utf8, Operator::Min), (DataType::Utf8, Operator::Max), (DataType::Int64, Operator::Sum)];
+    let table = table(&types);
+    let batch = |run: usize| {
+        let text: ArrayRef = Arc::new(StringArray::from(vec![format!("{run:03}{}", "x".repeat(length))]));
+        // On the way the sums leave the range, and come back.
+        let number = if run < runs / 2 { i64::MAX } else { -i64::MAX };
+        let columns = vec![text.clone(), text, Arc::new(Int64Array::from(vec![number])) as ArrayRef];
+        RecordBatch::try_new(table.schema().clone(), columns).unwrap()
+    };
+    let batches = (0..runs).map(batch).collect();
+    (table, batches)
+}
+
+#[test]
+fn rows_of_one_key_are_combined_before_all_of_them_are_there() {
+    let (table, batches) = runs_of_one_key(60, LONGEST);
+    let codec = Arc::new(KeyCodec::new(table.clone()).unwrap());
+    let piece = Bounds { rows: 16_384, bytes: 2 * LONGEST as u64 };
+    let runs = batches.iter().map(|batch| Run::sort(&table, &codec, batch, piece).unwrap()).collect();
+    let mut merge = Merge::new(table, codec, runs, piece, OutOfRange::Refuse).unwrap();
+    let merged = merge.next().unwrap().unwrap();
+    let text = |column: usize| merged.column(column).as_string::<i32>().value(0)[..3].to_owned();
+    let sum = merged.column(2).as_primitive::<Int64Type>().value(0);
+    assert_eq!((merged.num_rows(), text(0), text(1), sum), (1, "000".to_owned(), "059".to_owned(), 0));
+    assert!(merge.next().is_none());
+}
+
+/// What is asked for at once would not fit into one array of texts.
+#[test]
+fn the_least_of_many_huge_texts_is_found() {
+    const LENGTH: usize = 16 << 20;
+    let table = table(&[(DataType::Utf8, Operator::Min)]);
+    let codec = Arc::new(KeyCodec::new(table.clone()).unwrap());
+    let batch = |text: String| {
+        let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        RecordBatch::try_new(table.schema().clone(), vec![text]).unwrap()
+    };
+    let huge = batch("x".repeat(LENGTH));
+    let few = std::iter::repeat_n(huge, i32::MAX as usize / LENGTH + 2).chain([batch("w".to_owned())]);
+    let runs = few.map(|batch| Run::collect([Ok(batch)].into_iter()).unwrap()).collect();
+    let piece = Bounds { rows: 16_384, bytes: 128 << 20 };
+    let merge = Merge::new(table.clone(), codec, runs, piece, OutOfRange::Refuse).unwrap();
+    let merged: Vec<_> = merge.map(Result::unwrap).collect();
+    assert_eq!((merged.len(), merged[0].column(0).as_string::<i32>().value(0)), (1, "w"));
+}
+
 #[test]
 fn batches_are_cut_after_the_row_that_reaches_their_bytes() {
     let (table, batch) = skewed(100, 5);

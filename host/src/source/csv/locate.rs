@@ -1,6 +1,6 @@
 //! Finds the value that a CSV reader stumbled over, by reading the file again: arrow-csv counts records, people count lines.
 
-use super::Layout;
+use super::{Layout, Origin};
 use crate::Error;
 use crate::source::files::InputFile;
 use ::csv::ByteRecord;
@@ -49,17 +49,44 @@ fn check(record: &ByteRecord, layout: &Layout, schema: &Schema, read: &[usize]) 
         };
         if read.contains(&index) && !parses(value, field, layout) {
             let shown: String = value.chars().take(40).collect();
-            let error = Error::source(format!("`{shown}` is no value of type `{}`", field.data_type()));
-            let hint = match layout.assumed {
-                true => "the model was fitted on this type: name the value as null, or fit again with another type",
-                false => {
-                    "state the column's type, name the value as null, or raise `infer_rows` so that the guess sees it"
-                }
-            };
+            let fraction = field.data_type().is_integer() && is_fraction(value);
+            let what = if fraction { "no whole number, as they are in a column" } else { "no value" };
+            let error = Error::source(format!("`{shown}` is {what} of type `{}`", field.data_type()));
+            let hint = hint(layout.origin(field.name()), fraction);
             return Some((index, error.column(field.name()).hint(hint)));
         }
     }
     None
+}
+
+/// Whether a value is a number with a point or an exponent.
+fn is_fraction(value: &str) -> bool {
+    value.contains(['.', 'e', 'E']) && value.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// What to do about a value that is not of its column's type, or about a fraction in a column of whole numbers.
+fn hint(origin: Origin, fraction: bool) -> &'static str {
+    match (origin, fraction) {
+        (Origin::Guessed, false) => {
+            "state the column's type, name the value as null, or raise `infer_rows` so that the guess sees it"
+        }
+        (Origin::Guessed, true) => {
+            "state `float64` for the column in `csv.types`, or raise `infer_rows` so that the guess sees it"
+        }
+        (Origin::Stated, false) => "state another type for the column, or name the value as null",
+        (Origin::Stated, true) => "state `float64` for the column in `csv.types`",
+        (Origin::Assumed, false) => {
+            "the model was fitted on this type: name the value as null, or fit again with another type"
+        }
+        (Origin::Assumed, true) => {
+            "the model was fitted on whole numbers: write them without a point, or fit it again with `float64` for the column in \
+             `csv.types`"
+        }
+        (Origin::Unknown, _) => {
+            "the model knows no such column, so its type was guessed from the first rows: name the value as null, or leave the \
+             column out"
+        }
+    }
 }
 
 /// Whether arrow-csv takes a value, asked of a file that holds only this.

@@ -2,6 +2,7 @@
 
 use super::*;
 use arrow_schema::TimeUnit;
+use std::collections::BTreeMap;
 
 fn types(source: &dyn Source) -> Vec<DataType> {
     source.schema().fields().iter().map(|field| field.data_type().clone()).collect()
@@ -97,6 +98,28 @@ fn a_value_that_breaks_the_guess_names_line_and_column() {
     assert_eq!((place.column.as_deref(), place.fragment), (Some("n"), Some(0)));
     assert!(error.hint_text().unwrap().contains("infer_rows"));
     assert_eq!(read_all(source.as_ref(), &[0], 4).unwrap().num_rows(), 22, "the column is not read");
+}
+
+#[test]
+fn the_hint_of_a_value_knows_where_the_type_comes_from() {
+    let folder = Folder::new();
+    folder.write("x.csv", "seen,stated,guessed\n1,1,1\n181.0,1,1\n1,x,1\n1,1,1e3\n");
+    let types = BTreeMap::from([("stated".to_owned(), "int64".to_owned())]);
+    let assumed = BTreeMap::from([("seen".to_owned(), DataType::Int64)]);
+    let told = |assumed: &BTreeMap<String, DataType>, column: usize| {
+        let options =
+            CsvOptions { infer_rows: 1, types: types.clone(), assumed: assumed.clone(), ..CsvOptions::default() };
+        let source = open_with(&folder, "x.csv", options).unwrap();
+        let error = read_all(source.as_ref(), &[column], 4).unwrap_err();
+        (error.message().to_owned(), error.hint_text().unwrap().to_owned())
+    };
+    let (message, hint) = told(&assumed, 0);
+    assert_eq!(message, "`181.0` is no whole number, as they are in a column of type `Int64`");
+    assert!(hint.contains("the model was fitted on whole numbers") && hint.contains("`float64`"), "{hint}");
+    assert!(told(&assumed, 1).1.starts_with("state another type for the column"));
+    assert!(told(&assumed, 2).1.contains("the model knows no such column"));
+    let (message, hint) = told(&BTreeMap::new(), 2);
+    assert!(message.contains("`1e3` is no whole number") && hint.contains("`infer_rows`"), "{message} {hint}");
 }
 
 #[test]

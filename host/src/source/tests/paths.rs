@@ -36,9 +36,13 @@ fn nothing_found_says_where_and_what_to_do() {
     let folder = Folder::new();
     folder.write("notes.txt", "");
     folder.write("x.parquet/notes.txt", "");
+    folder.write("empty/.hidden", "");
     for (name, message) in [
         ("nowhere.csv", "cannot read the file"),
-        ("*.csv", "no file of a known format is there"),
+        ("*.csv", "the glob matches no file"),
+        ("nowhere/*.csv", "the glob matches no file"),
+        ("*.txt", "no file of a known format is there"),
+        ("empty", "the folder holds no file"),
         ("x.parquet", "no file of a known format is there"),
         ("notes.txt", "the name does not tell the format"),
     ] {
@@ -46,6 +50,7 @@ fn nothing_found_says_where_and_what_to_do() {
         assert_eq!((error.message(), error.place().file.clone()), (message, Some(folder.path(name))));
         assert!(error.hint_text().is_some(), "{name}");
     }
+    assert!(folder.error("x*").hint_text().unwrap().contains("folders only"));
     assert!(folder.error("a***.csv").message().contains("is not a glob"));
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Pages<'a> {
     /// Rows that there are, as the first page says.
     rows: Option<u64>,
     /// What is left of a page.
-    rest: Option<RecordBatch>,
+    rest: Option<SourceBatch>,
     ended: bool,
 }
 
@@ -53,24 +53,15 @@ impl<'a> Pages<'a> {
     }
 
     fn next_batch(&mut self) -> Result<Option<SourceBatch>> {
-        let rest = match self.rest.take() {
-            Some(rest) => rest,
-            None => match self.fetch()? {
-                Some(page) => page,
-                None => return Ok(None),
-            },
-        };
-        let rows = rest.num_rows().min(self.batch_rows);
-        if rows < rest.num_rows() {
-            self.rest = Some(rest.slice(rows, rest.num_rows() - rows));
-        }
-        let position = Position::new(0, self.name.clone(), self.row);
-        self.row += rows as u64;
-        Ok(Some(SourceBatch { position, batch: rest.slice(0, rows) }))
+        let rest = self.rest.take().map(|rest| Ok(Some(rest)));
+        let Some(mut read) = rest.unwrap_or_else(|| self.fetch())? else { return Ok(None) };
+        self.rest = read.split_off(self.batch_rows);
+        self.row += read.batch.num_rows() as u64;
+        Ok(Some(read))
     }
 
     /// The next page that has rows; none at the end.
-    fn fetch(&mut self) -> Result<Option<RecordBatch>> {
+    fn fetch(&mut self) -> Result<Option<SourceBatch>> {
         let start = Instant::now();
         loop {
             if self.rows == Some(self.row) {
@@ -92,7 +83,8 @@ impl<'a> Pages<'a> {
                 return Err(broken("there are more rows than were announced".into()));
             }
             if !page.rows.is_empty() {
-                return self.decode(&page).map(Some).map_err(broken);
+                let position = Position::new(0, self.name.clone(), self.row);
+                return Ok(Some(SourceBatch { position, batch: self.decode(&page).map_err(broken)? }));
             }
             if total > self.row {
                 if start.elapsed() > self.cloud.options.patience {
