@@ -126,7 +126,7 @@ impl Sandbox {
         digest: &str,
         limits: &Limits,
     ) -> wasmtime::Result<Component> {
-        let compile = || compile(engine, bytes, limits.compile);
+        let compile = || compile(engine, bytes, limits);
         match &self.cache {
             Some(cache) => cache.load(engine, digest, compile),
             None => compile(),

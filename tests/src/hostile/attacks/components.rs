@@ -39,6 +39,10 @@ pub(super) fn all() -> Vec<Attack> {
             }
             text + ")"
         }),
+        text("has 20,000 imports", || {
+            let imports: String = (0..20_000).map(|at| format!("(import \"f{at}\" (func))")).collect();
+            format!("(component {imports})")
+        }),
         by_guest("has 200,000 functions", |guest| guest.module = "(func)".repeat(200_000)),
         by_guest("has 200,000 types", |guest| {
             guest.module = (0..200_000).fold(String::new(), |mut text, at| {
