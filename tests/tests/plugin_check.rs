@@ -1,8 +1,10 @@
 //! `wafermill plugin check`: the bundled plugins keep to the contract, and guests that do not are found out.
 
 use serde_json::Value;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wafermill_tests::hostile::guest::Guest;
 use wafermill_tests::program::Program;
 
 fn plugin(name: &str) -> PathBuf {
@@ -103,6 +105,19 @@ fn profile_keeps_every_law() {
 fn an_aggregate_of_one_pass_keeps_every_law_and_is_not_applied() {
     let checked = passes(&guest("sizes"), &["partition", "finish"]);
     assert!(!checked.laws("checked").iter().any(|law| ["outputs", "repeat", "cut"].contains(law)));
+}
+
+#[test]
+fn a_plan_that_asks_for_passes_that_it_does_not_need_is_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("guest.wasm");
+    let guest = Guest { reads: Vec::new(), least_passes: 2, planned_passes: 3, ..Guest::default() };
+    fs::write(&path, guest.component()).expect("a component can be written");
+    let checked = check(&path, &["--rows", "20", "--partitions", "1"]);
+    assert_eq!(checked.laws("failed"), ["contract"]);
+    for finding in checked.list("findings") {
+        assert_eq!(finding["detail"], "the plugin has its model after fewer passes than it planned at least");
+    }
 }
 
 /// A guest breaks this law and no other: the first finding of it, with its counterexample.

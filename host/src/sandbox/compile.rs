@@ -11,6 +11,22 @@ use wasmtime::{Engine, Error, format_err};
 /// How often it is looked at how much memory the process has. The compiler takes up to some 100 MB in a second.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Why a component is not compiled to its end.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    what: String,
+    /// The key of the limit.
+    pub(super) limit: &'static str,
+}
+
+impl std::fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "compiling it takes {} that it may take", self.what)
+    }
+}
+
+impl std::error::Error for GivenUp {}
+
 /// Compiles a component, on a thread of its own.
 ///
 /// # Errors
@@ -34,12 +50,14 @@ pub(super) fn compile(engine: &Engine, bytes: &Arc<[u8]>, limits: &Limits) -> Re
             Err(RecvTimeoutError::Disconnected) => return Err(format_err!("the compiler gave up")),
             Err(RecvTimeoutError::Timeout) if left.is_zero() => {
                 let seconds = limits.compile.as_secs_f64();
-                return Err(format_err!("compiling it takes longer than the {seconds} s that it may take"));
+                let what = format!("longer than the {seconds} s");
+                return Err(Error::new(GivenUp { what, limit: "compile_seconds" }));
             }
             // Others may take memory meanwhile; no honest component comes near.
             Err(RecvTimeoutError::Timeout) if gauge.resident().saturating_sub(before) > limits.compile_memory => {
                 let most = format_size(limits.compile_memory);
-                return Err(format_err!("compiling it takes more than the {most} of memory that it may take"));
+                let what = format!("more than the {most} of memory");
+                return Err(Error::new(GivenUp { what, limit: "compile_memory" }));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
