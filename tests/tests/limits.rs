@@ -64,6 +64,24 @@ fn a_component_that_takes_long_to_compile_is_given_up() {
 }
 
 #[test]
+fn a_component_that_takes_much_memory_to_compile_is_given_up() {
+    const MANY: usize = 400;
+    // Before each way out another local is set, and all are read behind them: each end needs a value for each local.
+    let ways_out: String =
+        (0..MANY).map(|way| format!("i32.const {way} local.set {way} local.get 0 br_if {way}\n")).collect();
+    let read: String = (0..MANY).map(|local| format!("local.get {local} drop\n")).collect();
+    let (locals, blocks, ends) = ("i32 ".repeat(MANY), "block\n".repeat(MANY), "end\n".repeat(MANY));
+    let function = format!("(func (local {locals}) {blocks}{ways_out}{ends}{read})");
+    let large = Guest { module: function, ..Guest::default() }.component();
+    assert!(large.len() < 40_000);
+    let ended = outcome(Victim::new(Limits { compile_memory: 24 << 20, compile: LONG, ..small_limits() }).run(&large));
+    assert_eq!(
+        ended,
+        "the component cannot be compiled: compiling it takes more than the 24 MiB of memory that it may take"
+    );
+}
+
+#[test]
 fn one_plugin_may_have_other_limits_than_all() {
     let grows = "(drop (memory.grow (i32.const 400))) (drop (i32.load (i32.const 20000000)))";
     let guest = Guest::default().before("transformer.apply", grows).component();

@@ -1,25 +1,35 @@
-//! One case: a plugin with parameters, and a generated table of the columns that its plan reads.
+//! One case: a plugin with parameters, and a table of the columns that its plan reads.
 
 use super::random::Random;
+use super::refusal::settle;
 use super::report::TableName;
+use super::setting::Setting;
 use super::values::column;
 use crate::contract::{ColumnRole, Context, Read, Role, Selection, StepPlan};
 use crate::sandbox::{Plugin, Task};
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, UInt8Array, UInt64Array,
+    Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, UInt8Array,
+    UInt32Array, UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_select::take::take;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Linear memory that an instance may have at most.
+const MOST_MEMORY: usize = 4 << 30;
+
+/// Spaces behind parameters that take up memory and say nothing.
+const SPACES: usize = 5_000;
+
 /// A table for a plugin.
+#[derive(Clone)]
 pub(super) struct Case<'a> {
     pub(super) plugin: &'a Plugin,
     pub(super) parsed: &'a Value,
-    pub(super) params: &'a str,
     pub(super) selection: Selection,
     pub(super) plan: Arc<StepPlan>,
     /// What its fitters learn from.
@@ -29,19 +39,32 @@ pub(super) struct Case<'a> {
     pub(super) name: TableName,
 }
 
+/// What an instance may not look at: the host is free in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground {
+    /// Whether it may have twice the memory.
+    pub(super) roomy: bool,
+    /// Whether its parameters end with spaces, so that what follows lies elsewhere in its memory.
+    pub(super) spaced: bool,
+    /// In how many pieces a model, or partials, come.
+    pub(super) pieces: usize,
+}
+
+impl Ground {
+    /// As it is in a run.
+    pub(super) const PLAIN: Self = Self { roomy: false, spaced: false, pieces: 1 };
+    /// Another one in every way.
+    pub(super) const OTHER: Self = Self { roomy: true, spaced: true, pieces: 3 };
+}
+
 impl<'a> Case<'a> {
-    /// A table of columns of these types, planned.
+    /// A generated table of columns of these types, planned.
     ///
     /// # Errors
     /// Where the plugin refuses to plan it.
-    pub(super) fn new(plugin: &'a Plugin, parsed: &'a Value, params: &'a str, name: TableName) -> Result<Self> {
-        let role = if plugin.description().role == Role::Split { ColumnRole::Key } else { ColumnRole::Feature };
-        let field =
-            |data_type: &DataType| Field::new(column_name(data_type), data_type.clone(), name.flavour.is_nullable());
-        let schema = Schema::new(name.columns.iter().map(field).collect::<Vec<_>>());
-        let roles = vec![role; schema.fields().len()];
-        let selection = Selection { schema: Arc::new(schema), roles };
-        let plan = Arc::new(plugin.plan(params, &selection)?);
+    pub(super) fn new(plugin: &'a Plugin, parsed: &'a Value, name: TableName) -> Result<Self> {
+        let selection = select(&name);
+        let plan = Arc::new(plugin.plan(&parsed.to_string(), &selection)?);
         let parts = match plugin.description().role {
             // It learns from the rows of all parts.
             Role::Aggregate => [PartIds::Several, PartIds::None],
@@ -49,17 +72,53 @@ impl<'a> Case<'a> {
         };
         let input = table(&selection, &plan, &name, name.rows, (0, parts[0]))?;
         let other = table(&selection, &plan, &name, name.rows / 2, (1, parts[1]))?;
-        Ok(Self { plugin, parsed, params, selection, plan, input, other, name })
+        Ok(Self { plugin, parsed, selection, plan, input, other, name })
     }
 
-    /// What instances for such a batch are opened with.
-    pub(super) fn task(&self, batch: &RecordBatch) -> Task {
-        Task {
-            params: self.params.to_owned(),
+    /// The same rows without all columns but these. Nothing where the plugin does not plan that, or wants to read what is not there.
+    ///
+    /// # Errors
+    /// Where the plugin breaks the contract.
+    pub(super) fn of_columns(&self, columns: &[usize]) -> Result<Option<Self>> {
+        let schema = Arc::new(self.selection.schema.project(columns).map_err(unmade)?);
+        let roles = columns.iter().map(|column| self.selection.roles[*column]).collect();
+        let selection = Selection { schema, roles };
+        let Ok(plan) = settle(self.plugin.plan(&self.parsed.to_string(), &selection))? else { return Ok(None) };
+        let project = |batch: &RecordBatch| {
+            let fields = plan.input(&selection);
+            let columns = fields.fields().iter().map(|field| batch.column_by_name(field.name()).cloned());
+            let columns: Option<Vec<_>> = columns.collect();
+            let fields = fields.fields().iter().map(|field| field.as_ref().clone()).collect();
+            columns.map(|columns| record_batch(fields, columns, batch.num_rows())).transpose()
+        };
+        let (Some(input), Some(other)) = (project(&self.input)?, project(&self.other)?) else { return Ok(None) };
+        Ok(Some(Self { selection, plan: Arc::new(plan), input, other, ..self.clone() }))
+    }
+
+    /// The same columns with these rows only.
+    pub(super) fn of_rows(&self, input: &[u32], other: &[u32]) -> Result<Self> {
+        let (input, other) = (rows_of(&self.input, input)?, rows_of(&self.other, other)?);
+        Ok(Self { input, other, ..self.clone() })
+    }
+
+    /// The plugin, and what instances for such a batch are opened with.
+    pub(super) fn task(&self, batch: &RecordBatch, ground: Ground) -> Result<(Plugin, Task)> {
+        let limits = self.plugin.limits().clone();
+        let plugin = match ground.roomy {
+            true => {
+                let memory = limits.memory.saturating_mul(2).min(MOST_MEMORY);
+                self.plugin.with_limits(&limits.memory(memory))?
+            }
+            false => self.plugin.clone(),
+        };
+        let spaces = if ground.spaced { SPACES } else { 0 };
+        let task = Task {
+            params: self.parsed.to_string() + &" ".repeat(spaces),
             selection: self.selection.clone(),
             plan: self.plan.clone(),
             input: batch.schema(),
-        }
+        };
+        Ok((plugin, task))
     }
 
     /// The same rows with strings behind dictionaries, where the plan allows it for any.
@@ -80,6 +139,26 @@ impl<'a> Case<'a> {
         }
         if any { record_batch(fields, columns, batch.num_rows()).map(Some) } else { Ok(None) }
     }
+}
+
+/// The columns of a table with their roles.
+pub(super) fn select(name: &TableName) -> Selection {
+    let Setting { role, beside } = name.setting;
+    let nullable = name.flavour.is_nullable();
+    let field = |data_type: &DataType| Field::new(column_name(data_type), data_type.clone(), nullable);
+    let mut fields: Vec<_> = name.columns.iter().map(field).collect();
+    let mut roles = vec![role; fields.len()];
+    if let Some(beside) = beside {
+        let (name, data_type) = match beside {
+            ColumnRole::Feature => ("feature", DataType::Float64),
+            ColumnRole::Target => ("target", DataType::Float64),
+            ColumnRole::Key => ("key", DataType::Int64),
+            ColumnRole::Weight => ("weight", DataType::Float64),
+        };
+        fields.push(Field::new(name, data_type, nullable));
+        roles.push(beside);
+    }
+    Selection { schema: Arc::new(Schema::new(fields)), roles }
 }
 
 /// A name that tells the type.
@@ -159,6 +238,14 @@ fn encode(column: &ArrayRef, random: &mut Random) -> Result<ArrayRef, ArrowError
 fn record_batch(fields: Vec<Field>, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(unmade)
+}
+
+/// Rows of a batch, by their positions.
+pub(super) fn rows_of(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
+    let positions = UInt32Array::from(rows.to_vec());
+    let columns = batch.columns().iter().map(|column| take(column, &positions, None)).collect::<Result<Vec<_>, _>>();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    RecordBatch::try_new_with_options(batch.schema(), columns.map_err(unmade)?, &options).map_err(unmade)
 }
 
 pub(super) fn unmade(error: ArrowError) -> Error {

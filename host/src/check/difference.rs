@@ -43,24 +43,31 @@ fn plain(column: &ArrayRef) -> ArrayRef {
 fn first_row(one: &ArrayRef, two: &ArrayRef) -> String {
     let differs = |row: &usize| one.slice(*row, 1).to_data() != two.slice(*row, 1).to_data();
     match (0..one.len()).find(differs) {
-        Some(row) => format!("row {row}: {} and {}", show(one, row), show(two, row)),
+        Some(row) => {
+            let show = |column| show(column, row).map_or_else(|| "null".to_owned(), |text| format!("`{text}`"));
+            format!("row {row}: {} and {}", show(one), show(two))
+        }
         None => "all rows alike".to_owned(),
     }
 }
 
-fn show(column: &ArrayRef, row: usize) -> String {
+/// A value as text; nothing where it is null.
+pub(super) fn show(column: &ArrayRef, row: usize) -> Option<String> {
     if column.is_null(row) {
-        return "null".to_owned();
+        return None;
     }
     let text = array_value_to_string(column, row).unwrap_or_else(|error| error.to_string());
     let bits = column.to_data();
-    match (column.data_type(), bits.buffers().first()) {
+    Some(match (column.data_type(), bits.buffers().first()) {
         // Two NaN look the same in decimal.
         (DataType::Float64, Some(values)) if text == "NaN" => {
             format!("NaN ({:#x})", values.typed_data::<u64>()[bits.offset() + row])
         }
-        _ => format!("`{}`", text.chars().take(SHOWN).collect::<String>()),
-    }
+        _ => match text.char_indices().nth(SHOWN) {
+            None => text,
+            Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        },
+    })
 }
 
 #[cfg(test)]
@@ -79,6 +86,6 @@ mod tests {
         let said = difference(&batch([1.0, 1.0, 0.0]), &batch([1.0, 1.0, -0.0]));
         assert_eq!(said.as_deref(), Some("column `x`, row 1: `0.0` and `-0.0`"));
         let said = difference(&batch([1.0, f64::NAN, 0.0]), &batch([1.0, -f64::NAN, 0.0])).unwrap();
-        assert_eq!(said, "column `x`, row 0: NaN (0x7ff8000000000000) and NaN (0xfff8000000000000)");
+        assert_eq!(said, "column `x`, row 0: `NaN (0x7ff8000000000000)` and `NaN (0xfff8000000000000)`");
     }
 }

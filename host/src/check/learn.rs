@@ -1,14 +1,14 @@
 //! Fitting a case, with all that it gives on the way.
 
-use super::calls::Calls;
-use super::case::Case;
+use super::case::{Case, Ground, unmade};
 use super::difference::difference;
-use super::partition::{Drain, Partition};
+use super::partition::{Drain, Partition, ranges};
 use crate::ipc::BatchEncoder;
 use crate::partials::{Combined, Combiner};
 use crate::sandbox::{Finisher, Fitter, Outcome, Pass, TableBatch};
 use crate::{Error, Result, Stop};
 use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 use std::collections::HashMap;
 
 /// Bytes of partials that are held before they spill; no generated table comes near.
@@ -38,27 +38,28 @@ impl Item {
     }
 }
 
-/// Fits a case. For each pass `partition` says how the rows of which form of the input are handed out.
+/// Fits a case on some ground. For each pass `partition` says how the rows of which form of the input are handed out.
 pub(super) fn learn<'i>(
     case: &Case<'_>,
-    calls: &Calls,
+    ground: Ground,
     mut partition: impl FnMut() -> (&'i RecordBatch, Partition),
 ) -> Result<Learned> {
     let mut pass = Pass::default();
     let mut trace = Vec::new();
     loop {
         let (input, partition) = partition();
-        let tables = gather(case, calls, &pass, input, &partition)?;
-        calls.add(2);
-        let mut finisher = Finisher::open(case.plugin, &case.task(&case.input), &pass)?;
+        let tables = gather(case, ground, &pass, input, &partition)?;
+        let (plugin, task) = case.task(&case.input, ground)?;
+        let mut finisher = Finisher::open(&plugin, &task, &pass)?;
         let mut model = Vec::new();
         for (table, combined) in tables.into_iter().enumerate() {
             for batch in combined {
-                let rows = TableBatch { table, batch: batch? };
+                let batch = batch?;
                 let name = format!("pass {}, partial table `{}`", pass.number, case.plan.partials[table].name());
-                trace.push(Item::of_batch(name, &rows.batch)?);
-                calls.add(1);
-                model.extend(finisher.push(&rows)?);
+                trace.push(Item::of_batch(name, &batch)?);
+                for rows in ranges(batch.num_rows(), ground.pieces) {
+                    model.extend(finisher.push(&TableBatch { table, batch: batch.slice(rows.start, rows.len()) })?);
+                }
             }
         }
         match finisher.finish()? {
@@ -76,17 +77,22 @@ pub(super) fn learn<'i>(
                 });
                 pass = pass.next(carry);
             }
+            Outcome::Model if pass.number + 1 < case.plan.passes.least => {
+                return Err(Error::sandbox("the plugin has its model after fewer passes than it planned at least"));
+            }
             Outcome::Model => {
                 finisher.drain(|rows| {
-                    calls.add(1);
                     model.push(rows);
                     Ok(())
                 })?;
-                model.sort_by_key(|rows| rows.table);
-                for rows in &model {
-                    let name = format!("model table `{}`", case.plan.model[rows.table].name);
-                    trace.push(Item::of_batch(name, &rows.batch)?);
+                for (table, planned) in case.plan.model.iter().enumerate() {
+                    let batches: Vec<_> =
+                        model.iter().filter(|rows| rows.table == table).map(|rows| &rows.batch).collect();
+                    // A table of the model is all of its batches: where one ends means nothing.
+                    let whole = concat_batches(&planned.schema, batches).map_err(unmade)?;
+                    trace.push(Item::of_batch(format!("model table `{}`", planned.name), &whole)?);
                 }
+                model.sort_by_key(|rows| rows.table);
                 return Ok(Learned { trace, model });
             }
         }
@@ -96,7 +102,7 @@ pub(super) fn learn<'i>(
 /// One pass: the combined partials.
 fn gather(
     case: &Case<'_>,
-    calls: &Calls,
+    ground: Ground,
     pass: &Pass,
     input: &RecordBatch,
     partition: &Partition,
@@ -105,24 +111,14 @@ fn gather(
     let combiners =
         case.plan.partials.iter().map(|table| Combiner::new(table.clone(), MEMORY, &scratch, Stop::default()));
     let combiners: Vec<Combiner> = combiners.collect::<Result<_>>()?;
-    let drain = |fitter: &mut Fitter| {
-        calls.add(1);
-        fitter.drain(|rows| {
-            calls.add(1);
-            combiners[rows.table].push(rows.batch)
-        })
-    };
-    let task = case.task(input);
+    let drain = |fitter: &mut Fitter| fitter.drain(|rows| combiners[rows.table].push(rows.batch));
+    let (plugin, task) = case.task(input, ground)?;
     let mut fitters: HashMap<usize, Fitter> = HashMap::new();
     for ((batch, number), follows) in partition.batches(input)?.iter().zip(&partition.fitters).zip(&partition.drains) {
         let mut fitter = match fitters.remove(number) {
             Some(fitter) => fitter,
-            None => {
-                calls.add(1);
-                Fitter::open(case.plugin, &task, pass)?
-            }
+            None => Fitter::open(&plugin, &task, pass)?,
         };
-        calls.add(1);
         fitter.update(batch)?;
         if *follows != Drain::Not {
             drain(&mut fitter)?;

@@ -1,27 +1,33 @@
 //! Checks the laws that wafermill promises on any plugin, with generated tables and without a pipeline.
 
 mod apply;
-mod calls;
 mod case;
 mod difference;
 mod examiner;
 mod fit;
 mod law;
 mod learn;
+mod measure;
 mod parameters;
 mod partition;
+mod progress;
 mod random;
 mod refusal;
 mod report;
+mod setting;
+mod shrink;
 mod values;
 
 pub use law::Law;
-pub use report::{Finding, ParameterSet, Report, TableName, Tally};
+pub use measure::{Comparison, Cost, measure};
+pub use progress::Progress;
+pub use report::{CounterColumn, Counterexample, ExportUsage, Finding, ParameterSet, Report, TableName, Tally};
+pub use setting::Setting;
 pub use values::Flavour;
 
 use crate::pipeline::first_violation;
 use crate::sandbox::Plugin;
-use crate::{Error, Result};
+use crate::{Error, Result, Stop};
 use examiner::Examiner;
 use serde_json::Value;
 use std::sync::Mutex;
@@ -40,18 +46,31 @@ pub struct CheckOptions {
     pub seed: u64,
     /// Threads.
     pub workers: usize,
+    /// How far it is.
+    pub progress: Progress,
+    /// Whether the user asks to stop.
+    pub stop: Stop,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
-        Self { params: None, rows: 1_000, partitions: 100, seed: 0, workers: 1 }
+        Self {
+            params: None,
+            rows: 1_000,
+            partitions: 100,
+            seed: 0,
+            workers: 1,
+            progress: Progress::default(),
+            stop: Stop::default(),
+        }
     }
 }
 
-/// Checks all laws. What does not hold is in the report; it is the same for any number of workers.
+/// Checks all laws. What does not hold is in the report; it is the same for any number of workers, and on any machine where the plugin's
+/// limits count instructions.
 ///
 /// # Errors
-/// Where the parameters break the plugin's schema, or the plugin takes no column with any of them.
+/// Where the parameters break the plugin's schema, or the plugin refuses to work with any of them.
 pub fn check(plugin: &Plugin, options: &CheckOptions) -> Result<Report> {
     let schema = &plugin.description().params_schema;
     let derived = options.params.is_none();
@@ -65,10 +84,11 @@ pub fn check(plugin: &Plugin, options: &CheckOptions) -> Result<Report> {
         return Err(Error::usage(violation.message).hint("`wafermill plugin info` lists the parameters of a plugin"));
     }
     let mut report = Report::default();
+    let (plugin, meter) = &plugin.metered();
     describe(plugin, &mut report);
     let mut examined = examine_sets(plugin, options, &sets)?;
     if derived {
-        let refused = examined.iter().filter(|examined| examined.parameters.iter().all(|set| set.accepts.is_empty()));
+        let refused = examined.iter().filter(|examined| !examined.is_taken());
         let refused = refused.flat_map(|examined| examined.parameters.iter().map(|set| &set.params));
         let mut completed = Vec::new();
         for set in refused.flat_map(|set| parameters::completions(schema, set)) {
@@ -78,20 +98,29 @@ pub fn check(plugin: &Plugin, options: &CheckOptions) -> Result<Report> {
         }
         let more = examine_sets(plugin, options, &completed)?;
         // Completions are guesses: those that are refused say nothing, those that broke the contract do.
-        let tells =
-            |report: &Report| report.failed() > 0 || report.parameters.iter().any(|set| !set.accepts.is_empty());
+        let tells = |report: &Report| report.failed() > 0 || report.is_taken();
         examined.extend(more.into_iter().filter(tells));
     }
     examined.into_iter().for_each(|examined| report.merge(examined));
-    if report.failed() == 0 && report.parameters.iter().all(|set| set.accepts.is_empty()) {
+    if report.failed() == 0 && !report.is_taken() {
         let refusal = report.parameters.iter().find_map(|set| set.refusal.clone());
-        let error = Error::usage(format!("`{}` takes no column with these parameters", plugin.description().name));
+        let error = Error::usage(format!("`{}` works with no column with these parameters", plugin.description().name));
         let error = error.hint("name parameters with `--params` that it takes");
         return Err(match refusal {
             Some(refusal) => error.because(refusal),
             None => error,
         });
     }
+    // Of each law the first finding, which is of the same table however many threads there are.
+    let mut seen = Vec::new();
+    for place in 0..report.findings.len() {
+        let law = report.findings[place].law;
+        if !seen.contains(&law) {
+            seen.push(law);
+            report.findings[place].counterexample = shrink::shrink(plugin, options, &report.findings[place])?;
+        }
+    }
+    report.take(&meter.taken());
     Ok(report)
 }
 
@@ -100,7 +129,6 @@ fn describe(plugin: &Plugin, report: &mut Report) {
     let again = plugin.describe().and_then(|description| {
         serde_json::to_value(description).map_err(|error| Error::internal("a description has no JSON").because(error))
     });
-    report.calls += 2;
     match again {
         Ok(again) => {
             let same = first.is_ok_and(|first| first == again);

@@ -1,13 +1,16 @@
 //! Ways to hand the rows of a table to fitters.
 
-use super::case::unmade;
+use super::case::rows_of;
 use super::random::Random;
 use crate::Result;
-use arrow_array::{RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow_select::take::take;
+use arrow_array::RecordBatch;
+use std::ops::Range;
 
 /// Fitters that share the rows at most.
 const FITTERS: usize = 4;
+
+/// Rows of a table of which each is named.
+const NAMED: usize = 12;
 
 /// A way to cut a table, to order its rows, and to share them out.
 #[derive(Clone, Debug)]
@@ -64,27 +67,47 @@ impl Partition {
     /// The batches, in the order in which they are seen.
     pub(super) fn batches(&self, table: &RecordBatch) -> Result<Vec<RecordBatch>> {
         let ordered = match &self.order {
-            Some(order) => reorder(table, order)?,
+            Some(order) => rows_of(table, order)?,
             None => table.clone(),
         };
         let starts = [0].iter().chain(&self.cuts);
         Ok(starts.zip(&self.cuts).map(|(start, end)| ordered.slice(*start, end - start)).collect())
     }
 
-    /// For people.
+    /// For people: what each fitter gets of a small table, and of a large one how it is cut.
     pub(super) fn describe(&self) -> String {
-        let fitters = self.fitters.iter().max().map_or(0, |most| most + 1);
-        let drains = self.drains.iter().filter(|drain| **drain != Drain::Not).count();
-        let order = if self.order.is_some() { ", rows shuffled" } else { "" };
-        format!("{} batches, {fitters} fitters, {drains} drains in between{order}", self.cuts.len())
+        let rows = self.cuts.last().copied().unwrap_or(0);
+        if rows > NAMED {
+            let fitters = self.fitters.iter().max().map_or(0, |most| most + 1);
+            let drains = self.drains.iter().filter(|drain| **drain != Drain::Not).count();
+            let order = if self.order.is_some() { ", rows shuffled" } else { "" };
+            return format!("{} batches, {fitters} fitters, {drains} drains in between{order}", self.cuts.len());
+        }
+        let position = |row: usize| self.order.as_ref().map_or(row as u32, |order| order[row]).to_string();
+        let starts = [0].iter().chain(&self.cuts);
+        let batches = starts.zip(&self.cuts).zip(&self.fitters).zip(&self.drains);
+        let batch = |(((start, end), fitter), drain): (((&usize, &usize), &usize), &Drain)| {
+            let rows: Vec<_> = (*start..*end).map(position).collect();
+            let what = match rows.as_slice() {
+                [] => "no rows".to_owned(),
+                [row] => format!("row {row}"),
+                rows => format!("rows {}", rows.join(" ")),
+            };
+            let then = match drain {
+                Drain::Not => "",
+                Drain::GoOn => " and is drained",
+                Drain::Replace => " and is drained and replaced",
+            };
+            format!("fitter {fitter} gets {what}{then}")
+        };
+        batches.map(batch).collect::<Vec<_>>().join(", ")
     }
 }
 
-fn reorder(table: &RecordBatch, order: &[u32]) -> Result<RecordBatch> {
-    let order = UInt32Array::from(order.to_vec());
-    let columns = table.columns().iter().map(|column| take(column, &order, None)).collect::<Result<Vec<_>, _>>();
-    let options = RecordBatchOptions::new().with_row_count(Some(order.values().len()));
-    RecordBatch::try_new_with_options(table.schema(), columns.map_err(unmade)?, &options).map_err(unmade)
+/// Cuts `rows` rows into so many ranges of about the same size; one that is empty where there are no rows.
+pub(super) fn ranges(rows: usize, pieces: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = rows.div_ceil(pieces).max(1);
+    (0..rows.max(1)).step_by(step).map(move |start| start..(start + step).min(rows))
 }
 
 #[cfg(test)]

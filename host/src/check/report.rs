@@ -2,8 +2,11 @@
 
 use super::Law;
 use super::case::column_name;
+use super::setting::Setting;
 use super::values::Flavour;
 use crate::Error;
+use crate::contract::ColumnRole;
+use crate::sandbox::{Spent, Taken};
 use arrow_schema::DataType;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -17,6 +20,8 @@ pub struct TableName {
     /// The types of its columns.
     #[serde(serialize_with = "names")]
     pub columns: Vec<DataType>,
+    /// The roles that they have for the plugin.
+    pub setting: Setting,
     /// What its values are like.
     pub flavour: Flavour,
     /// How many there are.
@@ -31,8 +36,9 @@ fn names<S: Serializer>(columns: &[DataType], serializer: S) -> Result<S::Ok, S:
 
 impl std::fmt::Display for TableName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { columns, flavour, rows, seed } = self;
+        let Self { columns, flavour, rows, seed, .. } = self;
         match columns.as_slice() {
+            [] => f.write_str("no column")?,
             [one] => f.write_str(&column_name(one))?,
             many => write!(f, "{} columns", many.len())?,
         }
@@ -53,6 +59,37 @@ pub struct Finding {
     pub detail: String,
     /// What the plugin logged last.
     pub log: Option<String>,
+    /// For the first finding of each law, the smallest table that was found on which it does not hold.
+    pub counterexample: Option<Counterexample>,
+}
+
+/// A small table on which a law does not hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counterexample {
+    /// What the plugin was given to plan with.
+    pub columns: Vec<CounterColumn>,
+    /// What its plan reads, in its order: the columns of the rows.
+    pub reads: Vec<String>,
+    /// The values of the first rows, as text; none where they are null.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// How many rows there are.
+    pub row_count: usize,
+    /// Those of a second batch that it is applied to in between, where that matters.
+    pub other_rows: Vec<Vec<Option<String>>>,
+    /// What differed, or what went wrong, on this table.
+    pub detail: String,
+}
+
+/// A column of a counterexample.
+#[derive(Clone, Debug, Serialize)]
+pub struct CounterColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as Arrow names it.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// What it is for the plugin.
+    pub role: ColumnRole,
 }
 
 /// How a law fared.
@@ -71,11 +108,25 @@ pub struct Tally {
 pub struct ParameterSet {
     /// The parameters.
     pub params: Value,
-    /// The types of columns that are accepted.
+    /// In which roles columns are taken; none where the plugin refuses them all.
+    #[serde(flatten)]
+    pub setting: Option<Setting>,
+    /// The types of columns that are accepted; none where it works without columns.
     #[serde(serialize_with = "names")]
     pub accepts: Vec<DataType>,
-    /// Why there are none, in the plugin's words.
+    /// Why it is refused, in the plugin's words.
     pub refusal: Option<String>,
+}
+
+/// What calls of an export took.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExportUsage {
+    /// Its name.
+    pub export: String,
+    /// How many there were.
+    pub calls: u64,
+    /// Instructions of the call that took most.
+    pub most_instructions: u64,
 }
 
 /// All of it.
@@ -93,12 +144,27 @@ pub struct Report {
     pub partitions: u64,
     /// Calls of the plugin.
     pub calls: u64,
+    /// Bytes of memory of the instance that took most.
+    pub memory: usize,
+    /// Bytes of values of the largest batch that was returned.
+    pub returned: usize,
+    /// What each export took.
+    pub exports: Vec<ExportUsage>,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        let laws = Law::ALL.map(|law| Tally { law, checked: 0, failed: 0 }).into();
-        Self { laws, findings: Vec::new(), parameters: Vec::new(), tables: 0, partitions: 0, calls: 0 }
+        Self {
+            laws: Law::ALL.map(|law| Tally { law, checked: 0, failed: 0 }).into(),
+            findings: Vec::new(),
+            parameters: Vec::new(),
+            tables: 0,
+            partitions: 0,
+            calls: 0,
+            memory: 0,
+            returned: 0,
+            exports: Vec::new(),
+        }
     }
 }
 
@@ -108,9 +174,36 @@ impl Report {
         self.laws.iter().map(|tally| tally.failed).sum()
     }
 
-    /// Takes the outcome of one look at a law.
-    pub(super) fn judge(&mut self, law: Law, params: &Value, table: Option<&TableName>, violation: Option<String>) {
+    /// Whether the plugin worked with any of the parameters.
+    pub(super) fn is_taken(&self) -> bool {
+        self.parameters.iter().any(|set| set.setting.is_some())
+    }
+
+    /// Takes the outcome of one look at a law, and tells whether it is violated.
+    pub(super) fn judge(
+        &mut self,
+        law: Law,
+        params: &Value,
+        table: Option<&TableName>,
+        violation: Option<String>,
+    ) -> bool {
+        let violated = violation.is_some();
         self.record(law, params, table, violation.map(|detail| (detail, None)));
+        violated
+    }
+
+    /// Takes what the plugin took.
+    pub(super) fn take(&mut self, taken: &Taken) {
+        (self.calls, self.memory) = (taken.calls(), taken.memory);
+        self.exports = taken
+            .exports
+            .iter()
+            .map(|(export, Spent { calls, most, .. })| ExportUsage {
+                export: export.clone(),
+                calls: *calls,
+                most_instructions: *most,
+            })
+            .collect();
     }
 
     /// A plugin that trapped, broke a limit, or returned what the contract forbids.
@@ -137,7 +230,7 @@ impl Report {
         self.parameters.extend(other.parameters);
         self.tables += other.tables;
         self.partitions += other.partitions;
-        self.calls += other.calls;
+        self.returned = self.returned.max(other.returned);
     }
 
     fn record(
@@ -151,7 +244,14 @@ impl Report {
         tally.checked += 1;
         if let Some((detail, log)) = violation {
             tally.failed += 1;
-            self.keep(Finding { law, params: params.clone(), table: table.cloned(), detail, log });
+            self.keep(Finding {
+                law,
+                params: params.clone(),
+                table: table.cloned(),
+                detail,
+                log,
+                counterexample: None,
+            });
         }
     }
 

@@ -3,6 +3,7 @@
 use super::console::ConsoleArguments;
 use super::fit_arguments::FitArguments;
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use wafermill::memory::parse_size;
 use wafermill::pipeline::{BigQuerySection, LimitsSection, Order, OutputFormat, OutputSection};
@@ -444,11 +445,14 @@ pub(crate) struct PluginCheckArguments {
     /// The plugin's name, or the path of its component
     pub(crate) plugin: String,
     /// The parameters, as JSON [default: sets derived from the plugin's schema]
-    #[arg(long)]
-    pub(crate) params: Option<String>,
+    #[arg(long, value_parser = json)]
+    pub(crate) params: Option<Value>,
     /// Rows of the largest table
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rows: u32,
+    /// Random ways to cut, order and share out the rows that a plugin learns from
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) partitions: u32,
     /// Another seed makes other tables and partitions
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -457,4 +461,8 @@ pub(crate) struct PluginCheckArguments {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) plugins: PluginFolder,
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; quote it: `--params '{{\"seed\": 7}}'`"))
 }

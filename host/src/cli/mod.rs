@@ -102,6 +102,6 @@ fn run(command: Command, console: &Console) -> Result<()> {
         Command::Model(ModelCommand::Show(arguments)) => model::show(&arguments),
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Info(arguments)) => plugin::info(&arguments),
-        Command::Plugin(PluginCommand::Check(arguments)) => check::check(&arguments),
+        Command::Plugin(PluginCommand::Check(arguments)) => check::check(&arguments, console),
     }
 }

@@ -42,6 +42,8 @@ pub struct LimitsSection {
     /// Seconds that compiling the component may take.
     #[schemars(range(min = 1, max = 86_400))]
     pub compile_seconds: Option<u64>,
+    /// By how much the process may grow while the component is compiled; up to 64 GiB.
+    pub compile_memory: Option<String>,
 }
 
 /// How calls are measured.
@@ -79,6 +81,8 @@ impl LimitsSection {
         limits.partials = size("partials", &self.partials, 64 << 40)?.unwrap_or(limits.partials);
         limits.model = size("model", &self.model, 1 << 40)?.unwrap_or(limits.model);
         limits.component = size("component", &self.component, 1 << 30)?.unwrap_or(limits.component);
+        limits.compile_memory =
+            size("compile_memory", &self.compile_memory, 64 << 30)?.unwrap_or(limits.compile_memory);
         limits.table_elements = self.table_elements.unwrap_or(limits.table_elements);
         limits.columns = self.columns.unwrap_or(limits.columns);
         limits.compile = self.compile_seconds.map_or(limits.compile, Duration::from_secs);

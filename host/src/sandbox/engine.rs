@@ -3,7 +3,7 @@
 use super::bindings::PluginPre;
 use super::cache::Cache;
 use super::clock::Clock;
-use super::compile::compile;
+use super::compile::{GivenUp, compile};
 use super::guests::GuestMemory;
 use super::limits::STACK;
 use super::plugin::Host;
@@ -104,10 +104,13 @@ impl Sandbox {
         let runtime = if limits.fuel.is_some() { &self.by_fuel } else { &self.by_time };
         let size = bytes.len() as u64;
         let component = self.compile(&runtime.engine, &bytes.into(), &digest, limits).map_err(|error| {
-            Error::sandbox("the component cannot be compiled")
-                .file(path)
-                .because(error)
-                .hint("plugins are components; `cargo xtask plugins` makes those of this repository")
+            let hint = match error.downcast_ref::<GivenUp>() {
+                Some(GivenUp { limit, .. }) => {
+                    format!("no honest plugin was seen to need so much; the limit is `{limit}` in `[limits]` of the pipeline file")
+                }
+                None => "plugins are components; `cargo xtask plugins` makes those of this repository".to_owned(),
+            };
+            Error::sandbox("the component cannot be compiled").file(path).because(error).hint(hint)
         })?;
         let ready = runtime.linker.instantiate_pre(&component).and_then(PluginPre::new).map_err(|error| {
             Error::sandbox("the component is no wafermill plugin")
@@ -126,7 +129,7 @@ impl Sandbox {
         digest: &str,
         limits: &Limits,
     ) -> wasmtime::Result<Component> {
-        let compile = || compile(engine, bytes, limits.compile);
+        let compile = || compile(engine, bytes, limits);
         match &self.cache {
             Some(cache) => cache.load(engine, digest, compile),
             None => compile(),

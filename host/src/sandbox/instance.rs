@@ -4,8 +4,10 @@ use super::bindings::{self, PluginPre, wafermill::plugin::types};
 use super::clock::TICK;
 use super::guests::GuestMemory;
 use super::limits::{HANDLES, Limits, MESSAGE, ROWS};
+use super::meter::Meter;
 use super::store::{Denied, State};
 use crate::{Error, ErrorKind, Result, memory::format_size};
+use std::sync::Arc;
 use wasmtime::{Store, Trap};
 
 /// An instance with a memory of its own.
@@ -15,6 +17,7 @@ pub(super) struct Instance {
     name: String,
     limits: Limits,
     dead: bool,
+    meter: Option<Arc<Meter>>,
 }
 
 /// What a call into the guest gives: a trap, the plugin's own error, or a value.
@@ -31,9 +34,16 @@ impl Instance {
         };
         arm(&mut store, limits).map_err(|trap| explained(&trap, &store))?;
         match ready.instantiate(&mut store) {
-            Ok(guest) => Ok(Self { store, guest, name: name.to_owned(), limits: limits.clone(), dead: false }),
+            Ok(guest) => {
+                Ok(Self { store, guest, name: name.to_owned(), limits: limits.clone(), dead: false, meter: None })
+            }
             Err(trap) => Err(explained(&trap, &store)),
         }
+    }
+
+    /// Counted by a meter from now on, where there is one.
+    pub(super) fn metered(self, meter: Option<Arc<Meter>>) -> Self {
+        Self { meter, ..self }
     }
 
     /// Bytes of linear memory.
@@ -70,7 +80,12 @@ impl Instance {
             return Err(self.error(Error::internal("an instance that trapped was called again")));
         }
         let armed = arm(&mut self.store, &self.limits);
-        match armed.and_then(|()| call(&mut self.store, self.guest.wafermill_plugin_guest())) {
+        let called = armed.and_then(|()| call(&mut self.store, self.guest.wafermill_plugin_guest()));
+        if let Some(meter) = &self.meter {
+            let left = |given: u64| given.saturating_sub(self.store.get_fuel().unwrap_or_default());
+            meter.count(export, self.limits.fuel.map_or(0, left), self.memory());
+        }
+        match called {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.error(refused(error))),
             Err(trap) => {

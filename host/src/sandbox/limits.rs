@@ -35,6 +35,8 @@ pub struct Limits {
     pub component: u64,
     /// How long compiling it may take. Python ones take a minute on two cores, and once: compiled code is kept.
     pub compile: Duration,
+    /// Bytes by which the process may grow while it is compiled. The bundled plugins take up to 40 MB.
+    pub compile_memory: u64,
 }
 
 /// The instructions of a call where they are counted and nothing else is said: about what 30 seconds are enough for.
@@ -71,6 +73,9 @@ pub(super) const FUNCTIONS: usize = 200_000;
 
 /// Bytes of one function, whose compilation takes more than its share the longer it is. The interpreter's loop of CPython has 100 KiB.
 pub(super) const FUNCTION: usize = 1 << 20;
+
+/// Imports of a component, and exports: their names are listed before anything else is known of it.
+pub(super) const NAMES: usize = 10_000;
 
 /// Types of a component.
 pub(super) const TYPES: usize = 100_000;
@@ -117,6 +122,7 @@ impl Limits {
             text: 64 << 10,
             component: 128 << 20,
             compile: Duration::from_secs(300),
+            compile_memory: 2 << 30,
         }
     }
 

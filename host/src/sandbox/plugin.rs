@@ -7,6 +7,7 @@ use super::engine::too_large;
 use super::guests::GuestMemory;
 use super::instance::Instance;
 use super::limits::Limits;
+use super::meter::Meter;
 use super::store::State;
 use crate::contract::{Description, Selection, StepPlan};
 use crate::{Error, Result};
@@ -24,6 +25,7 @@ pub struct Plugin {
     size: u64,
     limits: Limits,
     description: Description,
+    meter: Option<Arc<Meter>>,
 }
 
 /// What all plugins of a sandbox share.
@@ -46,7 +48,7 @@ impl Plugin {
     ) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let description = describe(Instance::new(&ready, &name, &limits, &host.memory)?)?;
-        Ok(Self { ready, host, path: path.to_owned(), digest, size, limits, description })
+        Ok(Self { ready, host, path: path.to_owned(), digest, size, limits, description, meter: None })
     }
 
     /// The same plugin with other limits; nothing is compiled anew, so instructions must be counted in both or in none.
@@ -58,6 +60,12 @@ impl Plugin {
             return Err(too_large(&self.path, limits.component));
         }
         Ok(Self { limits: limits.clone(), ..self.clone() })
+    }
+
+    /// The same plugin, and a meter that counts what instances of it take from now on.
+    pub fn metered(&self) -> (Self, Arc<Meter>) {
+        let meter = Arc::new(Meter::default());
+        (Self { meter: Some(meter.clone()), ..self.clone() }, meter)
     }
 
     /// What the plugin says of itself.
@@ -108,7 +116,8 @@ impl Plugin {
     }
 
     pub(super) fn instance(&self) -> Result<Instance> {
-        Instance::new(&self.ready, &self.description.name, &self.limits, &self.host.memory)
+        let instance = Instance::new(&self.ready, &self.description.name, &self.limits, &self.host.memory)?;
+        Ok(instance.metered(self.meter.clone()))
     }
 
     pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {

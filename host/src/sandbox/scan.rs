@@ -1,7 +1,7 @@
 //! What stands in a component, read without compiling or running any of it: what it imports and exports, and whether it would be
 //! costly to compile.
 
-use super::limits::{FUNCTION, FUNCTIONS, INSTANTIATIONS, LOCALS, NESTING, TYPES};
+use super::limits::{FUNCTION, FUNCTIONS, INSTANTIATIONS, LOCALS, NAMES, NESTING, TYPES};
 use crate::memory::format_size;
 use wasmparser::{BinaryReaderError, ComponentInstance, Encoding, Parser, Payload};
 
@@ -52,11 +52,13 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Interface, Refusal> {
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 1 => {
+                at_most(interface.imports.len().saturating_add(imports.count() as usize), NAMES, "imports")?;
                 for import in imports {
                     interface.imports.push(import?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(exports) if depth == 1 => {
+                at_most(interface.exports.len().saturating_add(exports.count() as usize), NAMES, "exports")?;
                 for export in exports {
                     interface.exports.push(export?.name.name.to_owned());
                 }

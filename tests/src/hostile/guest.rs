@@ -35,7 +35,9 @@ pub struct Guest {
     pub params_schema: Vec<u8>,
     /// Of `describe`.
     pub most_passes: u32,
-    /// Of `plan`.
+    /// Of `plan`, where it learns.
+    pub least_passes: u32,
+    /// Of `plan`: the most of them.
     pub planned_passes: u32,
     /// Of `plan`: the names of columns that are read.
     pub reads: Vec<String>,
@@ -82,6 +84,7 @@ impl Default for Guest {
             summary: b"for tests".to_vec(),
             params_schema: b"{}".to_vec(),
             most_passes: 3,
+            least_passes: 1,
             planned_passes: 1,
             reads: vec!["x".to_owned()],
             drops: Vec::new(),
@@ -238,7 +241,7 @@ impl Guest {
         let model = [name, image.blob(&self.model)].concat();
         let learns = self.planned_passes > 0;
         let tables = |table: Vec<u32>| if learns { vec![table] } else { Vec::new() };
-        let mut words = vec![0, u32::from(learns), self.planned_passes];
+        let mut words = vec![0, if learns { self.least_passes } else { 0 }, self.planned_passes];
         words.extend(image.list(&reads));
         words.extend(image.list(&drops));
         words.extend(image.list(&writes));

@@ -1,8 +1,8 @@
-//! Breaks the law `contract`: announces other columns than it planned.
+//! Breaks the law `contract`: of numbers of the type Float64 it announces other columns than it planned.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wafermill_sdk::{Batch, Field, Output, Plan, Result, Selection, Task, Transform, export};
+use wafermill_sdk::{Batch, DataType, Field, Output, Plan, Result, Selection, Task, Transform, export};
 
 /// None.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,8 +30,11 @@ impl Transform for Renamed {
     }
 
     fn outputs(&mut self, planned: &[Field]) -> Result<Vec<Vec<Field>>> {
-        let other = |field: &Field| vec![field.clone().with_name(format!("{}_other", field.name()))];
-        Ok(planned.iter().map(other).collect())
+        let announced = |field: &Field| match field.data_type() {
+            DataType::Float64 => field.clone().with_name(format!("{}_other", field.name())),
+            _ => field.clone(),
+        };
+        Ok(planned.iter().map(|field| vec![announced(field)]).collect())
     }
 
     fn apply(&self, batch: &Batch, output: &mut Output<'_>) -> Result<()> {

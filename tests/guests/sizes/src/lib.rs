@@ -1,4 +1,5 @@
-//! Keeps to the contract, unless it is asked to name a part that there is not: an aggregate of one pass that counts the rows of each part.
+//! Keeps to the contract, unless it is asked to name a part that there is not, or to forget: an aggregate of one pass that counts the rows of each
+//! part.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,6 +14,8 @@ use wafermill_sdk::{
 pub struct Params {
     /// A part that it counts all rows for.
     pub part: Option<u8>,
+    /// `all but the last`: what its finisher forgets of the pieces in which its partials come, against the law `finish`.
+    pub forgets: Option<String>,
 }
 
 /// The plugin.
@@ -87,20 +90,28 @@ impl Fitter<Params> for Counter {
 
 /// Makes the table of what was counted.
 #[derive(Debug)]
-pub struct PassOn;
+pub struct PassOn {
+    forgets: bool,
+    last: Vec<Rows>,
+}
 
 impl Finisher<Params> for PassOn {
-    fn open(_: Task<Params>, _: Pass) -> Result<Self> {
-        Ok(Self)
+    fn open(task: Task<Params>, _: Pass) -> Result<Self> {
+        Ok(Self { forgets: task.params.forgets.is_some(), last: Vec::new() })
     }
 
     fn push(&mut self, _: usize, partials: &Batch) -> Result<Vec<Rows>> {
         let sizes = partials.column(1).to_i64().ok_or_else(|| Error::invalid_model("sizes are no Int64"))?;
         let combined: Vec<_> = parts(partials, 0)?.zip(sizes.iter().copied()).collect();
-        Ok(vec![rows(&combined)?])
+        let piece = vec![rows(&combined)?];
+        if !self.forgets {
+            return Ok(piece);
+        }
+        self.last = piece;
+        Ok(Vec::new())
     }
 
     fn finish(self) -> Result<Outcome> {
-        Ok(Outcome::Model(Vec::new()))
+        Ok(Outcome::Model(self.last))
     }
 }

@@ -39,6 +39,10 @@ pub(super) fn all() -> Vec<Attack> {
             }
             text + ")"
         }),
+        text("has 20,000 imports", || {
+            let imports: String = (0..20_000).map(|at| format!("(import \"f{at}\" (func))")).collect();
+            format!("(component {imports})")
+        }),
         by_guest("has 200,000 functions", |guest| guest.module = "(func)".repeat(200_000)),
         by_guest("has 200,000 types", |guest| {
             guest.module = (0..200_000).fold(String::new(), |mut text, at| {
@@ -53,11 +57,11 @@ pub(super) fn all() -> Vec<Attack> {
         by_guest("has a function of 50,000 locals", |guest| {
             guest.module = format!("(func (local {}))", "i32 ".repeat(49_990));
         }),
-        by_guest("has a function with 50,000 locals that all meet in 2,000 loops", |guest| {
+        by_guest("has a function with 50,000 locals, one of which is set in 2,000 loops", |guest| {
             let body = "(loop (br_if 0 (local.get 0)) (local.set 1 (local.get 2)))".repeat(2_000);
             guest.module = format!("(func (param i32) (local {}) {body})", "i32 ".repeat(49_980));
         }),
-        by_guest("has a function with 20,000 locals that all meet in 2,000 loops", |guest| {
+        by_guest("has a function with 20,000 locals, one of which is set in 2,000 loops", |guest| {
             let body = "(loop (br_if 0 (local.get 0)) (local.set 1 (local.get 2)))".repeat(2_000);
             guest.module = format!("(func (param i32) (local {}) {body})", "i32 ".repeat(19_990));
         }),

@@ -1,11 +1,12 @@
-//! Breaks the law `contract`: returns one row for any batch. The SDK would not let it, so it speaks the contract itself.
+//! Breaks the law `contract`: returns no row where the value is null. The SDK would not let it, so it speaks the contract itself.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wafermill_sdk::bindings::exports::wafermill::plugin::guest::{self, Guest, GuestTransformer};
 use wafermill_sdk::bindings::wafermill::plugin::types;
 use wafermill_sdk::{
-    Batch, Component, DataType, Field, Fit, Never, Output, Plan, Result, Schema, Selection, Task, Transform,
+    Batch, Component, DataType, Error, Field, Fit, Input, Never, Output, Plan, Result, Schema, Selection, Task,
+    Transform, Values,
 };
 
 /// None.
@@ -18,11 +19,12 @@ pub struct Honest;
 
 /// What it exports.
 #[derive(Debug)]
-pub struct OneRow;
+pub struct DropsNulls;
 
 /// Its transformer, which knows what to announce.
 #[derive(Debug)]
 pub struct Transformer {
+    input: Input,
     outputs: Vec<u8>,
 }
 
@@ -31,13 +33,13 @@ pub struct Transformer {
 static ALLOCATOR: wafermill_sdk::AlignedAllocator = wafermill_sdk::AlignedAllocator;
 
 #[cfg(target_family = "wasm")]
-wafermill_sdk::bindings::export_component!(OneRow with_types_in wafermill_sdk::bindings);
+wafermill_sdk::bindings::export_component!(DropsNulls with_types_in wafermill_sdk::bindings);
 
 fn output() -> Field {
-    Field::new("zero", DataType::Float64, false)
+    Field::new("copy", DataType::Float64, false)
 }
 
-impl Guest for OneRow {
+impl Guest for DropsNulls {
     type Fitter = <Component<Honest> as Guest>::Fitter;
     type Finisher = <Component<Honest> as Guest>::Finisher;
     type Transformer = Transformer;
@@ -53,8 +55,9 @@ impl Guest for OneRow {
 
 impl GuestTransformer for Transformer {
     fn open(task: types::Task) -> Result<guest::Transformer, types::Error> {
-        let outputs = OneRow::plan(task.params, task.selection)?.outputs;
-        Ok(guest::Transformer::new(Self { outputs }))
+        let input = Input::decode(&task.input)?;
+        let outputs = DropsNulls::plan(task.params, task.selection)?.outputs;
+        Ok(guest::Transformer::new(Self { input, outputs }))
     }
 
     fn load(&self, _: types::TableBatch) -> Result<(), types::Error> {
@@ -65,23 +68,33 @@ impl GuestTransformer for Transformer {
         Ok(types::Outputs { schema: self.outputs.clone(), columns: vec![1] })
     }
 
-    fn apply(&self, _: Vec<u8>) -> Result<Vec<u8>, types::Error> {
+    fn apply(&self, batch: Vec<u8>) -> Result<Vec<u8>, types::Error> {
+        let batch = self.input.batch(batch)?;
+        let column = batch.column(0);
+        let Values::Float64(values) = column.values() else {
+            return Err(Error::internal("another type than planned").into());
+        };
+        let kept: Vec<f64> = (0..batch.rows()).filter(|row| !column.is_null(*row)).map(|row| values[row]).collect();
         let schema = Schema::new(vec![output()]);
-        let mut rows = Output::new(&schema, 1);
-        rows.primitive::<f64>(None)?;
+        let mut rows = Output::new(&schema, kept.len());
+        rows.primitives(kept.into_iter().map(Some))?;
         Ok(rows.finish()?)
     }
 }
 
 impl Transform for Honest {
-    const NAME: &'static str = "one-row";
+    const NAME: &'static str = "drops-nulls";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "returns one row for any batch";
+    const SUMMARY: &'static str = "copies a column without its nulls";
     type Params = Params;
 
     fn plan(_: &Params, selection: &Selection) -> Result<Plan> {
-        let read = |plan: Plan, field: &&Field| plan.read(field, true);
-        Ok(selection.features()?.iter().fold(Plan::default(), read).add(None, output()))
+        let features = selection.features()?;
+        let [column] = features.as_slice() else { return Err(Error::invalid_params("one column, please")) };
+        if *column.data_type() != DataType::Float64 {
+            return Err(Error::unsupported_type("only Float64 can be copied").column(column.name()));
+        }
+        Ok(Plan::default().read(column, false).add(None, output()))
     }
 
     fn open(_: Task<Params>) -> Result<Self> {
