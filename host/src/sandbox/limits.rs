@@ -1,5 +1,6 @@
 //! What a plugin may take: every number with its reason. Those of [`Limits`] can be set for each plugin, the others are the same for all.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Limits of one plugin and its instances.
@@ -71,6 +72,9 @@ pub(super) const FUNCTIONS: usize = 200_000;
 
 /// Bytes of one function, whose compilation takes more than its share the longer it is. The interpreter's loop of CPython has 100 KiB.
 pub(super) const FUNCTION: usize = 1 << 20;
+
+/// Functions of a guest that an error lists, the innermost first.
+pub(super) const FRAMES: NonZeroUsize = NonZeroUsize::new(20).unwrap();
 
 /// Types of a component.
 pub(super) const TYPES: usize = 100_000;

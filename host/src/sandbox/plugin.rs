@@ -19,7 +19,7 @@ pub struct Plugin {
     ready: PluginPre<State>,
     host: Host,
     path: PathBuf,
-    digest: String,
+    digest: Arc<str>,
     /// Bytes of the component.
     size: u64,
     limits: Limits,
@@ -45,7 +45,8 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let description = describe(Instance::new(&ready, &name, &limits, &host.memory)?)?;
+        let digest = Arc::from(digest);
+        let description = describe(Instance::new(&ready, (&name, &digest), &limits, &host.memory)?)?;
         Ok(Self { ready, host, path: path.to_owned(), digest, size, limits, description })
     }
 
@@ -108,7 +109,7 @@ impl Plugin {
     }
 
     pub(super) fn instance(&self) -> Result<Instance> {
-        Instance::new(&self.ready, &self.description.name, &self.limits, &self.host.memory)
+        Instance::new(&self.ready, (&self.description.name, &self.digest), &self.limits, &self.host.memory)
     }
 
     pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {
