@@ -41,12 +41,18 @@ pub struct Place {
     pub step: Option<String>,
     /// The plugin, by its name.
     pub plugin: Option<String>,
+    /// The digest of the plugin's component.
+    pub digest: Option<String>,
+    /// The function of the contract that was called, such as `transformer.apply`.
+    pub call: Option<String>,
     /// The column of the table.
     pub column: Option<String>,
     /// The fragment of the input manifest.
     pub fragment: Option<usize>,
     /// Rows from the start of the fragment.
     pub rows: Vec<u64>,
+    /// The row of the fragment with which the batch began.
+    pub batch: Option<u64>,
 }
 
 /// An error with its place, its cause and a hint.
@@ -60,6 +66,8 @@ struct Inner {
     place: Place,
     hint: Option<String>,
     log: Option<String>,
+    backtrace: Option<String>,
+    dump: Option<Result<PathBuf, String>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -72,6 +80,8 @@ impl Error {
             place: Place::default(),
             hint: None,
             log: None,
+            backtrace: None,
+            dump: None,
             source: None,
         }))
     }
@@ -134,6 +144,24 @@ impl Error {
         self
     }
 
+    /// With the functions of the plugin that were being called, the innermost first, one a line.
+    pub fn backtrace(mut self, functions: impl Into<String>) -> Self {
+        self.0.backtrace = Some(functions.into());
+        self
+    }
+
+    /// With the folder that has what is needed to make the plugin's call again.
+    pub fn dumped(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.0.dump = Some(Ok(folder.into()));
+        self
+    }
+
+    /// With the folder to which that cannot be written, and why.
+    pub fn not_dumped(mut self, reason: impl Into<String>) -> Self {
+        self.0.dump = Some(Err(reason.into()));
+        self
+    }
+
     /// In `file`.
     pub fn file(mut self, file: impl AsRef<Path>) -> Self {
         self.0.place.file.get_or_insert_with(|| file.as_ref().to_owned());
@@ -161,6 +189,24 @@ impl Error {
     /// In a plugin.
     pub fn in_plugin(mut self, plugin: impl Into<String>) -> Self {
         self.0.place.plugin.get_or_insert_with(|| plugin.into());
+        self
+    }
+
+    /// In a plugin with this digest.
+    pub fn digest(mut self, digest: impl Into<String>) -> Self {
+        self.0.place.digest.get_or_insert_with(|| digest.into());
+        self
+    }
+
+    /// In a call of this function of the contract.
+    pub fn call(mut self, export: impl Into<String>) -> Self {
+        self.0.place.call.get_or_insert_with(|| export.into());
+        self
+    }
+
+    /// In a batch that begins with this row of the fragment.
+    pub fn batch(mut self, start: u64) -> Self {
+        self.0.place.batch.get_or_insert(start);
         self
     }
 
@@ -219,6 +265,16 @@ impl Error {
     pub fn log_text(&self) -> Option<&str> {
         self.0.log.as_deref()
     }
+
+    /// Where the plugin's call was written down, or why it could not be.
+    pub fn dump(&self) -> Option<&Result<PathBuf, String>> {
+        self.0.dump.as_ref()
+    }
+
+    /// The functions of the plugin that were being called, the innermost first.
+    pub fn backtrace_text(&self) -> Option<&str> {
+        self.0.backtrace.as_deref()
+    }
 }
 
 impl fmt::Display for Error {
@@ -235,6 +291,7 @@ impl fmt::Debug for Error {
             .field("place", &self.0.place)
             .field("hint", &self.0.hint)
             .field("log", &self.0.log)
+            .field("backtrace", &self.0.backtrace)
             .field("source", &self.0.source)
             .finish()
     }

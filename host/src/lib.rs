@@ -5,6 +5,7 @@ pub mod check;
 pub mod contract;
 mod dictionary;
 mod digest;
+pub mod dump;
 mod durable;
 mod error;
 mod guard;

@@ -38,7 +38,7 @@ KEYS = {
     "warning": {"message"},
     "note": {"message"},
     "report": {"report"},
-    "error": {"kind", "message", "file", "file_line", "file_column", "step", "plugin", "column", "fragment", "rows", "causes", "log", "hint", "exit_status"},
+    "error": {"kind", "message", "file", "file_line", "file_column", "step", "plugin", "digest", "call", "column", "fragment", "rows", "batch", "causes", "log", "backtrace", "dump", "hint", "exit_status"},
     "done": {"seconds", "rows", "destination", "peak_memory_bytes", "exit_status"},
 }
 

@@ -56,6 +56,21 @@ fn instructions_are_counted_alike_every_time() {
 }
 
 #[test]
+fn an_error_tells_where_it_arose_in_the_table_and_in_the_plugins_code() {
+    let module = "(func $inner unreachable) (func $outer (call $inner))".to_owned();
+    let guest = Guest { module, ..Guest::default() };
+    let trapped = guest.before("transformer.apply", "(if (global.get $calls) (then (call $outer)))");
+    let error = Victim::new(small_limits()).run(&trapped.component()).unwrap_err();
+    let functions: Vec<_> = error.backtrace_text().unwrap_or_default().lines().take(2).collect();
+    assert_eq!(functions, ["inner", "outer"]);
+    let place = error.place();
+    assert!(place.digest.as_ref().is_some_and(|digest| digest.starts_with("sha256:")), "{place:?}");
+    assert_eq!((place.call.as_deref(), place.step.as_deref()), (Some("transformer.apply"), Some("step")));
+    // The second batch of two rows.
+    assert_eq!((place.fragment, place.batch), (Some(0), Some(2)));
+}
+
+#[test]
 fn a_component_that_takes_long_to_compile_is_given_up() {
     let functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))".repeat(50_000);
     let slow = Guest { module: functions, ..Guest::default() }.component();

@@ -303,6 +303,9 @@ pub(crate) struct Resources {
     /// Rows that a plugin sees at once [default: 8192]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
     pub(crate) batch_rows: Option<u32>,
+    /// Where to write the batch that a plugin was given when its call fails, with what it takes to make the call again: rows of the table
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dump_batch: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -412,6 +415,8 @@ pub(crate) enum PluginCommand {
     Info(PluginInfoArguments),
     /// Check the laws of the contract on a plugin, with generated tables
     Check(PluginCheckArguments),
+    /// Make a call again that failed, as `--dump-batch` wrote it down
+    Replay(PluginReplayArguments),
 }
 
 /// `plugin list`.
@@ -465,4 +470,25 @@ pub(crate) struct PluginCheckArguments {
 
 fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("{error}; quote it: `--params '{{\"seed\": 7}}'`"))
+}
+
+/// `plugin replay`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginReplayArguments {
+    /// The folder of the call: one of those that `--dump-batch` made
+    pub(crate) call: PathBuf,
+    /// The plugin's name, or the path of its component [default: the component that failed; with `--plugins` that of its name there]
+    #[arg(long, value_name = "PLUGIN")]
+    pub(crate) plugin: Option<String>,
+    /// Take the plugin though it is another one than that of the call, such as one that was mended
+    #[arg(long)]
+    pub(crate) any_digest: bool,
+    /// Rows to print of what is returned
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rows: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginFolder,
 }

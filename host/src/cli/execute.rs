@@ -11,6 +11,7 @@ use std::time::Instant;
 use wafermill::aggregate::{
     AGGREGATES, Concat, ConcatOptions, FileSummary, List, SEGMENTS, Shuffle, ShuffleOptions, TableFiles, forget,
 };
+use wafermill::dump::Dump;
 use wafermill::memory::{Pressure, Shares, default_budget, parse_size};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::{AggregateKind, Document, Order, OutputSection, Plan, SpoolMode, Step};
@@ -230,6 +231,7 @@ pub(super) fn options(
         scratch: directory.path().to_owned(),
         folds,
         stop,
+        dump: resources.dump_batch.as_ref().map(Dump::new),
     }
 }
 

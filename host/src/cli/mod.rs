@@ -18,6 +18,7 @@ mod plan;
 mod plugin;
 mod prepare;
 mod print;
+mod replay;
 mod resume;
 mod run;
 mod summary;
@@ -103,5 +104,6 @@ fn run(command: Command, console: &Console) -> Result<()> {
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Info(arguments)) => plugin::info(&arguments),
         Command::Plugin(PluginCommand::Check(arguments)) => check::check(&arguments, console),
+        Command::Plugin(PluginCommand::Replay(arguments)) => replay::replay(&arguments),
     }
 }

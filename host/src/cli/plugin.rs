@@ -61,17 +61,25 @@ pub(super) fn info(arguments: &PluginInfoArguments) -> Result<()> {
 
 /// What can be told of a component that was only read.
 fn facts(path: &Path, found: &Inspection) -> Vec<Vec<String>> {
-    vec![
+    let mut rows = vec![
         row("file", path.display().to_string()),
         row("digest", &found.digest),
         row("imports", names(&found.interface.imports)),
         row("exports", names(&found.interface.exports)),
-    ]
+    ];
+    if found.interface.needs_wasi() {
+        rows.push(row(
+            "wasi",
+            "0.2, empty: no files, network, environment or arguments; a clock and random numbers of its own",
+        ));
+    }
+    rows
 }
 
 fn of_file(path: &Path, found: &Inspection) -> Value {
     let Interface { imports, exports } = &found.interface;
-    json!({ "path": path, "digest": found.digest, "bytes": found.bytes, "imports": imports, "exports": exports })
+    let wasi = found.interface.needs_wasi();
+    json!({ "path": path, "digest": found.digest, "bytes": found.bytes, "imports": imports, "exports": exports, "wasi": wasi })
 }
 
 fn row(name: &str, fact: impl Into<String>) -> Vec<String> {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
-use wafermill::{Error, Place, Result};
+use std::io::{self, Write as _};
+use wafermill::{Error, ErrorKind, Result, quoted};
 
 /// Prints an error to standard error.
 pub(super) fn error(error: &Error) {
@@ -29,10 +29,10 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
 }
 
 fn write(text: &str) -> Result<()> {
-    let mut output = std::io::stdout().lock();
+    let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         // A reader that has seen enough, such as `head`, is no error.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::output("standard output cannot be written").because(error))
         }
         _ => Ok(()),
@@ -83,7 +83,7 @@ pub(super) fn render(error: &Error) -> String {
         let position = place.position.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
         text += &format!("  --> {}{position}\n", file.display());
     }
-    let inside = inside(place);
+    let inside = inside(error);
     if !inside.is_empty() {
         text += &format!("  in {}\n", line(&inside.join(", ")));
     }
@@ -95,9 +95,21 @@ pub(super) fn render(error: &Error) -> String {
         }
         cause = current.source();
     }
+    if let Some(digest) = place.digest.as_ref().filter(|_| error.kind() == ErrorKind::Sandbox) {
+        text += &format!("  the plugin's digest: {digest}\n");
+    }
+    if let Some(functions) = error.backtrace_text() {
+        text += "  the plugin's functions, the innermost first:\n";
+        functions.lines().for_each(|line| text += &format!("    {line}\n"));
+    }
     if let Some(log) = error.log_text() {
         text += "  the plugin's log:\n";
         log.lines().for_each(|line| text += &format!("    {line}\n"));
+    }
+    match error.dump() {
+        Some(Ok(folder)) => text += &format!("  to make this call again: wafermill plugin replay {}\n", quoted(folder)),
+        Some(Err(reason)) => text += &format!("  what it was given could not be written to {}\n", line(reason)),
+        None => {}
     }
     if let Some(hint) = error.hint_text() {
         text += &format!("hint: {}\n", line(hint));
@@ -105,12 +117,16 @@ pub(super) fn render(error: &Error) -> String {
     text
 }
 
-fn inside(place: &Place) -> Vec<String> {
+fn inside(error: &Error) -> Vec<String> {
+    let place = error.place();
     let named = [("step", &place.step), ("plugin", &place.plugin), ("column", &place.column)];
     let mut parts: Vec<String> =
         named.iter().filter_map(|(what, name)| name.as_ref().map(|name| format!("{what} `{name}`"))).collect();
     parts.extend(place.fragment.map(|fragment| format!("fragment {fragment}")));
+    // What the plugin is to blame for is for its author: which one it was, and where it stood.
+    let blamed = error.kind() == ErrorKind::Sandbox;
     match place.rows.as_slice() {
+        [] if blamed => parts.extend(place.batch.map(|row| format!("the batch from row {row} on"))),
         [] => {}
         [row] => parts.push(format!("row {row}")),
         rows => parts.push(format!("rows {}", rows.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))),

@@ -57,6 +57,27 @@ pub enum LimitsMode {
 }
 
 impl LimitsSection {
+    /// What states these limits.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        let size = |bytes: u64| Some(bytes.to_string());
+        Self {
+            memory: size(limits.memory as u64),
+            table_elements: Some(limits.table_elements),
+            mode: Some(if limits.fuel.is_some() { LimitsMode::Fuel } else { LimitsMode::Time }),
+            call_seconds: Some(limits.call.as_secs()),
+            fuel: limits.fuel,
+            returned: size(limits.returned as u64),
+            carry: size(limits.carry as u64),
+            partials: size(limits.partials),
+            model: size(limits.model),
+            columns: Some(limits.columns),
+            text: size(limits.text as u64),
+            component: size(limits.component),
+            compile_seconds: Some(limits.compile.as_secs()),
+            compile_memory: size(limits.compile_memory),
+        }
+    }
+
     /// The limits of `base` with what is said here instead; `pointer` names where it stands in the pipeline file.
     ///
     /// # Errors
@@ -116,6 +137,14 @@ fn bounded(text: &str, most: u64) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_are_stated_as_they_are() {
+        let limits = Limits { fuel: Some(FUEL + 1), text: 12_345, ..Limits::with_memory(7 << 20) };
+        for limits in [limits, Limits::default()] {
+            assert_eq!(LimitsSection::of(&limits).over(&Limits::with_memory(1 << 20), "").unwrap(), limits);
+        }
+    }
 
     #[test]
     fn what_is_left_out_is_as_before() {

@@ -85,7 +85,7 @@ impl Run<'_> {
             schema: schema.clone(),
             folds: self.options.folds,
             prepare: prepare.clone(),
-            runner: StepRunner::new(plan, self.store, self.timing),
+            runner: StepRunner::new(plan, self),
             learner: learning.map(|learning| (learning, learning.learner())),
         };
         let mut total = start;

@@ -166,7 +166,7 @@ impl Run<'_> {
             needed: &needed,
             folds: self.options.folds,
             trained: &trained,
-            runner: StepRunner::new(plan, self.store, self.timing),
+            runner: StepRunner::new(plan, self),
             learning: &learning,
             learner: learning.learner(),
         };

@@ -3,6 +3,7 @@
 use super::steps::task;
 use super::table::Table;
 use super::{Run, RunOptions, Running, Stage, Timing};
+use crate::dump::{Call, Dump, Given};
 use crate::memory::batch_size;
 use crate::model::{Fitted, ModelStore};
 use crate::partials::{self, Combiner};
@@ -27,6 +28,7 @@ pub(super) struct Learning<'a> {
     /// Bytes of an instance from which on it is drained.
     drain: usize,
     timing: &'a Timing,
+    dump: Option<Dump>,
 }
 
 /// For each step that learned its position, its pass and its partials.
@@ -64,6 +66,7 @@ impl<'a> Learning<'a> {
             active,
             drain: (shares.guests / (2 * instances)).max(LEAST_DRAIN),
             timing,
+            dump: options.dump.clone(),
         })
     }
 
@@ -121,7 +124,13 @@ impl Learner<'_> {
                 Fitter::open(&step.plugin, &task(step, input.schema()), &self.learning.active[&index])?
             }
         };
-        fitter.update(input)?;
+        fitter.update(input).map_err(|error| match &self.learning.dump {
+            Some(dump) => {
+                let pass = Some(&self.learning.active[&index]);
+                dump.keep(&Given { step, call: Call::Update, batch: input, pass, model: None }, error)
+            }
+            None => error,
+        })?;
         if fitter.is_full(self.learning.drain) {
             // Linear memory never shrinks, so a full instance is replaced by a fresh one.
             return self.drain(index, &mut fitter);

@@ -32,6 +32,7 @@ pub use task::{AddTask, ApplyTask, Goal, NamedTable, Overrides, PipelineTask, Ta
 pub use timing::Timing;
 
 use crate::Stop;
+use crate::dump::Dump;
 use crate::memory::{Pressure, Shares};
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
@@ -71,6 +72,8 @@ pub struct RunOptions {
     pub folds: u8,
     /// Ends the run early.
     pub stop: Stop,
+    /// Where calls of plugins that fail are written down.
+    pub dump: Option<Dump>,
 }
 
 /// Rows of a batch where nothing else is asked for: ten columns of doubles fit into a second-level cache.

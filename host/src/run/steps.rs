@@ -1,9 +1,10 @@
 //! A worker's instances of the steps' transformers.
 
-use super::Timing;
 use super::filters::drop_rows;
 use super::table::{Table, internal};
+use super::{Run, Timing};
 use crate::contract::Outputs;
+use crate::dump::{Call, Dump, Given};
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Task, Transformer};
@@ -19,6 +20,7 @@ pub(super) struct StepRunner<'a> {
     plan: &'a Plan,
     store: &'a ModelStore,
     timing: &'a Timing,
+    dump: Option<&'a Dump>,
     open: Vec<Option<Open>>,
 }
 
@@ -29,8 +31,9 @@ struct Open {
 }
 
 impl<'a> StepRunner<'a> {
-    pub(super) fn new(plan: &'a Plan, store: &'a ModelStore, timing: &'a Timing) -> Self {
-        Self { plan, store, timing, open: plan.steps().iter().map(|_| None).collect() }
+    pub(super) fn new(plan: &'a Plan, run: &Run<'a>) -> Self {
+        let open = plan.steps().iter().map(|_| None).collect();
+        Self { plan, store: run.store, timing: run.timing, dump: run.options.dump.as_ref(), open }
     }
 
     /// Applies a step to a table.
@@ -67,7 +70,13 @@ impl<'a> StepRunner<'a> {
             Some(open) if open.input == input.schema() => open,
             slot => slot.insert(open(step, input.schema(), self.store)?),
         };
-        let pieces = open.transformer.apply(input)?;
+        let pieces = open.transformer.apply(input).map_err(|error| match self.dump {
+            Some(dump) => {
+                let given = Given { step, call: Call::Apply, batch: input, pass: None, model: Some(self.store) };
+                dump.keep(&given, error)
+            }
+            None => error,
+        })?;
         match pieces.as_slice() {
             [whole] => Ok(whole.clone()),
             _ => concat_batches(&open.outputs.schema, &pieces).map_err(internal),

@@ -107,7 +107,7 @@ fn partial_table(table: types::PartialTable, limits: &Limits) -> Result<Arc<Part
 }
 
 /// A schema from a plugin: of types that may cross, and of bounded size.
-pub(super) fn schema(message: &[u8], limits: &Limits) -> Result<SchemaRef, Cause> {
+pub(crate) fn schema(message: &[u8], limits: &Limits) -> Result<SchemaRef, Cause> {
     let schema: Schema = decode_schema(message, limits.columns)?;
     for field in schema.fields() {
         let metadata: usize = field.metadata().iter().map(|(key, value)| key.len() + value.len()).sum();

@@ -5,20 +5,20 @@ use super::cache::Cache;
 use super::clock::Clock;
 use super::compile::{GivenUp, compile};
 use super::guests::GuestMemory;
-use super::limits::STACK;
+use super::limits::{FRAMES, STACK};
 use super::plugin::Host;
 use super::scan::{Interface, Refusal, scan};
 use super::store::State;
-use super::{Limits, Plugin};
+use super::{Limits, Plugin, wasi};
 use crate::digest::digest;
 use crate::memory::format_size;
 use crate::{Error, Result, plain_file};
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-/// The one interface that a plugin may import.
+/// The one interface that a plugin may import beside those of WASI.
 const LOGGING: &str = "wafermill:plugin/logging@0.1.0";
 
 /// Compiles plugins and runs them.
@@ -47,12 +47,16 @@ impl Runtime {
         // Results must not depend on the machine.
         config.wasm_relaxed_simd(false);
         config.cranelift_nan_canonicalization(true);
+        config.wasm_backtrace_max_frames(Some(FRAMES));
+        // Debug information would be read by code that is not made for what a stranger writes.
+        config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(
             &mut linker,
             |state: &mut State| state,
         )?;
+        wasi::add_to_linker(&mut linker)?;
         Ok(Self { engine, linker })
     }
 }
@@ -161,11 +165,15 @@ fn refused(refusal: Refusal) -> Error {
 fn check_imports(interface: &Interface) -> Result<()> {
     // Types are no capability: an interface of types only holds no functions to call.
     let mut imports = interface.imports.iter();
-    match imports.find(|name| *name != LOGGING && *name != "wafermill:plugin/types@0.1.0") {
+    let allowed = |name: &str| name == LOGGING || name == "wafermill:plugin/types@0.1.0" || wasi::is_provided(name);
+    match imports.find(|name| !allowed(name)) {
         None => Ok(()),
         Some(name) => {
-            Err(Error::sandbox(format!("the plugin imports `{name}`, and plugins may import `{LOGGING}` only"))
-                .hint("build it for a target without WASI, such as wasm32-unknown-unknown"))
+            let message = format!("the plugin imports `{name}`, and plugins may import `{LOGGING}` and WASI 0.2 only");
+            Err(Error::sandbox(message).hint(match name.starts_with("wasi:http/") {
+                true => "there is no network: build it without, as ComponentizeJS does with `http` and `fetch-event` disabled",
+                false => "build it for wasm32-unknown-unknown, which needs no imports, or for WASI 0.2",
+            }))
         }
     }
 }

@@ -1,11 +1,13 @@
 //! One instance of a plugin, and what becomes of calls that fail.
 
+use super::backtrace::backtrace;
 use super::bindings::{self, PluginPre, wafermill::plugin::types};
 use super::clock::TICK;
 use super::guests::GuestMemory;
 use super::limits::{HANDLES, Limits, MESSAGE, ROWS};
 use super::meter::Meter;
 use super::store::{Denied, State};
+use super::wasi::Exited;
 use crate::{Error, ErrorKind, Result, memory::format_size};
 use std::sync::Arc;
 use wasmtime::{Store, Trap};
@@ -15,6 +17,7 @@ pub(super) struct Instance {
     store: Store<State>,
     guest: bindings::Plugin,
     name: String,
+    digest: Arc<str>,
     limits: Limits,
     dead: bool,
     meter: Option<Arc<Meter>>,
@@ -24,18 +27,25 @@ pub(super) struct Instance {
 pub(super) type Called<T> = wasmtime::Result<Result<T, types::Error>>;
 
 impl Instance {
-    pub(super) fn new(ready: &PluginPre<State>, name: &str, limits: &Limits, all: &GuestMemory) -> Result<Self> {
+    pub(super) fn new(
+        ready: &PluginPre<State>,
+        (name, digest): (&str, &Arc<str>),
+        limits: &Limits,
+        all: &GuestMemory,
+    ) -> Result<Self> {
         let mut store = Store::new(ready.engine(), State::new(limits, all.clone()));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.returned);
         store.set_max_component_handles(HANDLES);
         let explained = |trap: &wasmtime::Error, store: &Store<State>| {
-            explain(trap, "its start", store.data(), limits).in_plugin(name)
+            let error = explain(trap, "its start", store.data(), limits).in_plugin(name).digest(&**digest);
+            with_log(error, store.data())
         };
         arm(&mut store, limits).map_err(|trap| explained(&trap, &store))?;
         match ready.instantiate(&mut store) {
             Ok(guest) => {
-                Ok(Self { store, guest, name: name.to_owned(), limits: limits.clone(), dead: false, meter: None })
+                let (name, digest) = (name.to_owned(), digest.clone());
+                Ok(Self { store, guest, name, digest, limits: limits.clone(), dead: false, meter: None })
             }
             Err(trap) => Err(explained(&trap, &store)),
         }
@@ -57,17 +67,13 @@ impl Instance {
 
     /// An error of this plugin.
     pub(super) fn error(&self, error: Error) -> Error {
-        let error = error.in_plugin(&self.name);
-        match self.store.data().log.text() {
-            Some(log) => error.log(log),
-            None => error,
-        }
+        with_log(error.in_plugin(&self.name).digest(&*self.digest), self.store.data())
     }
 
     /// Where the plugin returned what the contract forbids.
     pub(super) fn broken(&self, export: &str, reason: impl std::fmt::Display) -> Error {
         let error = Error::sandbox(format!("`{export}` returned what the contract forbids: {reason}"));
-        self.error(error.hint("this is a fault of the plugin; report it to its author"))
+        self.error(error.call(export).hint("this is a fault of the plugin; report it to its author"))
     }
 
     /// Calls an export under the call's deadline.
@@ -87,10 +93,10 @@ impl Instance {
         }
         match called {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.error(refused(error))),
+            Ok(Err(error)) => Err(self.error(refused(error)).call(export)),
             Err(trap) => {
                 self.dead = true;
-                Err(self.error(explain(&trap, export, self.store.data(), &self.limits)))
+                Err(self.error(explain(&trap, export, self.store.data(), &self.limits)).call(export))
             }
         }
     }
@@ -101,6 +107,7 @@ fn arm(store: &mut Store<State>, limits: &Limits) -> wasmtime::Result<()> {
     let ticks = limits.call.as_millis().div_ceil(TICK.as_millis()).max(1);
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
     store.data_mut().memory.denied = None;
+    store.data_mut().wasi.begin_call();
     limits.fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel))
 }
 
@@ -123,7 +130,26 @@ fn refused(error: types::Error) -> Error {
     }
 }
 
+/// With the last lines of the instance's log.
+fn with_log(error: Error, state: &State) -> Error {
+    match state.log.text() {
+        Some(log) => error.log(log),
+        None => error,
+    }
+}
+
 fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits) -> Error {
+    let error = explain_trap(trap, export, state, limits);
+    match backtrace(trap) {
+        Some(functions) => error.backtrace(functions),
+        None => error,
+    }
+}
+
+fn explain_trap(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits) -> Error {
+    if let Some(exited) = trap.downcast_ref::<Exited>() {
+        return Error::sandbox(format!("`{export}` ended the plugin's program: {exited}"));
+    }
     match trap.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => {
             let seconds = limits.call.as_secs_f64();

@@ -1,5 +1,6 @@
 //! What a plugin may take: every number with its reason. Those of [`Limits`] can be set for each plugin, the others are the same for all.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Limits of one plugin and its instances.
@@ -76,6 +77,9 @@ pub(super) const FUNCTION: usize = 1 << 20;
 
 /// Imports of a component, and exports: their names are listed before anything else is known of it.
 pub(super) const NAMES: usize = 10_000;
+
+/// Functions of a guest that an error lists, the innermost first.
+pub(super) const FRAMES: NonZeroUsize = NonZeroUsize::new(20).unwrap();
 
 /// Types of a component.
 pub(super) const TYPES: usize = 100_000;

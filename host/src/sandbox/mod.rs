@@ -2,6 +2,7 @@
 //!
 //! Each fitter, finisher and transformer is an instance of its own. An instance that trapped is not called again.
 
+mod backtrace;
 mod bindings;
 mod cache;
 mod clock;
@@ -18,8 +19,9 @@ mod plugin;
 mod scan;
 mod steps;
 mod store;
+mod wasi;
 
-pub(crate) use convert::crosses_flat;
+pub(crate) use convert::{crosses_flat, schema};
 pub use engine::{Inspection, Sandbox, component_digest, inspect};
 pub use guests::GuestMemory;
 pub(crate) use limits::PASSES;

@@ -20,7 +20,7 @@ pub struct Plugin {
     ready: PluginPre<State>,
     host: Host,
     path: PathBuf,
-    digest: String,
+    digest: Arc<str>,
     /// Bytes of the component.
     size: u64,
     limits: Limits,
@@ -47,7 +47,8 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Self> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let description = describe(Instance::new(&ready, &name, &limits, &host.memory)?)?;
+        let digest = Arc::from(digest);
+        let description = describe(Instance::new(&ready, (&name, &digest), &limits, &host.memory)?)?;
         Ok(Self { ready, host, path: path.to_owned(), digest, size, limits, description, meter: None })
     }
 
@@ -116,8 +117,8 @@ impl Plugin {
     }
 
     pub(super) fn instance(&self) -> Result<Instance> {
-        let instance = Instance::new(&self.ready, &self.description.name, &self.limits, &self.host.memory)?;
-        Ok(instance.metered(self.meter.clone()))
+        let named = (self.description.name.as_str(), &self.digest);
+        Ok(Instance::new(&self.ready, named, &self.limits, &self.host.memory)?.metered(self.meter.clone()))
     }
 
     pub(super) fn unspeakable(&self, cause: crate::ipc::Cause) -> Error {

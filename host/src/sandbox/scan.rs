@@ -14,6 +14,13 @@ pub struct Interface {
     pub exports: Vec<String>,
 }
 
+impl Interface {
+    /// Whether it needs WASI, of which plugins get one with nothing behind it.
+    pub fn needs_wasi(&self) -> bool {
+        self.imports.iter().any(|name| super::wasi::is_provided(name))
+    }
+}
+
 /// Why a component is not looked at further.
 pub(super) enum Refusal {
     /// It is none.

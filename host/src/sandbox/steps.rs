@@ -56,9 +56,13 @@ pub struct Pass {
 }
 
 impl Pass {
+    pub(crate) fn new(number: u32, carry: Option<Vec<u8>>) -> Self {
+        Self { number, carry, drained: Arc::default() }
+    }
+
     /// The pass behind this one, which gave `carry`.
     pub fn next(&self, carry: Vec<u8>) -> Self {
-        Self { number: self.number.saturating_add(1), carry: Some(carry), drained: Arc::default() }
+        Self::new(self.number.saturating_add(1), Some(carry))
     }
 
     fn encode(&self) -> types::Pass {

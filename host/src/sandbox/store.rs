@@ -4,6 +4,7 @@ use super::bindings::wafermill::plugin::{logging, types};
 use super::guests::GuestMemory;
 use super::limits::{CORE_ITEMS, Limits};
 use super::log::Log;
+use super::wasi::Wasi;
 use wasmtime::ResourceLimiter;
 
 /// What belongs to one instance.
@@ -11,6 +12,7 @@ use wasmtime::ResourceLimiter;
 pub(super) struct State {
     pub(super) log: Log,
     pub(super) memory: Memory,
+    pub(super) wasi: Wasi,
 }
 
 /// How much memory an instance has and may have: its linear memories and its tables.
@@ -41,7 +43,7 @@ impl State {
     pub(super) fn new(limits: &Limits, all: GuestMemory) -> Self {
         let Limits { memory: limit, table_elements, .. } = *limits;
         let memory = Memory { limit, table_elements, all, bytes: 0, growth: 0, denied: None };
-        Self { log: Log::default(), memory }
+        Self { log: Log::default(), memory, wasi: Wasi::new() }
     }
 }
 

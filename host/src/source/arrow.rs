@@ -162,7 +162,7 @@ impl Source for ArrowSource {
 impl Fragmented for ArrowSource {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
         let (number, piece) = self.pieces[fragment];
-        let ArrowFile { file, footer, .. } = &self.files[number];
+        let ArrowFile { file, schema: written, footer } = &self.files[number];
         let path = file.path.clone();
         let mut reader = file.open()?;
         let failure = reader.failure();
@@ -184,7 +184,12 @@ impl Fragmented for ArrowSource {
                         (footer.batches[batch], self.decoder((number, footer), &mut reader, batch, read)?);
                     Box::new(std::iter::once_with(move || footer::read_batch(&mut reader, &decoder, &block)))
                 }
-                _ => Box::new(StreamReader::try_new(BufReader::new(reader), Some(read))?),
+                _ => {
+                    // What its messages claim is looked at before arrow-rs believes it.
+                    bytes_of_stream(&mut reader, written, file.bytes, &read)?;
+                    reader.rewind()?;
+                    Box::new(StreamReader::try_new(BufReader::new(reader), Some(read))?)
+                }
             })
         };
         let decoder = guard(open).flatten().map_err(|error| explain(error, 0))?;

@@ -216,10 +216,10 @@ impl Position {
             return error;
         }
         let error = match &self.rows {
-            None => error.offset_rows(self.start),
-            Some(origin) => {
-                error.map_rows(|row| usize::try_from(row).ok().and_then(|row| origin.get(row)).map_or(row, |row| *row))
-            }
+            None => error.offset_rows(self.start).batch(self.start),
+            Some(origin) => error
+                .map_rows(|row| usize::try_from(row).ok().and_then(|row| origin.get(row)).map_or(row, |row| *row))
+                .batch(origin.first().copied().unwrap_or(self.start)),
         };
         error.fragment(self.fragment).file(&*self.name)
     }

@@ -53,10 +53,13 @@ pub fn leb(mut number: usize) -> Vec<u8> {
 fn contract() -> &'static (Resolve, WorldId) {
     static CONTRACT: OnceLock<(Resolve, WorldId)> = OnceLock::new();
     CONTRACT.get_or_init(|| {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/plugin.wit");
         let mut resolve = Resolve::default();
-        let package = resolve.push_file(path).expect("the contract is well written");
-        let world = resolve.select_world(&[package], Some("plugin")).expect("it has a world");
+        let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../wit/plugin.wit");
+        resolve.push_file(contract).expect("the contract is well written");
+        // What a module does not import of this world its component does not import either.
+        let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/wit/guest.wit");
+        let package = resolve.push_file(guests).expect("what guests may import is well written");
+        let world = resolve.select_world(&[package], Some("guest")).expect("it has a world");
         (resolve, world)
     })
 }

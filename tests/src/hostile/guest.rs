@@ -73,6 +73,8 @@ pub struct Guest {
     pub before_realloc: String,
     /// Pages of memory.
     pub pages: u64,
+    /// What the core module imports beside the contract.
+    pub imports: String,
     /// What else is in the core module.
     pub module: String,
 }
@@ -103,6 +105,7 @@ impl Default for Guest {
             before: BTreeMap::new(),
             before_realloc: String::new(),
             pages: 2,
+            imports: String::new(),
             module: String::new(),
         }
     }
@@ -156,12 +159,13 @@ impl Guest {
             );
         }
         let resources: String = ["fitter", "finisher", "transformer"].map(import_of).concat();
-        let (pages, module, before) = (self.pages, &self.module, &self.before_realloc);
+        let (pages, imports, module, before) = (self.pages, &self.imports, &self.module, &self.before_realloc);
         let (segment, heap) = (image.segment(), image.end());
         let pages = pages.max(u64::from(heap >> 16) + 1);
         format!(
             "(module {resources}
               (import \"wafermill:plugin/logging@0.1.0\" \"log\" (func $log (param i32 i32 i32)))
+              {imports}
               (memory (export \"memory\") {pages})
               (global $heap (mut i32) (i32.const {heap}))
               (global $calls (mut i32) (i32.const 0))

@@ -97,6 +97,7 @@ impl Victim {
             scratch: PathBuf::from(scratch.path()),
             folds: 5,
             stop: Stop::default(),
+            dump: None,
         };
         let timing = Timing::new(1);
         let run = Run { source: source.as_ref(), store: &store, options: &options, timing: &timing, progress: &() };

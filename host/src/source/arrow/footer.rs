@@ -1,6 +1,6 @@
 //! An Arrow IPC file by its footer: which dictionaries and record batches it holds, checked against the file's length.
 
-use super::message::{damaged, message};
+use super::message::{check, damaged, message};
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
@@ -99,6 +99,7 @@ fn read_block(file: &mut (impl Read + Seek), block: &Block) -> Result<Buffer, Ar
     let mut bytes = MutableBuffer::from_len_zeroed(stored_bytes(block) as usize);
     file.seek(SeekFrom::Start(block.offset() as u64))?;
     file.read_exact(&mut bytes)?;
+    check(&bytes, block.metaDataLength() as usize)?;
     Ok(bytes.into())
 }
 

@@ -4,7 +4,7 @@ use super::footer::{Footer, read_metadata, stored_bytes};
 use arrow_ipc::{Block, Message, RecordBatch, root_as_message};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 
 /// The marker that stands before the length of a message since Arrow 0.15.
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -41,7 +41,25 @@ fn body_start(block: &Block) -> u64 {
     block.offset() as u64 + block.metaDataLength() as u64
 }
 
-/// As [`bytes_of_file`], of a stream of `length` bytes, as far as it can be followed.
+/// Checks a message that was read, whose body begins at `body`: arrow-rs allocates what its compressed buffers claim to hold, and ends the
+/// process where there is not so much.
+pub(super) fn check(bytes: &[u8], body: usize) -> Result<(), ArrowError> {
+    let message = message(bytes)?;
+    let dictionary = || message.header_as_dictionary_batch()?.data();
+    match message.header_as_record_batch().or_else(dictionary) {
+        Some(batch) => check_claim(decoded_bytes(&mut Cursor::new(bytes), &batch, body as u64, |_| Vec::new())?),
+        None => Ok(()),
+    }
+}
+
+fn check_claim(bytes: u64) -> Result<(), ArrowError> {
+    let room = Vec::<u8>::new().try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX));
+    room.map_err(|_| {
+        damaged(format!("a message claims to have {bytes} bytes once it is uncompressed: there is no room for that"))
+    })
+}
+
+/// As [`bytes_of_file`], of a stream of `length` bytes, as far as it can be followed. What is wrong with a message is an error, as in [`check`].
 pub(super) fn bytes_of_stream(
     stream: &mut (impl Read + Seek),
     schema: &Schema,
@@ -107,11 +125,13 @@ impl<'a> Taken<'a> {
         if let Some(batch) = message.header_as_record_batch() {
             // Buffers that are not compressed stay where they were read.
             let decoded = decoded_bytes(file, &batch, body, |buffers| self.of_columns(buffers))?;
+            check_claim(decoded)?;
             self.batch = self.batch.max(stored.saturating_add(decoded));
         } else if let Some((dictionary, batch)) =
             message.header_as_dictionary_batch().and_then(|dictionary| Some((dictionary, dictionary.data()?)))
         {
             let decoded = decoded_bytes(file, &batch, body, |_| Vec::new())?;
+            check_claim(decoded)?;
             let bytes = stored.saturating_add(decoded);
             let known = self.dictionaries.entry(dictionary.id()).or_default();
             *known = if dictionary.isDelta() { known.saturating_add(bytes) } else { bytes.max(*known) };

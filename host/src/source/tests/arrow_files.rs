@@ -152,6 +152,27 @@ fn what_reading_takes_is_told_by_the_messages_dictionaries_and_compression_inclu
 }
 
 #[test]
+fn a_compressed_buffer_that_claims_more_than_there_is_room_for_is_an_error() {
+    let folder = Folder::new();
+    let dictionary = arrow_cast::cast(cities().column(1), &normalize::text_dictionary()).unwrap();
+    let batch = RecordBatch::try_from_iter([("city", dictionary), ("x", Arc::clone(cities().column(2)))]).unwrap();
+    let options = || IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+    let mut stream = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options()).unwrap();
+    stream.write(&batch).unwrap();
+    for bytes in [file_bytes(std::slice::from_ref(&batch), Some(CompressionType::ZSTD)), stream.into_inner().unwrap()] {
+        let mut refused = 0;
+        for start in (0..bytes.len() - 8).step_by(8) {
+            let mut bad = bytes.clone();
+            bad[start..start + 8].copy_from_slice(&(1_i64 << 50).to_le_bytes());
+            folder.write("x.arrow", bad);
+            let error = folder.open("x.arrow").and_then(|source| read_error(source.as_ref()).map_or(Ok(()), Err)).err();
+            refused += usize::from(error.is_some_and(|error| format!("{error:?}").contains("no room for that")));
+        }
+        assert!(refused >= 2, "{refused}");
+    }
+}
+
+#[test]
 fn of_a_large_dictionary_only_the_values_of_the_rows_are_converted() {
     let words: Vec<String> = (0..10_000).map(|word| format!("word {word}")).collect();
     let keys = Int32Array::from_iter_values((0..10_000).rev());

@@ -10,17 +10,6 @@ pub(super) fn all() -> Vec<Attack> {
     let instance = |name: &str, function: &str| format!("(import \"{name}\" (instance {function}))");
     let function = "(export \"f\" (func))";
     vec![
-        importing(
-            "asks for the time",
-            &instance("wasi:clocks/monotonic-clock@0.2.0", "(export \"now\" (func (result u64)))"),
-        ),
-        importing(
-            "asks for random numbers",
-            &instance("wasi:random/random@0.2.0", "(export \"get-random-u64\" (func (result u64)))"),
-        ),
-        importing("asks for files", &instance("wasi:filesystem/preopens@0.2.0", function)),
-        importing("asks for the network", &instance("wasi:sockets/tcp-create-socket@0.2.0", function)),
-        importing("asks for the environment", &instance("wasi:cli/environment@0.2.0", function)),
         importing("asks for another version of the log", &instance("wafermill:plugin/logging@0.1.1", function)),
         importing("asks for the log under another name", &instance("wafermill:plugin/logging", function)),
         importing("asks for more of the log than there is", &instance("wafermill:plugin/logging@0.1.0", function)),

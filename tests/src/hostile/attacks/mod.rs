@@ -8,6 +8,7 @@ mod imports;
 mod plans;
 mod resources;
 mod schemas;
+mod wasi;
 
 use super::Attack;
 
@@ -21,6 +22,7 @@ pub fn all() -> Vec<(&'static str, Vec<Attack>)> {
         ("Schemas", schemas::all()),
         ("Batches, partials and models", batches::all()),
         ("Imports", imports::all()),
+        ("WASI", wasi::all()),
         ("Components", components::all()),
     ]
 }
