@@ -7,6 +7,9 @@ mod dictionary;
 mod digest;
 mod durable;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 pub mod hash;
 pub mod ipc;

@@ -1,6 +1,7 @@
-//! `cargo xtask plugins | demo | test | soak | drain | memory`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | fuzz | soak | drain | memory`: each does all that a fresh clone needs.
 
 mod demo;
+mod fuzz;
 mod judge;
 mod plugins;
 mod process;
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
   plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
+  fuzz [TARGET]        feeds the host what hostile plugins, files and servers may send, --seconds N (60) for each target; --json
+                       (needs cargo-fuzz and a nightly toolchain, and ten minutes to build)
   soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 200 runs (25 minutes)
   drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)
   memory               runs pipelines of up to 20 GB in 512 MiB, and measures what they take (an hour, and a release build)";
@@ -43,6 +46,7 @@ fn run() -> Result<()> {
     match arguments.as_slice() {
         ["plugins"] => plugins::build(&workspace).map(drop),
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
+        ["fuzz", rest @ ..] => fuzz::run(&workspace, &fuzz::Options::parse(rest)?),
         ["soak"] => soak::run(&workspace),
         ["drain"] => soak::drain(&workspace),
         ["memory"] => soak::memory(&workspace),

@@ -10,7 +10,7 @@ mod law;
 mod learn;
 mod parameters;
 mod partition;
-mod random;
+pub(crate) mod random;
 mod refusal;
 mod report;
 mod values;
