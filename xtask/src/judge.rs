@@ -30,7 +30,7 @@ pub(crate) fn interpreter(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Makes a virtual environment with what is required, unless there is one already, and returns its interpreter.
-fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf> {
+pub(crate) fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf> {
     let python = folder.join("bin/python");
     let installed = folder.join("installed.txt");
     let required = fs::read(requirements).with_context(|| format!("cannot read `{}`", requirements.display()))?;

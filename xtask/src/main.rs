@@ -1,5 +1,6 @@
-//! `cargo xtask plugins | demo | test | fuzz | soak | drain | memory`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | bench | fuzz | soak | drain | memory`: each does all that a fresh clone needs.
 
+mod bench;
 mod demo;
 mod fuzz;
 mod judge;
@@ -23,6 +24,8 @@ usage: cargo xtask COMMAND
   plugins [--tests]    builds the plugins, to target/plugins, and with --tests those of the tests, to target/plugins-test
   demo                 builds everything and runs the example pipeline
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
+  bench [--smoke]      runs wafermill, Polars, DuckDB and scikit-learn side by side and tells their ratios (a release build, then a quarter of an hour;
+                       `--help` tells what can be set; with `--smoke` only whether they agree on a small table, in seconds)
   fuzz [TARGET]        feeds the host what hostile plugins, files and servers may send, --seconds N (60) for each target; --json
                        (needs cargo-fuzz and a nightly toolchain, and ten minutes to build)
   soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 200 runs (25 minutes)
@@ -46,6 +49,8 @@ fn run() -> Result<()> {
     match arguments.as_slice() {
         ["plugins"] => plugins::build(&workspace).map(drop),
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
+        ["bench", "--smoke"] => bench::smoke(&workspace),
+        ["bench", rest @ ..] => bench::run(&workspace, rest),
         ["fuzz", rest @ ..] => fuzz::run(&workspace, &fuzz::Options::parse(rest)?),
         ["soak"] => soak::run(&workspace),
         ["drain"] => soak::drain(&workspace),

@@ -59,17 +59,17 @@ impl Default for ParquetOptions {
 
 impl ParquetOptions {
     /// Bytes that an open row group takes: see [`super::Format::group_bytes`].
-    pub(super) fn group_bytes(&self, schema: &Schema, rows: Option<u64>, stored: Option<u64>) -> usize {
+    pub(super) fn group_bytes(&self, schema: &Schema, rows: Option<u64>, bytes: Option<u64>) -> usize {
         let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let types = || schema.fields().iter().map(|field| field.data_type());
         let widths: usize =
             types().map(|data_type| data_type.primitive_width().unwrap_or(leaves(data_type) * TEXT)).sum();
         // Where only bytes are known, as of CSV, a row has one for each of its columns at the least.
-        let rows = rows.or(stored.map(|bytes| bytes / schema.fields().len().max(1) as u64 + 1));
+        let rows = rows.or(bytes.map(|bytes| bytes / schema.fields().len().max(1) as u64 + 1));
         let rows = rows.map_or(self.row_group_rows, |rows| self.row_group_rows.min(number(rows)));
         let is_text = types().any(|data_type| data_type.primitive_width().is_none());
-        // Texts have no more bytes than the table, unless it is compressed.
-        let texts = if is_text { number(stored.unwrap_or(u64::MAX)) } else { 0 };
+        // Texts have no more bytes than the table.
+        let texts = if is_text { number(bytes.unwrap_or(u64::MAX)) } else { 0 };
         claim(schema, self, rows.saturating_mul(widths).max(texts.min(self.row_group_bytes)))
     }
 }

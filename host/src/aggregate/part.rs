@@ -39,10 +39,10 @@ impl Format {
         }
     }
 
-    /// Bytes that an open row group takes, as far as a schema tells, and how many rows and stored bytes the table has that it is made of.
-    pub fn group_bytes(&self, schema: &Schema, rows: Option<u64>, stored: Option<u64>) -> u64 {
+    /// Bytes that an open row group takes, as far as a schema tells, and how many rows and bytes of values the table has that it is made of.
+    pub fn group_bytes(&self, schema: &Schema, rows: Option<u64>, bytes: Option<u64>) -> u64 {
         match self {
-            Self::Parquet(options) => options.group_bytes(schema, rows, stored) as u64,
+            Self::Parquet(options) => options.group_bytes(schema, rows, bytes) as u64,
             Self::Arrow => 2 * CHUNK_BYTES,
         }
     }

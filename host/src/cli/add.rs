@@ -45,7 +45,7 @@ pub(super) fn add(arguments: &FitArguments, model: &Path, out: &Path, console: &
     let shares = shares(&Minimum::of(source, &plan, false, None), &arguments.resources)?;
     let Begun { directory, remote } = target.create(MANIFEST, arguments.overwrite, stop.clone())?;
     leave(Some(format!("`{}` removes what is there", command("clean", &directory, remote.as_ref()))));
-    let options = options(&arguments.resources, shares, manifest.folds, &directory, stop);
+    let options = options(&arguments.resources, shares, manifest.folds, &directory, stop, console);
     let (timing, watcher) = (timing(&plan, console), console.watcher());
     source.use_folder(directory.path());
     let added = ModelStore::new(directory.data());

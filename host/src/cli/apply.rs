@@ -114,7 +114,7 @@ impl<'a> Applying<'a> {
         let Self { task, manifest, store, source, plan, stop, resources } = self;
         let (start, source) = (Instant::now(), source.as_ref());
         source.use_folder(directory.path());
-        let options = options(resources, shares, manifest.folds, directory, stop);
+        let options = options(resources, shares, manifest.folds, directory, stop, console);
         let (timing, watcher) = (timing(&plan, console), console.watcher());
         let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
         let applied = execute::apply(&run, &task.output, directory, &plan, &mut Aggregates::none(&plan), &watcher)?;

@@ -90,7 +90,7 @@ impl Execution<'_> {
         }
         let model = if goal == Goal::Run { directory.data().join(MODEL) } else { directory.data() };
         let store = ModelStore::new(make(model)?);
-        let options = options(resources, shares, document.pipeline.folds, directory, stop);
+        let options = options(resources, shares, document.pipeline.folds, directory, stop, console);
         let (timing, watcher) = (timing(&plan, console), console.watcher());
         let source = source.as_ref();
         let run = Run { source, store: &store, options: &options, timing: &timing, progress: &*watcher };
@@ -219,12 +219,14 @@ pub(super) fn options(
     folds: u8,
     directory: &RunDirectory,
     stop: Stop,
+    console: &Console,
 ) -> RunOptions {
+    let console = console.clone();
     RunOptions {
         workers: resources.workers.map_or_else(cores, usize::from),
         batch_rows: resources.batch_rows.map_or(BATCH_ROWS, |rows| rows as usize),
         shares,
-        pressure: Pressure::of(memory(resources)),
+        pressure: Pressure::of(memory(resources), move |message| console.warn(message)),
         scratch: directory.path().to_owned(),
         folds,
         stop,

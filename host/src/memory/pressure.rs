@@ -2,7 +2,7 @@
 //!
 //! An allocator keeps what was freed, in pieces between what is in use. How much that comes to nobody counts, so it is looked at from outside.
 
-use super::MemoryGauge;
+use super::{MemoryGauge, format_size};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,14 +12,18 @@ use std::time::Duration;
 /// How often it is looked: in a few milliseconds a run does not allocate more than what lies above the marks.
 const EVERY: Duration = Duration::from_millis(10);
 
+/// Looks at which the pressure was high before somebody is told: ten seconds, together.
+const PATIENCE: u32 = 1_000;
+
 /// Whether the process is about to take more memory than it may; by default it never is.
 #[derive(Clone, Debug, Default)]
 pub struct Pressure(Option<Arc<Watch>>);
 
 impl Pressure {
-    /// Of a process that may take so many bytes: it is looked after until the last copy of this is dropped.
-    pub fn of(memory: usize) -> Self {
-        Self(Some(Arc::new(Watch::start(memory))))
+    /// Of a process that may take so many bytes: it is looked after until the last copy of this is dropped. Where the pressure is high for
+    /// long, `warn` is told, once.
+    pub fn of(memory: usize, warn: impl Fn(&str) + Send + 'static) -> Self {
+        Self(Some(Arc::new(Watch::start(memory, warn))))
     }
 
     /// Whether no more should be begun than has to be.
@@ -36,14 +40,19 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(memory: usize) -> Self {
+    fn start(memory: usize, warn: impl Fn(&str) + Send + 'static) -> Self {
         let high = Arc::<AtomicBool>::default();
         let (stop, stopped) = channel();
-        let mut watched = Watched { memory: memory as u64, high: high.clone(), kept: 0 };
+        let mut watched = Watched { memory: memory as u64, high: high.clone(), kept: 0, looks: 0 };
         let look = move || {
             let mut gauge = MemoryGauge::default();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
-                watched.look(|| gauge.resident(), give_back);
+                if watched.look(|| gauge.resident(), give_back) {
+                    let memory = format_size(memory as u64);
+                    warn(&format!(
+                        "memory is short: rows come one batch at a time, which takes longer; raise `--memory` above {memory}"
+                    ));
+                }
             }
         };
         // Without a thread there is no net, and the shares hold as they are.
@@ -67,11 +76,14 @@ struct Watched {
     high: Arc<AtomicBool>,
     /// What was resident when memory was given back last, and did not help.
     kept: u64,
+    /// Looks at which the pressure was high.
+    looks: u32,
 }
 
 impl Watched {
-    /// Above seven eighths of the memory what was freed is given back, above fifteen sixteenths the pressure is high.
-    fn look(&mut self, mut resident: impl FnMut() -> u64, give_back: impl Fn()) {
+    /// Above seven eighths of the memory what was freed is given back, above fifteen sixteenths the pressure is high. Whether it is time to
+    /// say so.
+    fn look(&mut self, mut resident: impl FnMut() -> u64, give_back: impl Fn()) -> bool {
         let mut now = resident();
         self.kept = self.kept.min(now);
         // Not again and again where it is all in use.
@@ -80,7 +92,10 @@ impl Watched {
             now = resident();
             self.kept = now;
         }
-        self.high.store(now > self.memory / 16 * 15, Ordering::Relaxed);
+        let high = now > self.memory / 16 * 15;
+        self.high.store(high, Ordering::Relaxed);
+        self.looks = self.looks.saturating_add(u32::from(high));
+        high && self.looks == PATIENCE
     }
 }
 
@@ -101,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_free_is_given_back_and_pressure_is_high_where_that_does_not_help() {
         let high = Arc::<AtomicBool>::default();
-        let mut watched = Watched { memory: 1_000, high: high.clone(), kept: 0 };
+        let mut watched = Watched { memory: 1_000, high: high.clone(), kept: 0, looks: 0 };
         let (resident, free, given) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let mut look = |taken: u64, unused: u64| {
             resident.set(taken + unused);
@@ -123,8 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn where_the_pressure_stays_high_it_is_said_once() {
+        let mut watched = Watched { memory: 1_000, high: Arc::default(), kept: 0, looks: 0 };
+        let mut told = |resident: u64, looks: u32| (0..looks).filter(|_| watched.look(|| resident, || {})).count();
+        assert_eq!(told(970, PATIENCE - 1), 0);
+        assert_eq!(told(300, PATIENCE), 0);
+        assert_eq!(told(970, 3 * PATIENCE), 1);
+    }
+
+    #[test]
     fn a_process_that_takes_more_than_it_may_is_under_pressure() {
-        let (small, large) = (Pressure::of(1 << 10), Pressure::of(1 << 50));
+        let (small, large) = (Pressure::of(1 << 10, |_| {}), Pressure::of(1 << 50, |_| {}));
         let high = (0..1_000).any(|_| {
             std::thread::sleep(EVERY);
             small.is_high()

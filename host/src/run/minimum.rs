@@ -36,10 +36,10 @@ pub struct Minimum {
 impl Minimum {
     /// Of a plan over a source, whose rows come out or not, in files of a format or otherwise.
     pub fn of(source: &dyn Source, plan: &Plan, writes_rows: bool, format: Option<&Format>) -> Self {
-        let (rows, bytes) = (source.estimated_rows(), source.estimated_bytes());
+        let (rows, bytes) = (source.estimated_rows(), source.value_bytes());
         let writer = format.map_or(0, |format| format.group_bytes(&written(plan), rows, bytes));
         let reader = source.reading_bytes(&columns_of_run(plan, writes_rows));
-        let batch = source.estimated_bytes().map_or(BATCH, |bytes| bytes.min(BATCH));
+        let batch = bytes.map_or(BATCH, |bytes| bytes.min(BATCH));
         Self {
             reader: rounded(reader),
             plugins: (plan.definitions().len() + plan.aggregate_definitions().len()) as u64 * INSTANCE,

@@ -1,6 +1,7 @@
 //! Arrow IPC: a fragment is a record batch of a file, or a whole stream.
 
 mod footer;
+mod message;
 
 use super::agree::agree;
 use super::batches::{Batches, Decoder};
@@ -10,21 +11,33 @@ use super::input::{Input, beneath};
 use super::normalize::{convert, logical_type, physical_type, projected};
 use super::{BatchReader, Fragment, Source};
 use crate::guard::guard;
+use crate::memory::BATCH;
 use crate::{Error, Result};
-use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_ipc::reader::{FileDecoder, StreamReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use footer::Footer;
+use message::{bytes_of_file, bytes_of_stream};
 use std::io::{BufReader, Read, Seek};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Arrow IPC files and streams as one table.
 pub(super) struct ArrowSource {
     schema: SchemaRef,
     /// The type in which each column comes.
     physical: Vec<DataType>,
-    files: Vec<InputFile>,
+    files: Vec<ArrowFile>,
     fragments: Vec<Fragment>,
     /// For each fragment its file and what it is there.
     pieces: Vec<(usize, Piece)>,
+    shared: Mutex<Option<Shared>>,
+}
+
+struct ArrowFile {
+    file: InputFile,
+    /// The schema as it is written.
+    schema: SchemaRef,
+    /// None where it is a stream.
+    footer: Option<Footer>,
 }
 
 /// What a fragment is in its file.
@@ -34,34 +47,88 @@ enum Piece {
     Batch(usize),
 }
 
+/// The decoder of the record batches of a file, which holds their dictionaries.
+struct Shared {
+    file: usize,
+    columns: Vec<usize>,
+    decoder: Arc<FileDecoder>,
+}
+
+/// How many times as large as it is stored a message of an object is taken to be: to look is to wait for the store.
+const EXPANSION: u64 = 4;
+
 impl ArrowSource {
     pub(super) fn open(files: Vec<InputFile>) -> Result<Self> {
+        let mut opened = Vec::with_capacity(files.len());
         let (mut fragments, mut pieces) = (Vec::new(), Vec::new());
-        let mut schemas = Vec::with_capacity(files.len());
-        for (index, file) in files.iter().enumerate() {
+        for (index, file) in files.into_iter().enumerate() {
             let mut reader = file.open()?;
             let name = file.path.display();
             let failure = reader.failure();
-            let failed = |error| beneath(&failure, || explain_open(error, file)).file(&file.path);
-            if is_file(&mut reader).map_err(|error| failed(error.into()))? {
-                let (schema, blocks) = guard(|| footer::read(&mut reader, file.bytes)).flatten().map_err(failed)?;
-                schemas.push(schema);
-                for (block, batch) in blocks.into_iter().enumerate() {
-                    let name = format!("{name}#{block}");
-                    fragments.push(Fragment { name: name.into(), rows: Some(batch.rows), bytes: Some(batch.bytes) });
-                    pieces.push((index, Piece::Batch(block)));
+            let failed = |error| beneath(&failure, || explain_open(error, &file)).file(&file.path);
+            let (schema, footer) = if is_file(&mut reader).map_err(|error| failed(error.into()))? {
+                let (footer, rows) = guard(|| footer::read(&mut reader, file.bytes)).flatten().map_err(failed)?;
+                for (batch, (block, rows)) in footer.batches.iter().zip(rows).enumerate() {
+                    let name = format!("{name}#{batch}");
+                    let bytes = footer::stored_bytes(block);
+                    fragments.push(Fragment { name: name.into(), rows: Some(rows), bytes: Some(bytes) });
+                    pieces.push((index, Piece::Batch(batch)));
                 }
+                (footer.schema.clone(), Some(footer))
             } else {
                 let stream = guard(|| StreamReader::try_new(reader, None)).flatten().map_err(failed)?;
-                schemas.push(stream.schema());
                 fragments.push(Fragment { name: name.to_string().into(), rows: None, bytes: Some(file.bytes) });
                 pieces.push((index, Piece::Stream));
-            }
+                (stream.schema(), None)
+            };
+            opened.push(ArrowFile { file, schema, footer });
         }
-        let logical: Vec<Schema> = schemas.iter().map(|schema| convert(schema, logical_type)).collect();
-        let schema = Arc::new(agree(files.iter().map(|file| file.path.as_path()).zip(&logical))?);
-        let physical = (0..schema.fields().len()).map(|column| common_physical(column, &schemas)).collect();
-        Ok(Self { schema, physical, files, fragments, pieces })
+        let logical: Vec<Schema> = opened.iter().map(|file| convert(&file.schema, logical_type)).collect();
+        let schema = Arc::new(agree(opened.iter().map(|file| file.file.path.as_path()).zip(&logical))?);
+        let physical = (0..schema.fields().len()).map(|column| common_physical(column, &opened)).collect();
+        Ok(Self { schema, physical, files: opened, fragments, pieces, shared: Mutex::default() })
+    }
+
+    /// What reading columns of a file takes, as far as its messages tell it.
+    fn bytes_of(&self, file: &ArrowFile, columns: &[usize]) -> u64 {
+        let ArrowFile { file, schema, footer } = file;
+        if file.is_object() {
+            let largest = footer.as_ref().and_then(|footer| {
+                let batch = footer.batches.iter().map(footer::stored_bytes).max();
+                Some(footer.dictionaries.iter().map(footer::stored_bytes).sum::<u64>().saturating_add(batch?))
+            });
+            return largest.unwrap_or(file.bytes.min(BATCH)).saturating_mul(EXPANSION);
+        }
+        let bytes = guard(|| {
+            // What cannot be opened here cannot be read later, which tells why.
+            let Ok(mut reader) = file.open() else { return Ok(0) };
+            match footer {
+                Some(footer) => bytes_of_file(&mut reader, footer, columns),
+                None => bytes_of_stream(&mut reader, schema, file.bytes, columns),
+            }
+        });
+        bytes.flatten().unwrap_or(0)
+    }
+
+    /// The decoder of a file's record batches, the same one for all of them, so that their dictionaries are read once.
+    fn decoder(
+        &self,
+        (file, footer): (usize, &Footer),
+        reader: &mut Input,
+        batch: usize,
+        columns: Vec<usize>,
+    ) -> Result<Arc<FileDecoder>, ArrowError> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shared.take().filter(|shared| shared.file == file && shared.columns == columns);
+        let decoder = match known {
+            Some(shared) => shared.decoder,
+            None => Arc::new(footer.decoder(reader, columns.clone())?),
+        };
+        // Dictionaries are not kept in memory beyond the last batch.
+        if batch + 1 < footer.batches.len() {
+            *shared = Some(Shared { file, columns, decoder: decoder.clone() });
+        }
+        Ok(decoder)
     }
 }
 
@@ -74,15 +141,13 @@ impl Source for ArrowSource {
         &self.fragments
     }
 
-    /// A batch of a file is read whole. How large those of a stream are is not known.
-    fn reading_bytes(&self, _: &[usize]) -> u64 {
-        let batches =
-            self.fragments.iter().zip(&self.pieces).filter(|(_, (_, piece))| matches!(piece, Piece::Batch(_)));
-        batches.filter_map(|(fragment, _)| fragment.bytes).max().unwrap_or(0)
+    /// A batch is read whole, and beside it stand the dictionaries.
+    fn reading_bytes(&self, columns: &[usize]) -> u64 {
+        self.files.iter().map(|file| self.bytes_of(file, columns)).max().unwrap_or(0)
     }
 
     fn files(&self) -> Vec<&InputFile> {
-        self.files.iter().collect()
+        self.files.iter().map(|file| &file.file).collect()
     }
 
     fn read(&self, columns: &[usize], batch_rows: usize) -> Result<BatchReader<'_>> {
@@ -96,10 +161,10 @@ impl Source for ArrowSource {
 
 impl Fragmented for ArrowSource {
     fn open(&self, fragment: usize, columns: &[usize], batch_rows: usize) -> Result<FragmentReader> {
-        let (file, piece) = self.pieces[fragment];
-        let file = &self.files[file];
+        let (number, piece) = self.pieces[fragment];
+        let ArrowFile { file, footer, .. } = &self.files[number];
         let path = file.path.clone();
-        let reader = file.open()?;
+        let mut reader = file.open()?;
         let failure = reader.failure();
         let explain = move |error: ArrowError, rows| {
             let what = match piece {
@@ -112,23 +177,22 @@ impl Fragmented for ArrowSource {
         // Nothing vouches for the length of a batch but its columns, so one is read even where none is asked for.
         let read = if columns.is_empty() && !self.physical.is_empty() { vec![0] } else { columns.to_vec() };
         let wanted: Vec<usize> = (0..columns.len()).collect();
-        let decoder = guard(|| open_piece(reader, piece, read)).flatten().map_err(|error| explain(error, 0))?;
+        let open = || -> Result<Decoder, ArrowError> {
+            Ok(match (piece, footer) {
+                (Piece::Batch(batch), Some(footer)) => {
+                    let (block, decoder) =
+                        (footer.batches[batch], self.decoder((number, footer), &mut reader, batch, read)?);
+                    Box::new(std::iter::once_with(move || footer::read_batch(&mut reader, &decoder, &block)))
+                }
+                _ => Box::new(StreamReader::try_new(BufReader::new(reader), Some(read))?),
+            })
+        };
+        let decoder = guard(open).flatten().map_err(|error| explain(error, 0))?;
         let decoder = decoder.map(move |batch| batch?.project(&wanted));
         let schema = projected(&self.schema, &self.physical, columns);
         let expected = self.fragments[fragment].rows;
         Ok(Box::new(Batches::new(decoder, schema, batch_rows, expected, explain)))
     }
-}
-
-fn open_piece(file: Input, piece: Piece, columns: Vec<usize>) -> Result<Decoder, ArrowError> {
-    Ok(match piece {
-        Piece::Stream => Box::new(StreamReader::try_new(BufReader::new(file), Some(columns))?),
-        Piece::Batch(index) => {
-            let mut reader = FileReader::try_new(file, Some(columns))?;
-            reader.set_index(index)?;
-            Box::new(reader.take(1))
-        }
-    })
 }
 
 /// Whether it is an IPC file and not a stream, which its first bytes tell.
@@ -140,8 +204,8 @@ fn is_file(reader: &mut (impl Read + Seek)) -> std::io::Result<bool> {
 }
 
 /// A dictionary if all files have one: converting text to dictionaries costs more than it saves.
-fn common_physical(column: usize, schemas: &[SchemaRef]) -> DataType {
-    let mut types = schemas.iter().map(|schema| physical_type(schema.field(column).data_type()));
+fn common_physical(column: usize, files: &[ArrowFile]) -> DataType {
+    let mut types = files.iter().map(|file| physical_type(file.schema.field(column).data_type()));
     let first = types.next().unwrap_or(DataType::Null);
     if types.all(|other| other == first) { first } else { logical_type(&first) }
 }

@@ -95,6 +95,11 @@ impl Source for CsvSource {
         &self.fragments
     }
 
+    /// A digit and what parts it from the next may be a number of eight bytes.
+    fn value_bytes(&self) -> Option<u64> {
+        Some(self.estimated_bytes()?.saturating_mul(4))
+    }
+
     fn files(&self) -> Vec<&InputFile> {
         self.files.iter().collect()
     }

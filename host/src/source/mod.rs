@@ -65,6 +65,11 @@ pub trait Source: Send + Sync {
         }
     }
 
+    /// How many bytes the values of all columns have at most, where the source tells: compressed files and dictionaries hold more than is stored.
+    fn value_bytes(&self) -> Option<u64> {
+        self.inner()?.value_bytes()
+    }
+
     /// Bytes of memory that it takes to read some of the columns, however short the batches are.
     fn reading_bytes(&self, columns: &[usize]) -> u64 {
         self.inner().map_or(0, |inner| inner.reading_bytes(columns))

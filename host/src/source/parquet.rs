@@ -19,7 +19,7 @@ use pages::{is_dictionary, reading_bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
-use rows::{Joined, RowBytes};
+use rows::{Joined, RowBytes, value_bytes_of};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,6 +132,12 @@ impl Source for ParquetSource {
 
     fn fragments(&self) -> &[Fragment] {
         &self.fragments
+    }
+
+    fn value_bytes(&self) -> Option<u64> {
+        let footers = self.files.iter().map(|file| file.metadata.metadata());
+        let mut chunks = footers.flat_map(|footer| footer.row_groups()).flat_map(|group| group.columns());
+        chunks.try_fold(0, |sum: u64, chunk| Some(sum.saturating_add(value_bytes_of(chunk)?)))
     }
 
     /// A page and a dictionary of each column.

@@ -114,7 +114,10 @@ fn assert_survives_flipped_bits(folder: &Folder, path: &Path) {
         bad[bit / 8] ^= 1 << (bit % 8);
         folder.write(name, bad);
         let error = match folder.open(name) {
-            Ok(source) => read_error(source.as_ref()),
+            Ok(source) => {
+                source.reading_bytes(&[0]);
+                read_error(source.as_ref())
+            }
             Err(error) => Some(error),
         };
         if let Some(error) = error {

@@ -34,6 +34,10 @@ impl Source for Recorded {
         Some(self.bytes)
     }
 
+    fn value_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+
     fn origin(&self) -> Option<String> {
         self.origin.clone()
     }

@@ -140,7 +140,7 @@ fn little_memory_lets_one_batch_through_at_a_time_and_ends_with_an_error_too() {
 
 #[test]
 fn a_process_that_takes_too_much_lets_one_batch_through_at_a_time() {
-    let (source, stop, pressure) = (Numbers::new(60), Stop::default(), Pressure::of(1));
+    let (source, stop, pressure) = (Numbers::new(60), Stop::default(), Pressure::of(1, |_| {}));
     while !pressure.is_high() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }

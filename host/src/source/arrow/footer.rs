@@ -1,28 +1,30 @@
-//! The footer of an Arrow IPC file: which record batches it holds, checked against the file's length.
+//! An Arrow IPC file by its footer: which dictionaries and record batches it holds, checked against the file's length.
 
+use super::message::{damaged, message};
+use arrow_array::RecordBatch;
+use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
-use arrow_ipc::reader::read_footer_length;
-use arrow_ipc::{Block, root_as_footer, root_as_message};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_ipc::reader::{FileDecoder, read_footer_length};
+use arrow_ipc::{Block, MetadataVersion, root_as_footer};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 /// The length of the footer's length and the magic bytes after it.
 const TRAILER: u64 = 10;
 
-/// The continuation marker and the length that stand before a message.
-const PREFIX: usize = 8;
-
-/// A record batch of a file.
-pub(super) struct BatchBlock {
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+/// What a footer tells.
+pub(super) struct Footer {
+    pub(super) schema: SchemaRef,
+    version: MetadataVersion,
+    pub(super) dictionaries: Vec<Block>,
+    pub(super) batches: Vec<Block>,
 }
 
-/// Reads the schema and the record batches' extents from the end of a file of `length` bytes.
+/// Reads the footer of a file of `length` bytes, and how many rows each of its record batches has.
 ///
-/// arrow-rs allocates what a block claims to need, so each is checked here first.
-pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<(SchemaRef, Vec<BatchBlock>), ArrowError> {
+/// What a block claims to need is allocated when it is read, so each is checked here first.
+pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<(Footer, Vec<u64>), ArrowError> {
     let trailer_start = length.checked_sub(TRAILER).ok_or_else(|| damaged("it is too short"))?;
     let mut trailer = [0; TRAILER as usize];
     file.seek(SeekFrom::Start(trailer_start))?;
@@ -36,42 +38,99 @@ pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<(Schema
 
     let footer = root_as_footer(&footer).map_err(|error| damaged(format!("its footer is invalid: {error}")))?;
     let schema = footer.schema().ok_or_else(|| damaged("its footer holds no schema"))?;
+    if !schema.endianness().equals_to_target_endianness() {
+        return Err(damaged("its numbers have another byte order than this machine's"));
+    }
     let batches = footer.recordBatches().ok_or_else(|| damaged("its footer lists no record batches"))?;
-    for block in footer.dictionaries().iter().flatten() {
+    let batches: Vec<Block> = batches.iter().copied().collect();
+    let dictionaries: Vec<Block> = footer.dictionaries().iter().flatten().copied().collect();
+    for block in &dictionaries {
         extent(block, footer_start)?;
     }
-    let blocks = batches.iter().map(|block| read_block(file, block, footer_start)).collect::<Result<_, _>>()?;
-    Ok((Arc::new(try_fb_to_schema(schema)?), blocks))
+    let rows = batches.iter().map(|block| read_rows(file, block, footer_start)).collect::<Result<_, _>>()?;
+    let schema = Arc::new(try_fb_to_schema(schema)?);
+    Ok((Footer { schema, version: footer.version(), dictionaries, batches }, rows))
 }
 
-fn read_block(file: &mut (impl Read + Seek), block: &Block, end: u64) -> Result<BatchBlock, ArrowError> {
-    let (metadata_length, bytes) = extent(block, end)?;
-    let mut metadata = vec![0; metadata_length];
+impl Footer {
+    /// A decoder of some columns, which holds the dictionaries of the file where one of these has any.
+    pub(super) fn decoder(
+        &self,
+        file: &mut (impl Read + Seek),
+        columns: Vec<usize>,
+    ) -> Result<FileDecoder, ArrowError> {
+        let in_dictionaries = columns.iter().any(|column| has_dictionary(self.schema.field(*column).data_type()));
+        let mut decoder = FileDecoder::new(self.schema.clone(), self.version).with_projection(columns);
+        for block in self.dictionaries.iter().filter(|_| in_dictionaries) {
+            decoder.read_dictionary(block, &read_block(file, block)?)?;
+        }
+        Ok(decoder)
+    }
+}
+
+/// Whether values of a type stand behind a dictionary, at any depth.
+fn has_dictionary(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(..) => true,
+        DataType::RunEndEncoded(_, values) => has_dictionary(values.data_type()),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => has_dictionary(item.data_type()),
+        DataType::ListView(item) | DataType::LargeListView(item) => has_dictionary(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_dictionary(field.data_type())),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_dictionary(field.data_type())),
+        _ => false,
+    }
+}
+
+/// Reads a record batch of a file.
+pub(super) fn read_batch(
+    file: &mut (impl Read + Seek),
+    decoder: &FileDecoder,
+    block: &Block,
+) -> Result<RecordBatch, ArrowError> {
+    let batch = decoder.read_record_batch(block, &read_block(file, block)?)?;
+    batch.ok_or_else(|| damaged("a record batch is missing"))
+}
+
+/// The bytes of a block, whose extent was checked.
+fn read_block(file: &mut (impl Read + Seek), block: &Block) -> Result<Buffer, ArrowError> {
+    let mut bytes = MutableBuffer::from_len_zeroed(stored_bytes(block) as usize);
+    file.seek(SeekFrom::Start(block.offset() as u64))?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// The length of a block, whose extent was checked.
+pub(super) fn stored_bytes(block: &Block) -> u64 {
+    block.metaDataLength() as u64 + block.bodyLength() as u64
+}
+
+/// The metadata of a block, whose extent was checked.
+pub(super) fn read_metadata(file: &mut (impl Read + Seek), block: &Block) -> Result<Vec<u8>, ArrowError> {
+    let mut metadata = vec![0; block.metaDataLength() as usize];
     file.seek(SeekFrom::Start(block.offset() as u64))?;
     file.read_exact(&mut metadata)?;
-    // Files older than Arrow 0.15 have no continuation marker.
-    let prefix = if metadata.starts_with(&[0xff; 4]) { PREFIX } else { PREFIX / 2 };
-    let message = metadata.get(prefix..).ok_or_else(|| damaged("a message is too short"))?;
-    let message = root_as_message(message).map_err(|error| damaged(format!("a message is invalid: {error}")))?;
-    let batch = message.header_as_record_batch().ok_or_else(|| damaged("a record batch is missing"))?;
-    let rows = u64::try_from(batch.length()).map_err(|_| damaged("a record batch has a negative length"))?;
-    Ok(BatchBlock { rows, bytes })
+    Ok(metadata)
 }
 
-/// The length of a block's metadata and of the whole block, which must end before `end`.
-fn extent(block: &Block, end: u64) -> Result<(usize, u64), ArrowError> {
+fn read_rows(file: &mut (impl Read + Seek), block: &Block, end: u64) -> Result<u64, ArrowError> {
+    extent(block, end)?;
+    let metadata = read_metadata(file, block)?;
+    let batch = message(&metadata)?.header_as_record_batch().ok_or_else(|| damaged("a record batch is missing"))?;
+    u64::try_from(batch.length()).map_err(|_| damaged("a record batch has a negative length"))
+}
+
+/// Checks that a block ends before `end`.
+fn extent(block: &Block, end: u64) -> Result<(), ArrowError> {
     let numbers =
-        (u64::try_from(block.offset()), u64::try_from(block.bodyLength()), usize::try_from(block.metaDataLength()));
+        (u64::try_from(block.offset()), u64::try_from(block.bodyLength()), u64::try_from(block.metaDataLength()));
     let (Ok(offset), Ok(body), Ok(metadata)) = numbers else {
         return Err(damaged("a block has a negative extent"));
     };
-    let bytes = body.saturating_add(metadata as u64);
-    if offset.saturating_add(bytes) > end {
+    if offset.saturating_add(body).saturating_add(metadata) > end {
         return Err(damaged("a block reaches beyond the file's end"));
     }
-    Ok((metadata, bytes))
-}
-
-fn damaged(what: impl Into<String>) -> ArrowError {
-    ArrowError::ParseError(what.into())
+    Ok(())
 }

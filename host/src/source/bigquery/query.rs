@@ -148,6 +148,11 @@ impl Source for QuerySource {
         Some(self.bytes)
     }
 
+    /// The service counts each value, and stores them as it likes.
+    fn value_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+
     fn pass_bytes(&self) -> Option<u64> {
         match self.results.get()? {
             Results::Table(source) => source.pass_bytes(),

@@ -184,6 +184,11 @@ impl Source for StorageSource {
         Some(self.bytes)
     }
 
+    /// The service counts each value, and stores them as it likes.
+    fn value_bytes(&self) -> Option<u64> {
+        Some(self.bytes)
+    }
+
     fn pass_bytes(&self) -> Option<u64> {
         Some(self.pass.load(Ordering::Relaxed))
     }

@@ -25,7 +25,7 @@ impl RowBytes {
     /// Of column chunks, with whether one's values stay behind their dictionary.
     pub(super) fn of<'a>(chunks: impl Iterator<Item = (&'a ColumnChunkMetaData, bool)>) -> Self {
         chunks.fold(Self { bytes: 0, told: true }, |sum, (chunk, in_dictionary)| {
-            let stored = u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX);
+            let stored = stored_bytes(chunk);
             let decoded = if in_dictionary { Some(0) } else { decoded_bytes(chunk) };
             let bytes = decoded.unwrap_or(0).max(stored);
             let varies = chunk.column_type() == Type::BYTE_ARRAY || chunk.column_descr().max_rep_level() > 0;
@@ -39,6 +39,15 @@ impl RowBytes {
         let within = rows_of_bytes(batch_rows, rows, self.bytes);
         if self.told { within } else { within.min(UNTOLD) }
     }
+}
+
+/// Bytes of a chunk's values at most, where its writer tells.
+pub(super) fn value_bytes_of(chunk: &ColumnChunkMetaData) -> Option<u64> {
+    decoded_bytes(chunk).map(|decoded| decoded.max(stored_bytes(chunk)))
+}
+
+fn stored_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+    u64::try_from(chunk.uncompressed_size()).unwrap_or(u64::MAX)
 }
 
 /// Bytes of a chunk's values, each counted as often as it stands in a row; nothing where they are longer than what is stored of them, and

@@ -1,7 +1,7 @@
 //! Arrow IPC files and streams.
 
 use super::*;
-use arrow_array::{Int16Array, RunArray};
+use arrow_array::{Int16Array, Int32Array, LargeStringArray, RunArray, StructArray};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 
@@ -114,4 +114,55 @@ fn flipped_bits_never_panic() {
         let path = folder.write("x.arrow", bytes);
         assert_survives_flipped_bits(&folder, &path);
     }
+}
+
+#[test]
+fn what_reading_takes_is_told_by_the_messages_dictionaries_and_compression_included() {
+    const ROWS: usize = 4_096;
+    let texts: Vec<String> = (0..ROWS).map(|row| format!("{row:0256}")).collect();
+    let dictionary = StringArray::from(texts.clone());
+    let keys = Int32Array::from_iter_values(0..ROWS as i32);
+    let table = RecordBatch::try_from_iter([
+        ("n", Arc::new(Int64Array::from_iter_values(0..ROWS as i64)) as ArrayRef),
+        ("views", Arc::new(arrow_array::StringViewArray::from_iter_values(&texts))),
+        ("pair", Arc::new(StructArray::try_from(vec![("a", Arc::new(dictionary.clone()) as ArrayRef)]).unwrap())),
+        ("word", Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(dictionary)))),
+    ])
+    .unwrap();
+    let parts = [table.slice(0, ROWS / 2), table.slice(ROWS / 2, ROWS / 2)];
+    let text = 256 * ROWS as u64;
+    let folder = Folder::new();
+    folder.write("plain.arrow", file_bytes(&parts, None));
+    folder.write("small.arrow", file_bytes(&parts, Some(CompressionType::ZSTD)));
+    folder.write("plain.arrows", stream_bytes(&parts));
+    let taken = |name: &str, columns: &[usize]| folder.open(name).unwrap().reading_bytes(columns);
+    for name in ["plain.arrow", "plain.arrows"] {
+        // The dictionary, and the largest batch with all of its columns.
+        let bytes = taken(name, &[0]);
+        assert!((2 * text..3 * text).contains(&bytes), "{name}: {bytes}");
+    }
+    let stored = folder.path("small.arrow").metadata().unwrap().len();
+    let dictionary = taken("small.arrow", &[0]);
+    assert!((text..text + text / 4 + stored).contains(&dictionary), "{dictionary} {stored}");
+    // Slices of views are written with all of their text.
+    for (column, expected) in [(1, text), (2, text / 2)] {
+        let more = taken("small.arrow", &[column]) - dictionary;
+        assert!((expected * 3 / 4..expected * 5 / 4).contains(&more), "{column}: {more}");
+    }
+}
+
+#[test]
+fn of_a_large_dictionary_only_the_values_of_the_rows_are_converted() {
+    let words: Vec<String> = (0..10_000).map(|word| format!("word {word}")).collect();
+    let keys = Int32Array::from_iter_values((0..10_000).rev());
+    let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(LargeStringArray::from(words))));
+    let folder = Folder::new();
+    folder.write("x.arrow", file_bytes(&[RecordBatch::try_from_iter([("x", column)]).unwrap()], None));
+    let source = folder.open("x.arrow").unwrap();
+    for read in source.read(&[0], 16).unwrap() {
+        let batch = read.unwrap().batch;
+        assert!(batch.column(0).as_dictionary::<Int32Type>().values().len() <= 16);
+    }
+    let all = read_all(source.as_ref(), &[0], 16).unwrap();
+    assert_eq!((all.num_rows(), all.column(0).as_string::<i32>().value(1)), (10_000, "word 9998"));
 }
