@@ -18,6 +18,8 @@ pub mod model;
 pub mod partials;
 pub mod pipeline;
 mod plain_file;
+#[cfg(test)]
+mod price;
 mod private;
 pub mod run;
 mod run_directory;

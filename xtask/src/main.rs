@@ -1,10 +1,11 @@
-//! `cargo xtask plugins | demo | test | bench | fuzz | soak | drain | memory`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | bench | fuzz | price | soak | drain | memory`: each does all that a fresh clone needs.
 
 mod bench;
 mod demo;
 mod fuzz;
 mod judge;
 mod plugins;
+mod price;
 mod process;
 mod served;
 mod soak;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
                        `--help` tells what can be set; with `--smoke` only whether they agree on a small table, in seconds)
   fuzz [TARGET]        feeds the host what hostile plugins, files and servers may send, --seconds N (60) for each target; --json
                        (needs cargo-fuzz and a nightly toolchain, and ten minutes to build)
+  price                measures what checking batches and limiting guests cost, beside doing without (minutes)
   soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 200 runs (25 minutes)
   drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)
   memory               runs pipelines of up to 20 GB in 512 MiB, and measures what they take (an hour, and a release build)";
@@ -52,6 +54,7 @@ fn run() -> Result<()> {
         ["bench", "--smoke"] => bench::smoke(&workspace),
         ["bench", rest @ ..] => bench::run(&workspace, rest),
         ["fuzz", rest @ ..] => fuzz::run(&workspace, &fuzz::Options::parse(rest)?),
+        ["price"] => price::run(&workspace),
         ["soak"] => soak::run(&workspace),
         ["drain"] => soak::drain(&workspace),
         ["memory"] => soak::memory(&workspace),
