@@ -8,6 +8,9 @@ mod digest;
 pub mod dump;
 mod durable;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 pub mod hash;
 pub mod ipc;
@@ -16,6 +19,8 @@ pub mod model;
 pub mod partials;
 pub mod pipeline;
 mod plain_file;
+#[cfg(test)]
+mod price;
 mod private;
 pub mod run;
 mod run_directory;

@@ -159,33 +159,3 @@ fn an_instance_that_trapped_is_not_called_again() {
     fresh.outputs(&task.plan).unwrap();
     assert!(fresh.apply(&batch).unwrap_err().message().contains("trapped"), "nothing is left of the other instance");
 }
-
-#[test]
-#[ignore = "measures: run it alone, on an idle machine"]
-fn what_counting_instructions_costs() {
-    let kernels = [
-        (
-            "a sum in a loop",
-            "(local.set $at (i32.add (local.get $at) (i32.load (i32.and (local.get $at) (i32.const 65532)))))",
-        ),
-        ("a fill of 64 KiB", "(memory.fill (i32.const 65536) (i32.const 0) (i32.const 65536))"),
-    ];
-    for (name, kernel) in kernels {
-        let rounds = if kernel.contains("fill") { 100_000 } else { 300_000_000 };
-        let code = format!(
-            "(global.set $calls (i32.const {rounds})) (loop {kernel}
-               (global.set $calls (i32.sub (global.get $calls) (i32.const 1))) (br_if 0 (global.get $calls)))"
-        );
-        let guest = Guest { pages: 4, ..Guest::default() }.before("describe", code).component();
-        let seconds = |fuel| {
-            let mut victim = Victim::new(Limits { fuel, call: LONG, ..small_limits() });
-            let start = std::time::Instant::now();
-            // The counter is the guest's count of calls too, so what it applies may be another answer.
-            let _ = victim.run(&guest);
-            start.elapsed().as_secs_f64()
-        };
-        let best = |fuel| (0..3).map(|_| seconds(fuel)).fold(f64::INFINITY, f64::min);
-        let (time, fuel) = (best(None), best(Some(u64::MAX / 2)));
-        println!("{name}: {time:.2} s by time, {fuel:.2} s by fuel, {:.2} times", fuel / time);
-    }
-}

@@ -1,9 +1,11 @@
-//! `cargo xtask plugins | demo | test | bench | soak | drain | memory`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | bench | fuzz | price | soak | drain | memory`: each does all that a fresh clone needs.
 
 mod bench;
 mod demo;
+mod fuzz;
 mod judge;
 mod plugins;
+mod price;
 mod process;
 mod served;
 mod soak;
@@ -25,6 +27,9 @@ usage: cargo xtask COMMAND
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
   bench [--smoke]      runs wafermill, Polars, DuckDB and scikit-learn side by side and tells their ratios (a release build, then a quarter of an hour;
                        `--help` tells what can be set; with `--smoke` only whether they agree on a small table, in seconds)
+  fuzz [TARGET]        feeds the host what hostile plugins, files and servers may send, --seconds N (60) for each target; --json
+                       (needs cargo-fuzz and a nightly toolchain, and ten minutes to build)
+  price                measures what checking batches and limiting guests cost, beside doing without (minutes)
   soak                 fits on 20 million distinct keys, reads BigQuery under 500 schedules of faults, and kills 200 runs (25 minutes)
   drain                measures how fast tables of BigQuery are read, beside a bare client (minutes, and a release build)
   memory               runs pipelines of up to 20 GB in 512 MiB, and measures what they take (an hour, and a release build)";
@@ -48,6 +53,8 @@ fn run() -> Result<()> {
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
         ["bench", "--smoke"] => bench::smoke(&workspace),
         ["bench", rest @ ..] => bench::run(&workspace, rest),
+        ["fuzz", rest @ ..] => fuzz::run(&workspace, &fuzz::Options::parse(rest)?),
+        ["price"] => price::run(&workspace),
         ["soak"] => soak::run(&workspace),
         ["drain"] => soak::drain(&workspace),
         ["memory"] => soak::memory(&workspace),

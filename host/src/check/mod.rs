@@ -11,7 +11,7 @@ mod measure;
 mod parameters;
 mod partition;
 mod progress;
-mod random;
+pub(crate) mod random;
 mod refusal;
 mod report;
 mod setting;

@@ -2,11 +2,11 @@
 
 /// A sequence that its seed decides.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A sequence of its own for each list of seeds.
-    pub(super) fn new(seeds: &[u64]) -> Self {
+    pub(crate) fn new(seeds: &[u64]) -> Self {
         let mut random = Self(0);
         for seed in seeds {
             random.0 ^= *seed;
@@ -24,7 +24,7 @@ impl Random {
     }
 
     /// Below `bound`; zero where the bound is.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 

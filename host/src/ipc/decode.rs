@@ -244,6 +244,18 @@ mod tests {
     }
 
     #[test]
+    fn tables_with_columns_that_cannot_cross_are_refused() {
+        let small: ArrayRef = Arc::new(arrow_array::Int8Array::from(vec![1, 2, 3]));
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
+        let sent = message(&RecordBatch::try_from_iter([("x", small), ("y", text)]).unwrap());
+        // As many buffers in all, but none of them is the first column's.
+        let fields = [("x", DataType::Null), ("y", DataType::Utf8)];
+        let fields = fields.map(|(name, data_type)| Field::new(name, data_type, true));
+        let error = decode_batch(&Arc::new(Schema::new(fields.to_vec())), Buffer::from_vec(sent)).unwrap_err();
+        assert_eq!(error.to_string(), "a column has the type Null, which cannot cross");
+    }
+
+    #[test]
     fn a_false_count_of_nulls_is_refused() {
         let column: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(2.0)]));
         let batch = RecordBatch::try_from_iter_with_nullable([("x", column, true)]).unwrap();
@@ -268,36 +280,5 @@ mod tests {
         assert!(decode_batch(&few.schema(), Buffer::from_vec(message(&few))).is_ok());
         let error = decode_batch(&many.schema(), Buffer::from_vec(message(&many))).unwrap_err();
         assert!(error.to_string().contains("the texts behind a dictionary"), "{error}");
-    }
-
-    #[test]
-    #[ignore = "measures: run it alone, on an idle machine, optimised"]
-    fn what_checking_a_batch_costs() {
-        const ROWS: usize = 8_192;
-        let floats = |column| -> ArrayRef {
-            Arc::new(Float64Array::from_iter((0..ROWS).map(|row| (row % 10 != column).then_some(row as f64))))
-        };
-        let texts: ArrayRef =
-            Arc::new(StringArray::from_iter_values((0..ROWS).map(|row| format!("city {}", row % 200))));
-        for (name, columns) in [("10 Float64", (0..10).map(floats).collect()), ("1 Utf8", vec![texts])] {
-            let columns = columns.into_iter().enumerate().map(|(at, column)| (format!("c{at}"), column, true));
-            let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-            let (schema, bytes) = (batch.schema(), Buffer::from_vec(message(&batch)));
-            let time = |work: &dyn Fn()| {
-                let start = std::time::Instant::now();
-                (0..2_000).for_each(|_| work());
-                start.elapsed().as_secs_f64() / 2_000.0 * 1e6
-            };
-            let checked = time(&|| drop(decode_batch(&schema, bytes.clone()).unwrap()));
-            let ours = time(&|| {
-                let (metadata, start) = split(&bytes).unwrap();
-                let message = verified_message(metadata).unwrap();
-                check(&schema, &message.header_as_record_batch().unwrap(), &bytes.slice(start)).unwrap();
-            });
-            let copied = time(&|| drop(std::hint::black_box(bytes.to_vec())));
-            println!(
-                "{name}: {checked:.1} us checked, of which {ours:.1} before arrow; a copy of its bytes {copied:.1} us"
-            );
-        }
     }
 }

@@ -75,7 +75,10 @@ fn extent(
     let buffers = match data_type {
         DataType::Utf8 | DataType::Binary | DataType::LargeUtf8 | DataType::LargeBinary => 3,
         DataType::FixedSizeList(_, _) => 1,
-        _ => 2,
+        DataType::Boolean | DataType::Dictionary(_, _) => 2,
+        data_type if data_type.is_primitive() => 2,
+        // Others have another number of buffers, and arrow-rs would take those of the next column.
+        other => return Err(format!("a column has the type {other}, which cannot cross").into()),
     };
     lengths.push((rows, buffers));
     match data_type {

@@ -38,10 +38,10 @@ struct Runtime {
 }
 
 impl Runtime {
-    fn new(counts_fuel: bool) -> wasmtime::Result<Self> {
+    fn new(interrupts: bool, counts_fuel: bool) -> wasmtime::Result<Self> {
         let mut config = Config::new();
         config.wasm_component_model(true);
-        config.epoch_interruption(true);
+        config.epoch_interruption(interrupts);
         config.consume_fuel(counts_fuel);
         config.max_wasm_stack(STACK);
         // Results must not depend on the machine.
@@ -86,9 +86,19 @@ impl Sandbox {
     /// # Errors
     /// Where this machine cannot run WebAssembly.
     pub fn with_cache(folder: Option<&Path>) -> Result<Self> {
+        Self::start(folder, true)
+    }
+
+    /// A new engine whose calls end by themselves only, to measure what deadlines cost.
+    #[cfg(test)]
+    pub(crate) fn without_interruption() -> Result<Self> {
+        Self::start(None, false)
+    }
+
+    fn start(folder: Option<&Path>, interrupts: bool) -> Result<Self> {
         let failed = |error: wasmtime::Error| Error::internal("the WebAssembly engine cannot start").because(error);
-        let by_time = Runtime::new(false).map_err(failed)?;
-        let by_fuel = Runtime::new(true).map_err(failed)?;
+        let by_time = Runtime::new(interrupts, false).map_err(failed)?;
+        let by_fuel = Runtime::new(interrupts, true).map_err(failed)?;
         let clock = Arc::new(Clock::start(vec![by_time.engine.clone(), by_fuel.engine.clone()]));
         Ok(Self { by_time, by_fuel, cache: folder.and_then(Cache::open), clock, memory: GuestMemory::default() })
     }

@@ -9,6 +9,8 @@ mod clock;
 mod compile;
 mod convert;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guests;
 mod instance;
 mod limits;

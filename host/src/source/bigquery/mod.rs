@@ -6,6 +6,8 @@ mod credentials;
 mod doctor;
 mod end;
 mod explain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod jobs;
 mod name;
 mod options;

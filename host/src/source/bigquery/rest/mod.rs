@@ -1,7 +1,7 @@
 //! The result of a query over the REST API: page after page, as text.
 
 mod schema;
-mod values;
+pub(super) mod values;
 
 pub(super) use schema::schema;
 

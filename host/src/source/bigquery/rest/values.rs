@@ -21,7 +21,7 @@ static NULL: Value = Value::Null;
 ///
 /// # Errors
 /// Where a row is not built as it should be.
-pub(super) fn column(rows: &[Map<String, Value>], column: usize) -> Result<Vec<&Value>, Cause> {
+pub(in crate::source::bigquery) fn column(rows: &[Map<String, Value>], column: usize) -> Result<Vec<&Value>, Cause> {
     rows.iter().map(|row| member(row, column)).collect()
 }
 
@@ -38,7 +38,7 @@ fn cell(cell: &Value) -> Result<&Value, Cause> {
 ///
 /// # Errors
 /// Where a value is none of this type.
-pub(super) fn array(field: &Field, values: &[&Value]) -> Result<ArrayRef, Cause> {
+pub(in crate::source::bigquery) fn array(field: &Field, values: &[&Value]) -> Result<ArrayRef, Cause> {
     let nulls = || NullBuffer::from_iter(values.iter().map(|value| !value.is_null()));
     match field.data_type() {
         DataType::List(item) => {

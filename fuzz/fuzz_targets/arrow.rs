@@ -1,0 +1,2 @@
+#![no_main]
+wafermill_fuzz::target!("arrow");
