@@ -29,12 +29,15 @@ pub(crate) fn check(metadata: &std::fs::Metadata) -> Result<()> {
 /// # Errors
 /// Where it cannot be read, or has more than `most` bytes.
 pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > most {
-        false => Ok(bytes),
-        true => Err(Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes"))),
+    let too_large = || Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes"));
+    let file = open(path)?;
+    if file.metadata()?.len() > most {
+        return Err(too_large());
     }
+    // Files of `/proc` have no length before they are read.
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// The text of a plain file in UTF-8.

@@ -7,13 +7,17 @@ use arrow_cast::pretty::pretty_format_batches;
 use serde_json::json;
 use std::path::Path;
 use wafermill::dump::{Record, Returned};
+use wafermill::pipeline::LimitsSection;
 use wafermill::sandbox::component_digest;
 use wafermill::{Error, Result};
 
 /// Makes a call again that failed; fails as it does.
 pub(super) fn replay(arguments: &PluginReplayArguments) -> Result<()> {
     let record = Record::open(&arguments.call)?;
-    let plugins = plugins(&arguments.plugins, &record.limits)?;
+    // What a component may take until it is ready is no stranger's to say.
+    let limits =
+        LimitsSection { component: None, compile_seconds: None, compile_memory: None, ..record.limits.clone() };
+    let plugins = plugins(&arguments.plugins, &limits)?;
     let named = match (&arguments.plugin, &arguments.plugins.plugins) {
         (Some(plugin), _) => plugin,
         (None, Some(_)) => &record.plugin,

@@ -15,8 +15,11 @@ use std::sync::Arc;
 /// Bytes of `call.json`: parameters are at most a pipeline file.
 const RECORD: u64 = 64 << 20;
 
-/// Bytes of a batch, which is cut before it is passed.
-const ROWS: u64 = 4 << 30;
+/// Bytes of a batch: few rows, unless one is large.
+const ROWS: u64 = 1 << 30;
+
+/// Bytes of a schema.
+const SCHEMA: u64 = 64 << 20;
 
 /// What a call gave.
 #[derive(Clone, Debug)]
@@ -48,14 +51,14 @@ impl Record {
     /// Those of the plugin, which are what is looked for; and where a file is damaged.
     pub fn replay(&self, folder: &Path, plugin: &Plugin) -> Result<Vec<Returned>> {
         let limits = plugin.limits();
-        let (schema, rest) = read_stream(&folder.join(SELECTION), limits)?;
+        let (schema, rest) = read_stream(&folder.join(SELECTION), SCHEMA, limits)?;
         if !rest.is_empty() || schema.fields().len() != self.roles.len() {
             return Err(unreadable(&folder.join(SELECTION), "it is not the schema that `call.json` tells of"));
         }
         let selection = Selection { schema, roles: self.roles.clone() };
         let plan = Arc::new(plugin.plan(&self.params, &selection)?);
         let batch_file = folder.join(BATCH);
-        let (input, rows) = read_stream(&batch_file, limits)?;
+        let (input, rows) = read_stream(&batch_file, ROWS, limits)?;
         let batch = decode_batch(&input, rows).map_err(|error| unreadable(&batch_file, error))?;
         let task = Task { params: self.params.clone(), selection, plan, input };
         match self.call {
@@ -99,9 +102,9 @@ fn apply(plugin: &Plugin, task: &Task, batch: &RecordBatch, folder: &Path) -> Re
 }
 
 /// The schema of a stream, and what is between it and the end.
-fn read_stream(path: &Path, limits: &Limits) -> Result<(SchemaRef, Buffer)> {
+fn read_stream(path: &Path, most: u64, limits: &Limits) -> Result<(SchemaRef, Buffer)> {
     let read = || -> Result<(SchemaRef, Buffer), Cause> {
-        let mut bytes = plain_file::read(path, ROWS)?;
+        let mut bytes = plain_file::read(path, most)?;
         if !bytes.ends_with(&END) {
             return Err("it is cut short".into());
         }

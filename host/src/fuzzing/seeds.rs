@@ -63,6 +63,9 @@ fn all() -> Vec<(&'static str, String, Vec<u8>)> {
     let table = table();
     add("arrow", "file".into(), arrow_file(&table, 2));
     add("arrow", "stream".into(), arrow_stream(&table));
+    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        add("arrow", format!("compressed-{codec:?}"), compressed_arrow_file(codec));
+    }
     add("arrow", "odd-types".into(), arrow_file(&odd(), 1));
     add("arrow", "odd-types-stream".into(), arrow_stream(&odd()));
     for (name, codec) in [
@@ -199,6 +202,23 @@ fn arrow_file(batch: &RecordBatch, batches: usize) -> Vec<u8> {
     let mut writer = FileWriter::try_new(Vec::new(), batch.schema_ref()).unwrap();
     (0..batches).for_each(|_| writer.write(batch).unwrap());
     writer.into_inner().unwrap()
+}
+
+/// A file whose buffers are long enough to be stored compressed, among them views and a dictionary.
+fn compressed_arrow_file(codec: CompressionType) -> Vec<u8> {
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..256).map(|row| format!("{:>20}", row % 2))));
+    let columns: [(&str, ArrayRef); 3] = [
+        ("number", Arc::new(Int64Array::from(vec![7; 256]))),
+        ("views", cast(&texts, &DataType::Utf8View).unwrap()),
+        ("words", cast(&texts, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))).unwrap()),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let options = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
+    let mut writer = FileWriter::try_new_with_options(Vec::new(), batch.schema_ref(), options).unwrap();
+    writer.write(&batch).unwrap();
+    let bytes = writer.into_inner().unwrap();
+    assert!(bytes.len() < batch.get_array_memory_size(), "nothing is compressed");
+    bytes
 }
 
 fn arrow_stream(batch: &RecordBatch) -> Vec<u8> {

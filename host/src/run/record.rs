@@ -160,8 +160,7 @@ impl Record {
             let error = match known.get(&file.path) {
                 Some(known) if *known == file => continue,
                 Some(known) if file.seems_unchanged(known) => {
-                    let message =
-                        "a file was replaced, moved or its times were set since the run began: it may have changed";
+                    let message = "a file was replaced, moved, linked, or its times or permissions were set since the run began: it may have changed";
                     Error::source(message).hint(ANEW)
                 }
                 Some(_) => changed(Error::source("a file has changed since the run began")),

@@ -147,7 +147,8 @@ fn explain(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits)
 }
 
 fn explain_trap(trap: &wasmtime::Error, export: &str, state: &State, limits: &Limits) -> Error {
-    if let Some(exited) = trap.downcast_ref::<Exited>() {
+    // A program that ends since it got no memory says nothing of that.
+    if let Some(exited) = trap.downcast_ref::<Exited>().filter(|_| state.memory.denied.is_none()) {
         return Error::sandbox(format!("`{export}` ended the plugin's program: {exited}"));
     }
     match trap.downcast_ref::<Trap>() {

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 use arrow_ipc::reader::{FileDecoder, StreamReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use footer::Footer;
-use message::{bytes_of_file, bytes_of_stream};
+use message::{Checked, bytes_of_file, bytes_of_stream};
 use std::io::{BufReader, Read, Seek};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +30,8 @@ pub(super) struct ArrowSource {
     /// For each fragment its file and what it is there.
     pieces: Vec<(usize, Piece)>,
     shared: Mutex<Option<Shared>>,
+    /// What a message may claim to have uncompressed, where that was not counted before.
+    most: u64,
 }
 
 struct ArrowFile {
@@ -58,7 +60,7 @@ struct Shared {
 const EXPANSION: u64 = 4;
 
 impl ArrowSource {
-    pub(super) fn open(files: Vec<InputFile>) -> Result<Self> {
+    pub(super) fn open(files: Vec<InputFile>, most: u64) -> Result<Self> {
         let mut opened = Vec::with_capacity(files.len());
         let (mut fragments, mut pieces) = (Vec::new(), Vec::new());
         for (index, file) in files.into_iter().enumerate() {
@@ -86,7 +88,7 @@ impl ArrowSource {
         let logical: Vec<Schema> = opened.iter().map(|file| convert(&file.schema, logical_type)).collect();
         let schema = Arc::new(agree(opened.iter().map(|file| file.file.path.as_path()).zip(&logical))?);
         let physical = (0..schema.fields().len()).map(|column| common_physical(column, &opened)).collect();
-        Ok(Self { schema, physical, files: opened, fragments, pieces, shared: Mutex::default() })
+        Ok(Self { schema, physical, files: opened, fragments, pieces, shared: Mutex::default(), most })
     }
 
     /// What reading columns of a file takes, as far as its messages tell it.
@@ -102,10 +104,11 @@ impl ArrowSource {
         let bytes = guard(|| {
             // What cannot be opened here cannot be read later, which tells why.
             let Ok(mut reader) = file.open() else { return Ok(0) };
-            match footer {
+            let (bytes, _) = match footer {
                 Some(footer) => bytes_of_file(&mut reader, footer, columns),
                 None => bytes_of_stream(&mut reader, schema, file.bytes, columns),
-            }
+            };
+            Ok(bytes)
         });
         bytes.flatten().unwrap_or(0)
     }
@@ -122,7 +125,7 @@ impl ArrowSource {
         let known = shared.take().filter(|shared| shared.file == file && shared.columns == columns);
         let decoder = match known {
             Some(shared) => shared.decoder,
-            None => Arc::new(footer.decoder(reader, columns.clone())?),
+            None => Arc::new(footer.decoder(reader, columns.clone(), self.most)?),
         };
         // Dictionaries are not kept in memory beyond the last batch.
         if batch + 1 < footer.batches.len() {
@@ -165,7 +168,7 @@ impl Fragmented for ArrowSource {
         let ArrowFile { file, schema: written, footer } = &self.files[number];
         let path = file.path.clone();
         let mut reader = file.open()?;
-        let failure = reader.failure();
+        let (failure, most) = (reader.failure(), self.most);
         let explain = move |error: ArrowError, rows| {
             let what = match piece {
                 Piece::Stream => format!("the stream cannot be decoded after {rows} rows"),
@@ -182,11 +185,14 @@ impl Fragmented for ArrowSource {
                 (Piece::Batch(batch), Some(footer)) => {
                     let (block, decoder) =
                         (footer.batches[batch], self.decoder((number, footer), &mut reader, batch, read)?);
-                    Box::new(std::iter::once_with(move || footer::read_batch(&mut reader, &decoder, &block)))
+                    Box::new(std::iter::once_with(move || footer::read_batch(&mut reader, &decoder, &block, most)))
+                }
+                // What messages of a store claim is looked at as they come: to look before is to wait for each.
+                _ if file.is_object() => {
+                    Box::new(StreamReader::try_new(Checked::new(BufReader::new(reader), most), Some(read))?)
                 }
                 _ => {
-                    // What its messages claim is looked at before arrow-rs believes it.
-                    bytes_of_stream(&mut reader, written, file.bytes, &read)?;
+                    bytes_of_stream(&mut reader, written, file.bytes, &read).1?;
                     reader.rewind()?;
                     Box::new(StreamReader::try_new(BufReader::new(reader), Some(read))?)
                 }

@@ -110,9 +110,9 @@ impl Source for CsvSource {
         &self.fragments
     }
 
-    /// A digit and what parts it from the next may be a number of eight bytes.
+    /// What parts an empty field from the next may stand for a number of eight bytes.
     fn value_bytes(&self) -> Option<u64> {
-        Some(self.estimated_bytes()?.saturating_mul(4))
+        Some(self.estimated_bytes()?.saturating_mul(8))
     }
 
     fn files(&self) -> Vec<&InputFile> {

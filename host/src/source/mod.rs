@@ -245,10 +245,11 @@ pub struct Fragment {
 /// Where nothing is found, a file cannot be read, two columns have one name, or the files' schemas differ.
 pub fn open(path: &str, format: Option<Format>, csv: &CsvOptions) -> Result<Box<dyn Source>> {
     let (format, files) = files::find(path, format)?;
-    open_files(path, format, files, csv)
+    open_files(path, format, files, csv, u64::MAX)
 }
 
-/// As [`open`], of the objects of a store. So many bytes may be fetched before they are asked for.
+/// As [`open`], of the objects of a store. So many bytes may be fetched before they are asked for, and eight times as many stand behind a
+/// compressed message.
 ///
 /// # Errors
 /// As for [`open`], and where the store refuses, or there are no credentials for it.
@@ -262,14 +263,20 @@ pub fn open_objects(
     let address = Address::parse(address)?;
     let bucket = Bucket::connect(&address, ErrorKind::Source, context.stop)?;
     let (format, files) = objects::find(&bucket, &address, format, read_ahead as u64)?;
-    open_files(&address.to_string(), format, files, csv)
+    open_files(&address.to_string(), format, files, csv, (read_ahead as u64).saturating_mul(8))
 }
 
-fn open_files(path: &str, format: Format, files: Vec<InputFile>, csv: &CsvOptions) -> Result<Box<dyn Source>> {
+fn open_files(
+    path: &str,
+    format: Format,
+    files: Vec<InputFile>,
+    csv: &CsvOptions,
+    most: u64,
+) -> Result<Box<dyn Source>> {
     let source: Box<dyn Source> = match format {
         Format::Parquet => Box::new(parquet::ParquetSource::open(files)?),
         Format::Csv => Box::new(csv::CsvSource::open(files, csv)?),
-        Format::Arrow => Box::new(arrow::ArrowSource::open(files)?),
+        Format::Arrow => Box::new(arrow::ArrowSource::open(files, most)?),
     };
     bounds::check(source.schema()).map_err(|error| error.file(path))?;
     Ok(source)

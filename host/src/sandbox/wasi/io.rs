@@ -1,6 +1,6 @@
 //! `wasi:io`: standard streams, and what can be waited for.
 
-use super::interface;
+use super::{charge, interface};
 use crate::sandbox::log::Standard;
 use crate::sandbox::store::State;
 use wasmtime::component::{ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType};
@@ -47,6 +47,7 @@ impl OutputStream {
         if bytes.len() > WRITTEN {
             bail!("{} bytes were written at once, more than the {WRITTEN} that `check-write` allows", bytes.len());
         }
+        charge(store, bytes.len())?;
         let standard = if stream.rep() == Standard::Error as u32 { Standard::Error } else { Standard::Output };
         store.data_mut().log.write(standard, bytes);
         Ok(())

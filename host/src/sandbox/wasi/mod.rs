@@ -16,6 +16,7 @@ use super::limits::HANDLES;
 use super::store::State;
 use clocks::VirtualTime;
 use random::Random;
+use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, ResourceTable};
 
 /// The version whose functions are here. Components may ask for any 0.2: what they know of it is a part of this, or is missed by name.
@@ -90,6 +91,14 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     io::add_to_linker(linker)?;
     nothing::add_to_linker(linker)?;
     random::add_to_linker(linker)
+}
+
+/// Takes fuel for bytes that the guest need not work on itself, where instructions are counted.
+fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize) -> wasmtime::Result<()> {
+    match store.get_fuel() {
+        Ok(fuel) => store.set_fuel(fuel.saturating_sub(bytes as u64)),
+        Err(_) => Ok(()),
+    }
 }
 
 fn interface<'a>(linker: &'a mut Linker<State>, name: &str) -> wasmtime::Result<LinkerInstance<'a, State>> {

@@ -9,8 +9,11 @@ use wasmtime::{StoreContextMut, format_err};
 #[derive(Debug)]
 pub(super) struct Nothing;
 
+/// An interface, and of each of its resources the methods.
+type Interface = (&'static str, &'static [(&'static str, &'static [&'static str])]);
+
 /// The interfaces with their resources, and the functions that need one of those: whoever calls them has none to pass.
-const UNREACHABLE: [(&str, &[(&str, &[&str])]); 5] = [
+const UNREACHABLE: [Interface; 5] = [
     (
         "filesystem/types",
         &[

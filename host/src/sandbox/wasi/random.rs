@@ -1,6 +1,6 @@
 //! `wasi:random`: the same numbers in each call of each instance.
 
-use super::interface;
+use super::{charge, interface};
 use crate::sandbox::store::State;
 use wasmtime::component::Linker;
 use wasmtime::{StoreContextMut, bail};
@@ -40,10 +40,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             let Some(length) = usize::try_from(length).ok().filter(|length| *length <= BYTES) else {
                 bail!("{length} random bytes were asked for at once, more than {BYTES}");
             };
-            // Where instructions are counted, so are bytes that the guest need not write itself.
-            if let Ok(fuel) = store.get_fuel() {
-                store.set_fuel(fuel.saturating_sub(length as u64))?;
-            }
+            charge(&mut store, length)?;
             Ok((store.data_mut().wasi.random.bytes(length),))
         })?;
         random.func_wrap(&format!("{prefix}-u64"), |mut store: StoreContextMut<'_, State>, (): ()| {

@@ -53,16 +53,18 @@ pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<(Footer
 }
 
 impl Footer {
-    /// A decoder of some columns, which holds the dictionaries of the file where one of these has any.
+    /// A decoder of some columns, which holds the dictionaries of the file where one of these has any. A message may claim
+    /// `most` bytes uncompressed.
     pub(super) fn decoder(
         &self,
         file: &mut (impl Read + Seek),
         columns: Vec<usize>,
+        most: u64,
     ) -> Result<FileDecoder, ArrowError> {
         let in_dictionaries = columns.iter().any(|column| has_dictionary(self.schema.field(*column).data_type()));
         let mut decoder = FileDecoder::new(self.schema.clone(), self.version).with_projection(columns);
         for block in self.dictionaries.iter().filter(|_| in_dictionaries) {
-            decoder.read_dictionary(block, &read_block(file, block)?)?;
+            decoder.read_dictionary(block, &read_block(file, block, most)?)?;
         }
         Ok(decoder)
     }
@@ -89,17 +91,18 @@ pub(super) fn read_batch(
     file: &mut (impl Read + Seek),
     decoder: &FileDecoder,
     block: &Block,
+    most: u64,
 ) -> Result<RecordBatch, ArrowError> {
-    let batch = decoder.read_record_batch(block, &read_block(file, block)?)?;
+    let batch = decoder.read_record_batch(block, &read_block(file, block, most)?)?;
     batch.ok_or_else(|| damaged("a record batch is missing"))
 }
 
 /// The bytes of a block, whose extent was checked.
-fn read_block(file: &mut (impl Read + Seek), block: &Block) -> Result<Buffer, ArrowError> {
+fn read_block(file: &mut (impl Read + Seek), block: &Block, most: u64) -> Result<Buffer, ArrowError> {
     let mut bytes = MutableBuffer::from_len_zeroed(stored_bytes(block) as usize);
     file.seek(SeekFrom::Start(block.offset() as u64))?;
     file.read_exact(&mut bytes)?;
-    check(&bytes, block.metaDataLength() as usize)?;
+    check(&bytes, block.metaDataLength() as usize, most)?;
     Ok(bytes.into())
 }
 

@@ -4,7 +4,8 @@ use super::footer::{Footer, read_metadata, stored_bytes};
 use arrow_ipc::{Block, Message, RecordBatch, root_as_message};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use std::collections::HashMap;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 /// The marker that stands before the length of a message since Arrow 0.15.
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -23,18 +24,19 @@ pub(super) fn damaged(what: impl Into<String>) -> ArrowError {
     ArrowError::ParseError(what.into())
 }
 
+/// Bytes that it takes to read messages, and what is wrong with the one at which that ended.
+type Followed = (u64, Result<(), ArrowError>);
+
 /// Bytes that it takes to read some columns of a file: its dictionaries and the largest of its record batches.
-pub(super) fn bytes_of_file(
-    file: &mut (impl Read + Seek),
-    footer: &Footer,
-    columns: &[usize],
-) -> Result<u64, ArrowError> {
+pub(super) fn bytes_of_file(file: &mut (impl Read + Seek), footer: &Footer, columns: &[usize]) -> Followed {
     let mut taken = Taken::new(&footer.schema, columns);
-    for block in footer.dictionaries.iter().chain(&footer.batches) {
+    let mut read = |block| {
         let metadata = read_metadata(file, block)?;
-        taken.add(file, &message(&metadata)?, body_start(block), stored_bytes(block))?;
-    }
-    Ok(taken.bytes())
+        taken.add(file, &message(&metadata)?, body_start(block), stored_bytes(block))
+    };
+    // Reading ends at the first that is damaged: until then it takes what those before it do.
+    let followed = footer.dictionaries.iter().chain(&footer.batches).try_for_each(&mut read);
+    (taken.bytes(), followed)
 }
 
 fn body_start(block: &Block) -> u64 {
@@ -42,21 +44,39 @@ fn body_start(block: &Block) -> u64 {
 }
 
 /// Checks a message that was read, whose body begins at `body`: arrow-rs allocates what its compressed buffers claim to hold, and ends the
-/// process where there is not so much.
-pub(super) fn check(bytes: &[u8], body: usize) -> Result<(), ArrowError> {
+/// process where there is not so much. They may claim `most` bytes.
+pub(super) fn check(bytes: &[u8], body: usize, most: u64) -> Result<(), ArrowError> {
     let message = message(bytes)?;
     let dictionary = || message.header_as_dictionary_batch()?.data();
     match message.header_as_record_batch().or_else(dictionary) {
-        Some(batch) => check_claim(decoded_bytes(&mut Cursor::new(bytes), &batch, body as u64, |_| Vec::new())?),
+        Some(batch) => {
+            check_extents(&batch, bytes.len().saturating_sub(body) as u64)?;
+            check_claim(decoded_bytes(&mut Cursor::new(bytes), &batch, body as u64, None)?, most)
+        }
         None => Ok(()),
     }
 }
 
-fn check_claim(bytes: u64) -> Result<(), ArrowError> {
-    let room = Vec::<u8>::new().try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX));
-    room.map_err(|_| {
-        damaged(format!("a message claims to have {bytes} bytes once it is uncompressed: there is no room for that"))
-    })
+/// Checks that the buffers of a batch lie within its body, of so many bytes.
+fn check_extents(batch: &RecordBatch<'_>, body: u64) -> Result<(), ArrowError> {
+    let is_within = |buffer: &arrow_ipc::Buffer| {
+        let extent = u64::try_from(buffer.offset()).ok().zip(u64::try_from(buffer.length()).ok());
+        extent.and_then(|(offset, length)| offset.checked_add(length)).is_some_and(|end| end <= body)
+    };
+    match batch.buffers().unwrap_or_default().iter().all(is_within) {
+        true => Ok(()),
+        false => Err(damaged("a buffer reaches beyond its message")),
+    }
+}
+
+fn check_claim(bytes: u64, most: u64) -> Result<(), ArrowError> {
+    let room = || Vec::<u8>::new().try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX));
+    if bytes > most || room().is_err() {
+        return Err(damaged(format!(
+            "a message claims to have {bytes} bytes once it is uncompressed, and there is no room for that"
+        )));
+    }
+    Ok(())
 }
 
 /// As [`bytes_of_file`], of a stream of `length` bytes, as far as it can be followed. What is wrong with a message is an error, as in [`check`].
@@ -65,19 +85,25 @@ pub(super) fn bytes_of_stream(
     schema: &Schema,
     length: u64,
     columns: &[usize],
-) -> Result<u64, ArrowError> {
+) -> Followed {
     let mut taken = Taken::new(schema, columns);
+    let followed = follow(stream, length, |stream, message, body, stored| taken.add(stream, message, body, stored));
+    (taken.bytes(), followed)
+}
+
+/// Goes from message to message of a stream, as far as they are whole: to each with where its body begins, and how many bytes it has.
+fn follow<S: Read + Seek>(
+    stream: &mut S,
+    length: u64,
+    mut take: impl FnMut(&mut S, &Message<'_>, u64, u64) -> Result<(), ArrowError>,
+) -> Result<(), ArrowError> {
     let mut start = 0;
-    while start + 8 <= length {
+    while length - start >= 8 {
         let mut prefix = [0; 8];
         stream.seek(SeekFrom::Start(start))?;
         stream.read_exact(&mut prefix)?;
-        let (marker, metadata) = match prefix.split_at(4) {
-            (first, second) if first == CONTINUATION => (8, second),
-            (first, _) => (4, first),
-        };
-        let metadata = marker + u64::from(u32::from_le_bytes(metadata.try_into().unwrap_or_default()));
-        if metadata == marker || metadata > length - start {
+        let metadata = metadata_bytes(prefix);
+        if metadata <= 8 || metadata > length - start {
             break;
         }
         let mut bytes = vec![0; metadata as usize];
@@ -85,14 +111,66 @@ pub(super) fn bytes_of_stream(
         stream.read_exact(&mut bytes)?;
         let message = message(&bytes)?;
         let body = u64::try_from(message.bodyLength()).map_err(|_| damaged("a message has a negative length"))?;
-        let end = start.saturating_add(metadata).saturating_add(body);
-        if end > length {
+        if body > length - start - metadata {
             break;
         }
-        taken.add(stream, &message, start + metadata, end - start)?;
-        start = end;
+        take(stream, &message, start + metadata, metadata + body)?;
+        start += metadata + body;
     }
-    Ok(taken.bytes())
+    Ok(())
+}
+
+/// The length of a message's marker, length and metadata, by its first bytes; 8 or less where it is the end.
+fn metadata_bytes(prefix: [u8; 8]) -> u64 {
+    let [a, b, c, d, e, f, g, h] = prefix;
+    match [a, b, c, d] {
+        CONTINUATION => 8 + u64::from(u32::from_le_bytes([e, f, g, h])),
+        length => 4 + u64::from(u32::from_le_bytes(length)),
+    }
+}
+
+/// A stream that is read from its start to its end, whose messages are checked before a decoder gets to see them. Each is in memory once more
+/// for that.
+pub(super) struct Checked<R> {
+    stream: R,
+    message: Cursor<Vec<u8>>,
+    /// What a message may claim to have uncompressed.
+    most: u64,
+}
+
+impl<R: Read> Checked<R> {
+    pub(super) fn new(stream: R, most: u64) -> Self {
+        Self { stream, message: Cursor::default(), most }
+    }
+
+    /// Reads the next message; what is none is for the decoder to tell.
+    fn next(&mut self) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let stream = &mut self.stream;
+        stream.take(8).read_to_end(&mut bytes)?;
+        if let Ok(prefix) = <[u8; 8]>::try_from(&bytes[..])
+            && metadata_bytes(prefix) > 8
+        {
+            let metadata = metadata_bytes(prefix);
+            stream.take(metadata - 8).read_to_end(&mut bytes)?;
+            let body = message(&bytes).ok().and_then(|message| u64::try_from(message.bodyLength()).ok());
+            if let Some(body) = body.filter(|_| bytes.len() as u64 == metadata) {
+                stream.take(body).read_to_end(&mut bytes)?;
+                check(&bytes, metadata as usize, self.most).map_err(io::Error::other)?;
+            }
+        }
+        self.message = Cursor::new(bytes);
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.message.position() == self.message.get_ref().len() as u64 {
+            self.next()?;
+        }
+        self.message.read(buffer)
+    }
 }
 
 /// What was seen of the messages so far.
@@ -123,15 +201,18 @@ impl<'a> Taken<'a> {
         stored: u64,
     ) -> Result<(), ArrowError> {
         if let Some(batch) = message.header_as_record_batch() {
+            check_extents(&batch, u64::try_from(message.bodyLength()).unwrap_or(0))?;
             // Buffers that are not compressed stay where they were read.
-            let decoded = decoded_bytes(file, &batch, body, |buffers| self.of_columns(buffers))?;
-            check_claim(decoded)?;
+            let mut variadic = batch.variadicBufferCounts().unwrap_or_default().iter();
+            let decoded = decoded_bytes(file, &batch, body, Some(&self.of_columns(&mut variadic)))?;
+            check_claim(decoded, u64::MAX)?;
             self.batch = self.batch.max(stored.saturating_add(decoded));
         } else if let Some((dictionary, batch)) =
             message.header_as_dictionary_batch().and_then(|dictionary| Some((dictionary, dictionary.data()?)))
         {
-            let decoded = decoded_bytes(file, &batch, body, |_| Vec::new())?;
-            check_claim(decoded)?;
+            check_extents(&batch, u64::try_from(message.bodyLength()).unwrap_or(0))?;
+            let decoded = decoded_bytes(file, &batch, body, None)?;
+            check_claim(decoded, u64::MAX)?;
             let bytes = stored.saturating_add(decoded);
             let known = self.dictionaries.entry(dictionary.id()).or_default();
             *known = if dictionary.isDelta() { known.saturating_add(bytes) } else { bytes.max(*known) };
@@ -139,32 +220,43 @@ impl<'a> Taken<'a> {
         Ok(())
     }
 
-    /// Which of the buffers of a record batch are those of the columns; all of them where that cannot be told.
-    fn of_columns(&self, variadic: &mut dyn Iterator<Item = i64>) -> Vec<bool> {
+    /// Which of the buffers of a record batch are those of the columns, by their numbers.
+    fn of_columns(&self, variadic: &mut dyn Iterator<Item = i64>) -> Vec<Range<usize>> {
         let mut read = vec![false; self.schema.fields().len()];
         self.columns.iter().for_each(|column| read[*column] = true);
-        let fields = self.schema.fields().iter().zip(read);
-        fields.flat_map(|(field, read)| vec![read; buffers(field.data_type(), variadic)]).collect()
+        let mut start = 0_usize;
+        let mut ranges = Vec::new();
+        for (field, read) in self.schema.fields().iter().zip(read) {
+            let end = start.saturating_add(buffers(field.data_type(), variadic));
+            ranges.extend(read.then_some(start..end));
+            start = end;
+        }
+        ranges
     }
 }
 
-/// Bytes of the buffers of a batch once they are no longer compressed. `wanted` tells which are read, and all those are that it does not speak of.
+/// Bytes of the buffers of a batch once they are no longer compressed: of those with the numbers `wanted`, in their order, or of all.
 fn decoded_bytes(
     file: &mut (impl Read + Seek),
     batch: &RecordBatch<'_>,
     body: u64,
-    wanted: impl FnOnce(&mut dyn Iterator<Item = i64>) -> Vec<bool>,
+    wanted: Option<&[Range<usize>]>,
 ) -> Result<u64, ArrowError> {
     if batch.compression().is_none() {
         return Ok(0);
     }
-    let wanted = wanted(&mut batch.variadicBufferCounts().unwrap_or_default().iter());
+    let is_wanted = |number: usize| {
+        wanted.is_none_or(|ranges| {
+            let next = ranges.partition_point(|range| range.end <= number);
+            ranges.get(next).is_some_and(|range| range.contains(&number))
+        })
+    };
     let mut sum = 0_u64;
     for (number, buffer) in batch.buffers().unwrap_or_default().iter().enumerate() {
         let (Ok(offset), Ok(stored)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length())) else {
             return Err(damaged("a buffer has a negative extent"));
         };
-        if stored < LENGTH || !wanted.get(number).copied().unwrap_or(true) {
+        if stored < LENGTH || !is_wanted(number) {
             continue;
         }
         let mut length = [0; LENGTH as usize];
@@ -181,18 +273,78 @@ fn buffers(data_type: &DataType, variadic: &mut dyn Iterator<Item = i64>) -> usi
     let layout = arrow_data::layout(data_type);
     let mut own = usize::from(layout.can_contain_null_mask) + layout.buffers.len();
     if layout.variadic {
-        own += variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        own = own.saturating_add(variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or(0));
     }
     let mut of = |field: &Field| buffers(field.data_type(), variadic);
-    own + match data_type {
+    own.saturating_add(match data_type {
         DataType::List(item)
         | DataType::LargeList(item)
         | DataType::FixedSizeList(item, _)
         | DataType::Map(item, _) => of(item),
         DataType::ListView(item) | DataType::LargeListView(item) => of(item),
-        DataType::Struct(fields) => fields.iter().map(|field| of(field)).sum(),
-        DataType::Union(fields, _) => fields.iter().map(|(_, field)| of(field)).sum(),
-        DataType::RunEndEncoded(ends, values) => of(ends) + of(values),
+        DataType::Struct(fields) => fields.iter().fold(0, |sum: usize, field| sum.saturating_add(of(field))),
+        DataType::Union(fields, _) => fields.iter().fold(0, |sum: usize, (_, field)| sum.saturating_add(of(field))),
+        DataType::RunEndEncoded(ends, values) => of(ends).saturating_add(of(values)),
         _ => 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array, StringViewArray};
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::reader::StreamReader;
+    use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+    use std::sync::Arc;
+
+    fn batch() -> arrow_array::RecordBatch {
+        let texts = (0..256).map(|row| format!("{:>40}", row % 3));
+        let columns: [(&str, ArrayRef); 2] = [
+            ("n", Arc::new(Int64Array::from(vec![7; 256]))),
+            ("views", Arc::new(StringViewArray::from_iter_values(texts))),
+        ];
+        arrow_array::RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn stream(compression: Option<CompressionType>) -> Vec<u8> {
+        let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch().schema(), options).unwrap();
+        [batch(), batch()].iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_stream_that_is_checked_message_by_message_is_the_same_and_keeps_to_what_it_may_claim() {
+        for compression in [None, Some(CompressionType::ZSTD), Some(CompressionType::LZ4_FRAME)] {
+            let bytes = stream(compression);
+            let read = |bytes: &[u8], most| -> Result<Vec<_>, ArrowError> {
+                StreamReader::try_new(Checked::new(bytes, most), None)?.collect()
+            };
+            assert_eq!(read(&bytes, 1 << 20).unwrap(), [batch(), batch()]);
+            let refused = read(&bytes, 1 << 10).err().map(|error| error.to_string());
+            assert_eq!(refused.is_some_and(|text| text.contains("no room")), compression.is_some());
+            assert!(read(&bytes[..bytes.len() / 2], 1 << 20).is_err());
+        }
+    }
+
+    #[test]
+    fn whatever_stands_in_a_stream_is_weighed_in_little_memory_and_what_was_followed_counts() {
+        let bytes = stream(Some(CompressionType::ZSTD));
+        let schema = batch().schema();
+        let weigh = |bytes: &[u8]| bytes_of_stream(&mut Cursor::new(bytes), &schema, bytes.len() as u64, &[0, 1]);
+        let (whole, followed) = weigh(&bytes);
+        assert!(followed.is_ok() && whole > 256 * 8 + 256 * 40, "{whole}");
+        let mut stopped = 0;
+        for start in (0..bytes.len() - 8).step_by(8) {
+            for number in [1_i64 << 46, i64::MAX, -9] {
+                let mut bad = bytes.clone();
+                bad[start..start + 8].copy_from_slice(&number.to_le_bytes());
+                let (bytes, followed) = weigh(&bad);
+                // The second message is damaged: the first was weighed.
+                stopped += usize::from(followed.is_err() && bytes >= whole / 2);
+            }
+        }
+        assert!(stopped > 0);
     }
 }
