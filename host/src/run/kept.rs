@@ -130,7 +130,8 @@ fn check_largest(bytes: u64, results: u64) -> Result<()> {
             // Results get half of what is added.
             let missing = bytes.saturating_mul(4).saturating_sub(results).saturating_mul(2) / MIB + 1;
             let hint = format!("raise `--memory` by {missing} MiB, or restore the model from a copy");
-            Err(Error::usage(message).hint(hint))
+            // With more memory the run goes on from where it is: an error of usage would have its folder removed.
+            Err(Error::source(message).hint(hint))
         }
     }
 }
