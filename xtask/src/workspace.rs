@@ -1,6 +1,7 @@
 //! Where things are, and how cargo is called.
 
 use std::env::{self, consts::EXE_SUFFIX};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +17,9 @@ pub(crate) struct Workspace {
     pub(crate) target: PathBuf,
 }
 
+/// How the names of variables begin that hold of the crate which cargo runs.
+const OF_THIS_CRATE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 impl Workspace {
     pub(crate) fn find() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not in a workspace")?.to_owned();
@@ -29,6 +33,13 @@ impl Workspace {
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).args([subcommand, "--locked"]);
+        // What cargo tells this program of itself; the build script of ring looks at it, and all that uses ring would be compiled once more
+        // than by a cargo that nobody runs.
+        let told =
+            |name: &OsString| name.to_str().is_some_and(|name| OF_THIS_CRATE.iter().any(|own| name.starts_with(own)));
+        env::vars_os().map(|(name, _)| name).filter(told).for_each(|name| {
+            command.env_remove(name);
+        });
         command
     }
 
