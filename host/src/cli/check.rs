@@ -157,7 +157,7 @@ impl Checked {
         let of = |bytes: usize, most: usize| format!("{} of {}", format_size(bytes as u64), format_size(most as u64));
         let mut rows = vec![
             vec!["  memory".to_owned(), of(report.memory, limits.memory)],
-            vec!["  returned".to_owned(), of(report.returned, limits.returned)],
+            vec!["  largest batch applied".to_owned(), of(report.returned, limits.returned)],
         ];
         if let (Some(fuel), Some(most)) = (limits.fuel, report.exports.iter().max_by_key(|used| used.most_instructions))
         {
