@@ -101,16 +101,13 @@ impl ArrowSource {
             });
             return largest.unwrap_or(file.bytes.min(BATCH)).saturating_mul(EXPANSION);
         }
-        let bytes = guard(|| {
-            // What cannot be opened here cannot be read later, which tells why.
-            let Ok(mut reader) = file.open() else { return Ok(0) };
-            let (bytes, _) = match footer {
-                Some(footer) => bytes_of_file(&mut reader, footer, columns),
-                None => bytes_of_stream(&mut reader, schema, file.bytes, columns),
-            };
-            Ok(bytes)
+        // What cannot be opened or followed here cannot be read later, which tells why.
+        let Ok(mut reader) = file.open() else { return 0 };
+        let followed = guard(|| match footer {
+            Some(footer) => bytes_of_file(&mut reader, footer, columns),
+            None => bytes_of_stream(&mut reader, schema, file.bytes, columns),
         });
-        bytes.flatten().unwrap_or(0)
+        followed.map_or(0, |(bytes, _)| bytes)
     }
 
     /// The decoder of a file's record batches, the same one for all of them, so that their dictionaries are read once.

@@ -1,6 +1,6 @@
 //! An Arrow IPC file by its footer: which dictionaries and record batches it holds, checked against the file's length.
 
-use super::message::{check, damaged, message};
+use super::message::{check, children, damaged, message};
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
@@ -72,18 +72,8 @@ impl Footer {
 
 /// Whether values of a type stand behind a dictionary, at any depth.
 fn has_dictionary(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Dictionary(..) => true,
-        DataType::RunEndEncoded(_, values) => has_dictionary(values.data_type()),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => has_dictionary(item.data_type()),
-        DataType::ListView(item) | DataType::LargeListView(item) => has_dictionary(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_dictionary(field.data_type())),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_dictionary(field.data_type())),
-        _ => false,
-    }
+    matches!(data_type, DataType::Dictionary(..))
+        || children(data_type).iter().any(|child| has_dictionary(child.data_type()))
 }
 
 /// Reads a record batch of a file.

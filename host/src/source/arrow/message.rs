@@ -30,17 +30,14 @@ type Followed = (u64, Result<(), ArrowError>);
 /// Bytes that it takes to read some columns of a file: its dictionaries and the largest of its record batches.
 pub(super) fn bytes_of_file(file: &mut (impl Read + Seek), footer: &Footer, columns: &[usize]) -> Followed {
     let mut taken = Taken::new(&footer.schema, columns);
-    let mut read = |block| {
+    let mut read = |block: &Block| {
         let metadata = read_metadata(file, block)?;
-        taken.add(file, &message(&metadata)?, body_start(block), stored_bytes(block))
+        let start = block.offset() as u64;
+        taken.add(file, &message(&metadata)?, start, start + metadata.len() as u64..start + stored_bytes(block))
     };
     // Reading ends at the first that is damaged: until then it takes what those before it do.
     let followed = footer.dictionaries.iter().chain(&footer.batches).try_for_each(&mut read);
     (taken.bytes(), followed)
-}
-
-fn body_start(block: &Block) -> u64 {
-    block.offset() as u64 + block.metaDataLength() as u64
 }
 
 /// Checks a message that was read, whose body begins at `body`: arrow-rs allocates what its compressed buffers claim to hold, and ends the
@@ -50,11 +47,26 @@ pub(super) fn check(bytes: &[u8], body: usize, most: u64) -> Result<(), ArrowErr
     let dictionary = || message.header_as_dictionary_batch()?.data();
     match message.header_as_record_batch().or_else(dictionary) {
         Some(batch) => {
-            check_extents(&batch, bytes.len().saturating_sub(body) as u64)?;
-            check_claim(decoded_bytes(&mut Cursor::new(bytes), &batch, body as u64, None)?, most)
+            let extent = body as u64..bytes.len() as u64;
+            uncompressed_bytes(&mut Cursor::new(bytes), &batch, extent, None, most).map(drop)
         }
         None => Ok(()),
     }
+}
+
+/// What the buffers of a batch claim to have beyond its body, once they are uncompressed, of those that are wanted: `most` bytes at most, and no
+/// more than there is room for. The body has this extent in its file.
+fn uncompressed_bytes(
+    file: &mut (impl Read + Seek),
+    batch: &RecordBatch<'_>,
+    body: Range<u64>,
+    wanted: Option<&[Range<usize>]>,
+    most: u64,
+) -> Result<u64, ArrowError> {
+    check_extents(batch, body.end.saturating_sub(body.start))?;
+    let bytes = decoded_bytes(file, batch, body.start, wanted)?;
+    check_claim(bytes, most)?;
+    Ok(bytes)
 }
 
 /// Checks that the buffers of a batch lie within its body, of so many bytes.
@@ -87,37 +99,8 @@ pub(super) fn bytes_of_stream(
     columns: &[usize],
 ) -> Followed {
     let mut taken = Taken::new(schema, columns);
-    let followed = follow(stream, length, |stream, message, body, stored| taken.add(stream, message, body, stored));
+    let followed = taken.follow(stream, length);
     (taken.bytes(), followed)
-}
-
-/// Goes from message to message of a stream, as far as they are whole: to each with where its body begins, and how many bytes it has.
-fn follow<S: Read + Seek>(
-    stream: &mut S,
-    length: u64,
-    mut take: impl FnMut(&mut S, &Message<'_>, u64, u64) -> Result<(), ArrowError>,
-) -> Result<(), ArrowError> {
-    let mut start = 0;
-    while length - start >= 8 {
-        let mut prefix = [0; 8];
-        stream.seek(SeekFrom::Start(start))?;
-        stream.read_exact(&mut prefix)?;
-        let metadata = metadata_bytes(prefix);
-        if metadata <= 8 || metadata > length - start {
-            break;
-        }
-        let mut bytes = vec![0; metadata as usize];
-        stream.seek(SeekFrom::Start(start))?;
-        stream.read_exact(&mut bytes)?;
-        let message = message(&bytes)?;
-        let body = u64::try_from(message.bodyLength()).map_err(|_| damaged("a message has a negative length"))?;
-        if body > length - start - metadata {
-            break;
-        }
-        take(stream, &message, start + metadata, metadata + body)?;
-        start += metadata + body;
-    }
-    Ok(())
 }
 
 /// The length of a message's marker, length and metadata, by its first bytes; 8 or less where it is the end.
@@ -192,28 +175,51 @@ impl<'a> Taken<'a> {
         self.dictionaries.values().fold(self.batch, |sum, bytes| sum.saturating_add(*bytes))
     }
 
-    /// Adds a message whose body begins at `body` and which has `stored` bytes.
+    /// Goes from message to message of a stream, as far as they are whole.
+    fn follow(&mut self, stream: &mut (impl Read + Seek), length: u64) -> Result<(), ArrowError> {
+        let mut start = 0;
+        while length - start >= 8 {
+            let mut prefix = [0; 8];
+            stream.seek(SeekFrom::Start(start))?;
+            stream.read_exact(&mut prefix)?;
+            let metadata = metadata_bytes(prefix);
+            if metadata <= 8 || metadata > length - start {
+                break;
+            }
+            let mut bytes = vec![0; metadata as usize];
+            stream.seek(SeekFrom::Start(start))?;
+            stream.read_exact(&mut bytes)?;
+            let message = message(&bytes)?;
+            let body = u64::try_from(message.bodyLength()).map_err(|_| damaged("a message has a negative length"))?;
+            if body > length - start - metadata {
+                break;
+            }
+            let end = start + metadata + body;
+            self.add(stream, &message, start, start + metadata..end)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Adds a message that begins at `start` and whose body has this extent.
     fn add(
         &mut self,
         file: &mut (impl Read + Seek),
         message: &Message<'_>,
-        body: u64,
-        stored: u64,
+        start: u64,
+        body: Range<u64>,
     ) -> Result<(), ArrowError> {
+        let stored = body.end - start;
         if let Some(batch) = message.header_as_record_batch() {
-            check_extents(&batch, u64::try_from(message.bodyLength()).unwrap_or(0))?;
             // Buffers that are not compressed stay where they were read.
             let mut variadic = batch.variadicBufferCounts().unwrap_or_default().iter();
-            let decoded = decoded_bytes(file, &batch, body, Some(&self.of_columns(&mut variadic)))?;
-            check_claim(decoded, u64::MAX)?;
+            let wanted = self.of_columns(&mut variadic);
+            let decoded = uncompressed_bytes(file, &batch, body, Some(&wanted), u64::MAX)?;
             self.batch = self.batch.max(stored.saturating_add(decoded));
         } else if let Some((dictionary, batch)) =
             message.header_as_dictionary_batch().and_then(|dictionary| Some((dictionary, dictionary.data()?)))
         {
-            check_extents(&batch, u64::try_from(message.bodyLength()).unwrap_or(0))?;
-            let decoded = decoded_bytes(file, &batch, body, None)?;
-            check_claim(decoded, u64::MAX)?;
-            let bytes = stored.saturating_add(decoded);
+            let bytes = stored.saturating_add(uncompressed_bytes(file, &batch, body, None, u64::MAX)?);
             let known = self.dictionaries.entry(dictionary.id()).or_default();
             *known = if dictionary.isDelta() { known.saturating_add(bytes) } else { bytes.max(*known) };
         }
@@ -275,18 +281,23 @@ fn buffers(data_type: &DataType, variadic: &mut dyn Iterator<Item = i64>) -> usi
     if layout.variadic {
         own = own.saturating_add(variadic.next().and_then(|count| usize::try_from(count).ok()).unwrap_or(0));
     }
-    let mut of = |field: &Field| buffers(field.data_type(), variadic);
-    own.saturating_add(match data_type {
+    children(data_type).into_iter().fold(own, |sum, child| sum.saturating_add(buffers(child.data_type(), variadic)))
+}
+
+/// The columns within a column, as they lie in messages: what stands behind a dictionary is in another one.
+pub(super) fn children(data_type: &DataType) -> Vec<&Field> {
+    match data_type {
         DataType::List(item)
         | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => of(item),
-        DataType::ListView(item) | DataType::LargeListView(item) => of(item),
-        DataType::Struct(fields) => fields.iter().fold(0, |sum: usize, field| sum.saturating_add(of(field))),
-        DataType::Union(fields, _) => fields.iter().fold(0, |sum: usize, (_, field)| sum.saturating_add(of(field))),
-        DataType::RunEndEncoded(ends, values) => of(ends).saturating_add(of(values)),
-        _ => 0,
-    })
+        | DataType::Map(item, _) => vec![item],
+        DataType::Struct(fields) => fields.iter().map(AsRef::as_ref).collect(),
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.as_ref()).collect(),
+        DataType::RunEndEncoded(ends, values) => vec![ends, values],
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
