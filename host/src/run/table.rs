@@ -2,7 +2,6 @@
 
 use crate::aggregate::Rows;
 use crate::contract::{ColumnRole, Context, Read};
-use crate::dictionary::compact;
 use crate::hash;
 use crate::pipeline::{FilterParts, Step, TRAINING};
 use crate::{Error, Result};
@@ -12,6 +11,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions
 use arrow_buffer::BooleanBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::dictionary::garbage_collect_any_dictionary;
 use arrow_select::filter::{FilterBuilder, FilterPredicate};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -185,7 +185,7 @@ fn passable(column: &ArrayRef, dictionary: bool) -> Result<ArrayRef> {
     match typed {
         // Values that no row has are left out where there are many: the dictionary crosses with every batch.
         Some(typed) if dictionary && typed.values().null_count() == 0 => match typed.values().len() > typed.len() / 2 {
-            true => compact(typed).map_err(internal),
+            true => garbage_collect_any_dictionary(typed).map_err(internal),
             false => Ok(column.clone()),
         },
         _ => cast(column, values).map_err(internal),

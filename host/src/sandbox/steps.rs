@@ -6,13 +6,11 @@ use super::instance::Instance;
 use super::limits::drained;
 use super::plugin::Plugin;
 use crate::contract::{Outputs, Selection, StepPlan};
-use crate::dictionary::compact;
+use crate::dictionary::without_unused;
 use crate::ipc::{BatchEncoder, decode_batch, encode_schema};
 use crate::memory::{batch_size, format_size};
 use crate::{Error, Result};
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -94,7 +92,8 @@ fn pieces(batch: &RecordBatch, most: usize) -> Result<Vec<RecordBatch>> {
         return Ok(vec![batch.clone()]);
     }
     // A dictionary crosses whole with each piece.
-    let batch = compacted(batch)?;
+    let batch =
+        without_unused(batch, |_| true).map_err(|error| Error::internal("a batch cannot be cut").because(error))?;
     let rows = batch.num_rows();
     if batch_size(&batch) <= most || rows <= 1 {
         return Ok(vec![batch]);
@@ -103,19 +102,6 @@ fn pieces(batch: &RecordBatch, most: usize) -> Result<Vec<RecordBatch>> {
     let mut all = pieces(&batch.slice(0, half), most)?;
     all.extend(pieces(&batch.slice(half, rows - half), most)?);
     Ok(all)
-}
-
-/// The same rows behind dictionaries of the values that they have.
-fn compacted(batch: &RecordBatch) -> Result<RecordBatch> {
-    let column = |column: &ArrayRef| match column.as_dictionary_opt::<Int32Type>() {
-        Some(dictionary) => compact(dictionary),
-        None => Ok(column.clone()),
-    };
-    let columns = batch.columns().iter().map(column).collect::<Result<Vec<_>, _>>();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    columns
-        .and_then(|columns| RecordBatch::try_new_with_options(batch.schema(), columns, &options))
-        .map_err(|error| Error::internal("a batch cannot be cut").because(error))
 }
 
 /// Reads rows that a plugin gave for one of its tables.
@@ -395,7 +381,8 @@ impl Transformer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::{Array, DictionaryArray, StringArray};
+    use arrow_array::types::Int32Type;
+    use arrow_array::{Array, ArrayRef, DictionaryArray, StringArray};
 
     #[test]
     fn pieces_carry_only_the_dictionary_that_they_use() {

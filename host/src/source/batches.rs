@@ -1,14 +1,13 @@
 //! What the readers of all formats share: batches are cut, converted and counted, and a failure says where it arose.
 
 use super::normalize::{conform, conforms};
+use crate::dictionary::without_unused;
 use crate::guard::guard;
 use crate::memory::BATCH;
 use crate::value_bytes::rows_within;
 use crate::{Error, Result};
-use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use arrow_select::dictionary::garbage_collect_any_dictionary;
 
 /// The batches of a file as its format's reader gives them.
 pub(super) type Decoder = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
@@ -72,7 +71,9 @@ impl Batches {
         let mut batch = decoded.slice(0, all.min(self.batch_rows));
         if !conforms(&batch, &self.schema) {
             batch = batch.slice(0, guard(|| rows_within(&batch, BATCH))?);
-            batch = guard(|| without_unused(batch)).flatten()?;
+            // Dictionaries are converted whole.
+            let rows = batch.num_rows();
+            batch = guard(|| without_unused(&batch, |dictionary| dictionary.values().len() > rows)).flatten()?;
         }
         let rows = batch.num_rows();
         if rows < all {
@@ -82,17 +83,6 @@ impl Batches {
         self.rows += batch.num_rows() as u64;
         Ok(Some(batch))
     }
-}
-
-/// A batch whose dictionaries hold no values that none of its rows has: they are converted whole.
-fn without_unused(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let rows = batch.num_rows();
-    let column = |column: &ArrayRef| match column.as_any_dictionary_opt() {
-        Some(dictionary) if dictionary.values().len() > rows => garbage_collect_any_dictionary(dictionary),
-        _ => Ok(column.clone()),
-    };
-    let columns = batch.columns().iter().map(column).collect::<Result<_, _>>()?;
-    RecordBatch::try_new_with_options(batch.schema(), columns, &RecordBatchOptions::new().with_row_count(Some(rows)))
 }
 
 impl Iterator for Batches {
