@@ -1,9 +1,9 @@
 //! `plugin check`: the laws of the contract, checked on one plugin.
 
-use super::arguments::PluginCheckArguments;
 use super::console::Console;
 use super::execute::cores;
 use super::interrupt;
+use super::plugin_arguments::PluginCheckArguments;
 use super::prepare::plugins;
 use super::print::{columns, counted, print, print_json, thousands};
 use serde_json::{Value, json};

@@ -16,6 +16,7 @@ mod interrupt;
 mod model;
 mod plan;
 mod plugin;
+mod plugin_arguments;
 mod prepare;
 mod print;
 mod replay;
@@ -23,8 +24,9 @@ mod resume;
 mod run;
 mod summary;
 
-use arguments::{Command, ModelCommand, PluginCommand};
+use arguments::{Command, ModelCommand};
 use console::{Console, asks_for_events, wrong_command_line};
+use plugin_arguments::PluginCommand;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;

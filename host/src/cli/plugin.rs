@@ -1,6 +1,6 @@
 //! `plugin list` and `plugin info`.
 
-use super::arguments::{PluginInfoArguments, PluginListArguments};
+use super::plugin_arguments::{PluginInfoArguments, PluginListArguments};
 use super::prepare::plugins;
 use super::print::{columns, error, print, print_json};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! `plugin replay`.
 
-use super::arguments::PluginReplayArguments;
+use super::plugin_arguments::PluginReplayArguments;
 use super::prepare::plugins;
 use super::print::{counted, print, print_json};
 use arrow_cast::pretty::pretty_format_batches;
@@ -39,7 +39,7 @@ pub(super) fn replay(arguments: &PluginReplayArguments) -> Result<()> {
             error.hint("this is another plugin than the one that the call was made of")
         }
     })?;
-    let rows: usize = returned.iter().flat_map(|table| &table.rows).map(|rows| rows.num_rows()).sum();
+    let rows: usize = returned.iter().map(rows_of).sum();
     if arguments.json {
         let tables: Vec<_> =
             returned.iter().map(|table| json!({ "table": table.table, "rows": rows_of(table) })).collect();

@@ -3,7 +3,7 @@
 use super::record::{FORMAT, Record};
 use super::{BATCH, CALL, CARRY, Call, END, MODEL, SELECTION, table_file};
 use crate::contract::Selection;
-use crate::ipc::{Cause, TableReader, decode_batch};
+use crate::ipc::{Cause, TableReader, decode_batch, split};
 use crate::sandbox::{Fitter, Limits, Pass, Plugin, TableBatch, Task, Transformer, schema};
 use crate::{Error, Result, plain_file};
 use arrow_array::RecordBatch;
@@ -109,9 +109,8 @@ fn read_stream(path: &Path, most: u64, limits: &Limits) -> Result<(SchemaRef, Bu
             return Err("it is cut short".into());
         }
         bytes.truncate(bytes.len() - END.len());
-        let length = bytes.get(4..8).ok_or("it is too short")?;
-        let end = usize::try_from(u32::from_le_bytes(length.try_into()?))?.saturating_add(8);
-        let schema = schema(bytes.get(..end).ok_or("its schema is cut short")?, limits)?;
+        let (_, end) = split(&bytes)?;
+        let schema = schema(&bytes[..end], limits)?;
         // The batch begins where memory is aligned.
         Ok((schema, Buffer::from(&bytes[end..])))
     };

@@ -149,7 +149,7 @@ fn is_dictionary(data_type: &DataType) -> bool {
 }
 
 /// The metadata of the first message, and where its body begins.
-pub(super) fn split(bytes: &[u8]) -> Result<(&[u8], usize), Cause> {
+pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], usize), Cause> {
     let (marker, length) = bytes.get(..PREFIX).ok_or("a message is too short")?.split_at(4);
     if marker != [0xff; 4] {
         return Err("a message has no continuation marker".into());

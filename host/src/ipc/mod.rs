@@ -11,7 +11,7 @@ mod verify;
 /// Columns of a table that a server may send.
 pub(crate) const MOST_COLUMNS: usize = 1_000_000;
 
-pub(crate) use decode::{Cause, decode_batch, decode_schema};
+pub(crate) use decode::{Cause, decode_batch, decode_schema, split};
 pub(crate) use encode::{BatchEncoder, encode_schema};
 pub(crate) use file::check_saved;
 pub use file::{SavedTable, TableReader, TableWriter, open_table};
