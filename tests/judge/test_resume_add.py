@@ -8,8 +8,8 @@ import kills
 import mill as mills
 import pytest
 import served
-import test_resume
 from mill import KEY_SPLIT, step
+from resumed import folder, link, rows, source  # noqa: F401
 
 STEPS = [
     step("filter", ["y"], drop_nulls=True) | {"name": "known"},
@@ -19,28 +19,8 @@ STEPS = [
 
 
 @pytest.fixture(scope="module")
-def rows():
-    return test_resume.table()
-
-
-@pytest.fixture(scope="module")
 def model(mill, rows):
     return mill.fit(rows.slice(0, 5_000), STEPS, split=KEY_SPLIT).path
-
-
-@pytest.fixture
-def folder(mill):
-    return mill.folder()
-
-
-def link(path, to):
-    path.unlink(missing_ok=True)
-    path.symlink_to(to)
-
-
-@pytest.fixture
-def source(folder, rows):
-    return mills.write(rows, folder / "table.parquet", row_group_size=7_000)
 
 
 def test_rows_that_were_being_added_when_it_was_killed_make_the_same_model(mill, folder, source, model):

@@ -12,31 +12,12 @@ import pytest
 import served
 import test_resume
 from mill import KEY_SPLIT
-
-
-@pytest.fixture(scope="module")
-def rows():
-    return test_resume.table()
+from resumed import folder, link, rows, source  # noqa: F401
 
 
 @pytest.fixture(scope="module")
 def model(mill, rows):
     return mill.fit(rows.slice(0, 5_000), kills.STEPS, split=KEY_SPLIT).path
-
-
-@pytest.fixture
-def folder(mill):
-    return mill.folder()
-
-
-def link(path, to):
-    path.unlink(missing_ok=True)
-    path.symlink_to(to)
-
-
-@pytest.fixture
-def source(folder, rows):
-    return mills.write(rows, folder / "table.parquet", row_group_size=7_000)
 
 
 ROWS_OF_FILES = ["--file-rows", "20000"]

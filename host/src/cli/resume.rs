@@ -10,10 +10,10 @@ use super::interrupt;
 use super::prepare::{Ready, open_document_source, prepare};
 use super::print::print;
 use arrow_schema::SchemaRef;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wafermill::model::{Manifest, ModelStore};
 use wafermill::pipeline::Document;
-use wafermill::run::{AddTask, Aggregated, ApplyTask, Fit, PipelineTask, Record, Task};
+use wafermill::run::{AddTask, Aggregated, ApplyTask, Fit, NamedTable, PipelineTask, Record, Task};
 use wafermill::source::{Context, Source};
 use wafermill::spool::{Recorded, Spool};
 use wafermill::store::Remote;
@@ -112,15 +112,22 @@ impl Left<'_> {
         resumed.map_err(|error| document.locate(error))
     }
 
+    /// The manifest of the model that a task works with, which is as it was; its table is read in the state that it had, and plugins are looked
+    /// for where they are now.
+    fn renew(&self, model: &Path, table: &mut NamedTable, plugins: &mut Option<PathBuf>) -> Result<Manifest> {
+        let manifest = Manifest::read(&ModelStore::new(model))?;
+        self.record.check_model(model, &manifest.digest()?)?;
+        if let Some(folder) = &self.arguments.plugins.plugins {
+            *plugins = Some(folder.clone());
+        }
+        table.bigquery.snapshot = self.record.snapshot.clone();
+        Ok(manifest)
+    }
+
     /// Goes on with applying a model.
     fn go_on_applying(self, mut task: ApplyTask) -> Result<()> {
+        let manifest = self.renew(&task.model, &mut task.table, &mut task.plugins)?;
         let Self { directory, remote, record, schema, context, arguments, console } = self;
-        let manifest = Manifest::read(&ModelStore::new(&task.model))?;
-        record.check_model(&task.model, &manifest.digest()?)?;
-        if let Some(plugins) = &arguments.plugins.plugins {
-            task.plugins = Some(plugins.clone());
-        }
-        task.table.bigquery.snapshot = record.snapshot.clone();
         warn_of_reading_again(&record, &context);
         let check = |source: &dyn Source| record.check_source(source, &schema);
         let applying = Applying::open(task, manifest, &arguments.resources, context, check)?;
@@ -131,13 +138,8 @@ impl Left<'_> {
 
     /// Goes on with adding rows to a model.
     fn go_on_adding(self, mut task: AddTask) -> Result<()> {
+        let manifest = self.renew(&task.model, &mut task.table, &mut task.plugins)?;
         let Self { directory, remote, record, schema, context, arguments, console } = self;
-        let manifest = Manifest::read(&ModelStore::new(&task.model))?;
-        record.check_model(&task.model, &manifest.digest()?)?;
-        if let Some(plugins) = &arguments.plugins.plugins {
-            task.plugins = Some(plugins.clone());
-        }
-        task.table.bigquery.snapshot = record.snapshot.clone();
         if Fit::read(directory.path())?.is_none() {
             warn_of_reading_again(&record, &context);
         }
