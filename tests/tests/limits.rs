@@ -97,6 +97,26 @@ fn a_component_that_takes_much_memory_to_compile_is_given_up() {
 }
 
 #[test]
+fn nothing_more_is_compiled_after_a_component_was_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let functions = "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))".repeat(50_000);
+    fs::write(path("slow.wasm"), Guest { module: functions, ..Guest::default() }.component()).unwrap();
+    fs::write(path("kept.wasm"), Guest::default().component()).unwrap();
+    fs::write(path("new.wasm"), Guest { module: "(func)".to_owned(), ..Guest::default() }.component()).unwrap();
+    let cache = path("cache");
+    let load = |sandbox: &Sandbox, name: &str, compile| {
+        sandbox.load(&path(name), &Limits { compile, ..small_limits() }, None).map(drop)
+    };
+    load(&Sandbox::with_cache(Some(&cache)).unwrap(), "kept.wasm", LONG).unwrap();
+    let sandbox = Sandbox::with_cache(Some(&cache)).unwrap();
+    load(&sandbox, "slow.wasm", Duration::from_millis(1)).unwrap_err();
+    let refused = load(&sandbox, "new.wasm", LONG).unwrap_err();
+    assert_eq!(refused.hint_text(), Some("remove the one that was given up, and run again"));
+    load(&sandbox, "kept.wasm", LONG).expect("it was compiled before");
+}
+
+#[test]
 fn one_plugin_may_have_other_limits_than_all() {
     let grows = "(drop (memory.grow (i32.const 400))) (drop (i32.load (i32.const 20000000)))";
     let guest = Guest::default().before("transformer.apply", grows).component();

@@ -155,3 +155,31 @@ fn damaged_dumps_are_errors() {
         fs::write(&path, whole).unwrap();
     }
 }
+
+#[test]
+fn what_a_stranger_wrote_into_a_dump_is_not_passed_on_unchecked() {
+    let home = Home::new();
+    let params_schema = br#"{"type":"object"}"#.to_vec();
+    let guest = Guest { params_schema, ..Guest::default() }.before("fitter.update", "unreachable");
+    home.write("guest.wasm", guest.component());
+    home.fail();
+    let dump = home.path().join("dump/mine-guest-update");
+    let call = fs::read_to_string(dump.join("call.json")).unwrap();
+    let replay = |from: &str, to: &str| {
+        let changed = call.replace(from, to);
+        assert_ne!(changed, call, "{from} is not in {call}");
+        fs::write(dump.join("call.json"), changed).unwrap();
+        errors(&home.run(&["plugin", "replay", dump.to_str().unwrap()]))
+    };
+    let told = replay("\"params\": \"{}\"", "\"params\": \"7\"");
+    assert!(failure(&told).contains("does not take the parameters") && told.contains("call.json"), "{told}");
+    let told = replay("\"pass\": 0", "\"pass\": 4000000000");
+    assert!(told.contains("`pass` is counted from 0"), "{told}");
+    let told = replay("\"memory\": \"", "\"memory\": \"99999999");
+    assert!(told.contains("is more than 4 GiB") && told.contains("call.json"), "{told}");
+    fs::write(dump.join("call.json"), &call).unwrap();
+    fs::rename(dump.join("batch.arrows"), home.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(home.path().join("elsewhere"), dump.join("batch.arrows")).unwrap();
+    let told = errors(&home.run(&["plugin", "replay", dump.to_str().unwrap()]));
+    assert!(told.contains("batch.arrows") && told.contains("it is no plain file"), "{told}");
+}

@@ -17,7 +17,7 @@ pub(super) fn replay(arguments: &PluginReplayArguments) -> Result<()> {
     // What a component may take until it is ready is no stranger's to say.
     let limits =
         LimitsSection { component: None, compile_seconds: None, compile_memory: None, ..record.limits.clone() };
-    let plugins = plugins(&arguments.plugins, &limits)?;
+    let plugins = plugins(&arguments.plugins, &limits).map_err(|error| error.file(arguments.call.join("call.json")))?;
     let named = match (&arguments.plugin, &arguments.plugins.plugins) {
         (Some(plugin), _) => plugin,
         (None, Some(_)) => &record.plugin,

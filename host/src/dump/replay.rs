@@ -5,6 +5,7 @@ use super::{BATCH, CALL, CARRY, Call, END, MODEL, SELECTION, table_file};
 use crate::contract::Selection;
 use crate::ipc::{Cause, TableReader, decode_batch, split};
 use crate::sandbox::{Fitter, Limits, Pass, Plugin, TableBatch, Task, Transformer, schema};
+use crate::pipeline::first_violation;
 use crate::{Error, Result, plain_file};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -37,7 +38,7 @@ impl Record {
     /// Where it holds none, or one in another form.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CALL);
-        let text = plain_file::read(&path, RECORD).map_err(|error| unreadable(&path, error))?;
+        let text = read(&path, RECORD).map_err(|error| unreadable(&path, error))?;
         let record: Self = serde_json::from_slice(&text).map_err(|error| unreadable(&path, error))?;
         match record.format == FORMAT {
             true => Ok(record),
@@ -50,6 +51,7 @@ impl Record {
     /// # Errors
     /// Those of the plugin, which are what is looked for; and where a file is damaged.
     pub fn replay(&self, folder: &Path, plugin: &Plugin) -> Result<Vec<Returned>> {
+        self.check_params(plugin).map_err(|error| error.file(folder.join(CALL)))?;
         let limits = plugin.limits();
         let (schema, rest) = read_stream(&folder.join(SELECTION), SCHEMA, limits)?;
         if !rest.is_empty() || schema.fields().len() != self.roles.len() {
@@ -57,6 +59,10 @@ impl Record {
         }
         let selection = Selection { schema, roles: self.roles.clone() };
         let plan = Arc::new(plugin.plan(&self.params, &selection)?);
+        if self.pass.is_some_and(|pass| pass >= plan.passes.most) {
+            let most = plan.passes.most;
+            return Err(unreadable(&folder.join(CALL), format!("`pass` is counted from 0, and there are {most} at most")));
+        }
         let batch_file = folder.join(BATCH);
         let (input, rows) = read_stream(&batch_file, ROWS, limits)?;
         let batch = decode_batch(&input, rows).map_err(|error| unreadable(&batch_file, error))?;
@@ -67,12 +73,26 @@ impl Record {
         }
     }
 
+    /// As those of a pipeline file are checked before a plugin is given them.
+    fn check_params(&self, plugin: &Plugin) -> Result<()> {
+        let description = plugin.description();
+        let params = serde_json::from_str(&self.params)
+            .map_err(|error| Error::usage("the parameters are no JSON").because(error))?;
+        match first_violation(&description.params_schema, &params)? {
+            None => Ok(()),
+            Some(violation) => {
+                let message = format!("`{}` does not take the parameters: {}", description.name, violation.message);
+                Err(Error::usage(message).hint("name the plugin that the call was made of with `--plugin`"))
+            }
+        }
+    }
+
     fn update(&self, plugin: &Plugin, task: &Task, batch: &RecordBatch, folder: &Path) -> Result<Vec<Returned>> {
         let path = folder.join(CARRY);
         let carry = match path.exists() {
             true => {
                 let most = plugin.limits().carry as u64;
-                Some(plain_file::read(&path, most).map_err(|error| unreadable(&path, error))?)
+                Some(read(&path, most).map_err(|error| unreadable(&path, error))?)
             }
             false => None,
         };
@@ -91,9 +111,10 @@ impl Record {
 fn apply(plugin: &Plugin, task: &Task, batch: &RecordBatch, folder: &Path) -> Result<Vec<Returned>> {
     let mut transformer = Transformer::open(plugin, task)?;
     for (table, planned) in task.plan.model.iter().enumerate() {
-        for rows in
-            TableReader::open(&folder.join(MODEL).join(table_file(table)), &planned.schema, None, &mut |_| Ok(()))?
-        {
+        let path = folder.join(MODEL).join(table_file(table));
+        let found = std::fs::symlink_metadata(&path);
+        found.and_then(|found| plain_file::check(&found)).map_err(|error| unreadable(&path, error))?;
+        for rows in TableReader::open(&path, &planned.schema, None, &mut |_| Ok(()))? {
             transformer.load(&TableBatch { table, batch: rows? })?;
         }
     }
@@ -104,7 +125,7 @@ fn apply(plugin: &Plugin, task: &Task, batch: &RecordBatch, folder: &Path) -> Re
 /// The schema of a stream, and what is between it and the end.
 fn read_stream(path: &Path, most: u64, limits: &Limits) -> Result<(SchemaRef, Buffer)> {
     let read = || -> Result<(SchemaRef, Buffer), Cause> {
-        let mut bytes = plain_file::read(path, most)?;
+        let mut bytes = read(path, most)?;
         if !bytes.ends_with(&END) {
             return Err("it is cut short".into());
         }
@@ -115,6 +136,12 @@ fn read_stream(path: &Path, most: u64, limits: &Limits) -> Result<(SchemaRef, Bu
         Ok((schema, Buffer::from(&bytes[end..])))
     };
     read().map_err(|error| unreadable(path, error))
+}
+
+/// The bytes of a file of the folder, which may be as its sender made it: links in it lead to files of whoever replays.
+fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    plain_file::check(&std::fs::symlink_metadata(path)?)?;
+    plain_file::read(path, most)
 }
 
 fn unreadable(path: &Path, cause: impl Into<Cause>) -> Error {

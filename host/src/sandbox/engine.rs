@@ -3,7 +3,7 @@
 use super::bindings::PluginPre;
 use super::cache::Cache;
 use super::clock::Clock;
-use super::compile::{GivenUp, compile};
+use super::compile::{Compiler, GivenUp};
 use super::guests::GuestMemory;
 use super::limits::{FRAMES, STACK};
 use super::plugin::Host;
@@ -26,6 +26,7 @@ pub struct Sandbox {
     by_time: Runtime,
     /// Its code counts instructions, which costs time: it is for plugins whose limits ask for that.
     by_fuel: Runtime,
+    compiler: Compiler,
     cache: Option<Cache>,
     clock: Arc<Clock>,
     memory: GuestMemory,
@@ -100,7 +101,8 @@ impl Sandbox {
         let by_time = Runtime::new(interrupts, false).map_err(failed)?;
         let by_fuel = Runtime::new(interrupts, true).map_err(failed)?;
         let clock = Arc::new(Clock::start(vec![by_time.engine.clone(), by_fuel.engine.clone()]));
-        Ok(Self { by_time, by_fuel, cache: folder.and_then(Cache::open), clock, memory: GuestMemory::default() })
+        let cache = folder.and_then(Cache::open);
+        Ok(Self { by_time, by_fuel, compiler: Compiler::default(), cache, clock, memory: GuestMemory::default() })
     }
 
     /// Loads a component from a file. Where it is pinned, nothing of a component with another digest is compiled or run.
@@ -119,9 +121,10 @@ impl Sandbox {
         let size = bytes.len() as u64;
         let component = self.compile(&runtime.engine, &bytes.into(), &digest, limits).map_err(|error| {
             let hint = match error.downcast_ref::<GivenUp>() {
-                Some(GivenUp { limit, .. }) => {
+                Some(GivenUp::TooCostly { limit, .. }) => {
                     format!("no honest plugin was seen to need so much; the limit is `{limit}` in `[limits]` of the pipeline file")
                 }
+                Some(GivenUp::Another) => "remove the one that was given up, and run again".to_owned(),
                 None => "plugins are components; `cargo xtask plugins` makes those of this repository".to_owned(),
             };
             Error::sandbox("the component cannot be compiled").file(path).because(error).hint(hint)
@@ -143,7 +146,7 @@ impl Sandbox {
         digest: &str,
         limits: &Limits,
     ) -> wasmtime::Result<Component> {
-        let compile = || compile(engine, bytes, limits);
+        let compile = || self.compiler.compile(engine, bytes, limits);
         match &self.cache {
             Some(cache) => cache.load(engine, digest, compile),
             None => compile(),

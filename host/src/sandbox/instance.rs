@@ -178,7 +178,8 @@ fn explain_trap(trap: &wasmtime::Error, export: &str, state: &State, limits: &Li
         // wasmtime has no type for it; the message is that of `Store::set_hostcall_fuel`.
         None if trap.root_cause().to_string().contains("hostcall") => {
             let returned = format_size(limits.returned as u64);
-            Error::sandbox(format!("`{export}` returned more than the {returned} that a call may return"))
+            // What it logs and writes counts too.
+            Error::sandbox(format!("`{export}` gave the host more than the {returned} that a call may give"))
                 .hint("raise the limit: `returned` in `[limits]` of the pipeline file, or of the step")
         }
         None => Error::sandbox(format!("`{export}` failed")).because(trap.root_cause().to_string()),
