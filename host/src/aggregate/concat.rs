@@ -45,7 +45,7 @@ impl ConcatOptions {
             format: Format::default(),
             file_rows: 8 << 20,
             file_bytes: 1 << 30,
-            threads: (cores / 2).max(1),
+            threads: cores,
             memory: usize::MAX,
             scratch: scratch.into(),
             log: None,

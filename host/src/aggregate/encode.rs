@@ -1,13 +1,19 @@
 //! Encodes Parquet columns on threads, each of which owns a fixed share of the columns of every part.
 
+use super::byte_column::{ByteColumn, ByteColumnChunk};
 use super::chunk::Chunk;
 use crate::guard::guard;
 use crate::{Error, Result};
+use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt8Type;
 use arrow_schema::FieldRef;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
-use parquet::errors::ParquetError;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::writer::SerializedRowGroupWriter;
 use std::collections::HashMap;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -40,15 +46,38 @@ pub(super) struct Load {
     pub(super) memory: usize,
 }
 
-/// Encodes one column, which has several leaves if it is nested.
+/// Encodes one column.
 pub(super) struct ColumnEncoder {
     pub(super) index: usize,
     pub(super) field: FieldRef,
-    pub(super) leaves: Vec<ArrowColumnWriter>,
+    pub(super) writer: Writer,
 }
 
-/// The encoded leaves of the column at an index.
-type ColumnChunks = (usize, Vec<ArrowColumnChunk>);
+/// What encodes it.
+pub(super) enum Writer {
+    /// Its leaves, several if it is nested.
+    Leaves(Vec<ArrowColumnWriter>),
+    Bytes(Box<ByteColumn>),
+}
+
+/// A column of a row group that is complete.
+pub(super) enum EncodedColumn {
+    Leaves(Vec<ArrowColumnChunk>),
+    Bytes(ByteColumnChunk),
+}
+
+impl EncodedColumn {
+    /// Appends it to a row group, where it is due.
+    pub(super) fn append_to<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> ParquetResult<()> {
+        match self {
+            Self::Leaves(leaves) => leaves.into_iter().try_for_each(|leaf| leaf.append_to_row_group(group)),
+            Self::Bytes(ByteColumnChunk { bytes, close }) => group.append_column(&bytes, close),
+        }
+    }
+}
+
+/// The encoded column at an index.
+type ColumnChunks = (usize, EncodedColumn);
 
 /// A chunk that is being encoded.
 pub(super) struct Ticket {
@@ -127,15 +156,15 @@ impl Encoders {
         Ok(Closing(reports))
     }
 
-    /// Waits for a closed row group; gives its leaves in the order of the schema.
-    pub(super) fn collect(&mut self, closing: &Closing) -> Result<Vec<ArrowColumnChunk>> {
+    /// Waits for a closed row group; gives its columns in the order of the schema.
+    pub(super) fn collect(&mut self, closing: &Closing) -> Result<Vec<EncodedColumn>> {
         let mut columns = Vec::new();
         for _ in 0..self.shards.len() {
             let Ok(share) = closing.0.recv() else { return Err(self.failure()) };
             columns.extend(share);
         }
         columns.sort_by_key(|(index, _)| *index);
-        Ok(columns.into_iter().flat_map(|(_, leaves)| leaves).collect())
+        Ok(columns.into_iter().map(|(_, column)| column).collect())
     }
 
     fn send(&mut self, mut task: impl FnMut() -> Task) -> Result<()> {
@@ -201,11 +230,16 @@ fn encode_all(tasks: &Receiver<Task>) -> Result<()> {
 }
 
 fn load(columns: &[ColumnEncoder]) -> Load {
-    let leaves = || columns.iter().flat_map(|column| &column.leaves);
-    Load {
-        encoded: leaves().map(ArrowColumnWriter::get_estimated_total_bytes).sum(),
-        memory: leaves().map(ArrowColumnWriter::memory_size).sum(),
-    }
+    let leaves = |leaves: &[ArrowColumnWriter], size: fn(&ArrowColumnWriter) -> usize| leaves.iter().map(size).sum();
+    columns.iter().fold(Load::default(), |sum, column| {
+        let (encoded, memory): (usize, usize) = match &column.writer {
+            Writer::Leaves(all) => {
+                (leaves(all, ArrowColumnWriter::get_estimated_total_bytes), leaves(all, ArrowColumnWriter::memory_size))
+            }
+            Writer::Bytes(bytes) => (bytes.estimated_bytes(), bytes.memory_size()),
+        };
+        Load { encoded: sum.encoded + encoded, memory: sum.memory + memory }
+    })
 }
 
 impl ColumnEncoder {
@@ -217,18 +251,28 @@ impl ColumnEncoder {
 
     fn write_unguarded(&mut self, chunk: &Chunk) -> Result<()> {
         let column = chunk.column(self.index, &self.field)?;
-        let levels = compute_leaves(&self.field, &column).map_err(|error| cannot_encode(&self.field, error))?;
-        for (leaf, values) in self.leaves.iter_mut().zip(&levels) {
-            leaf.write(values).map_err(|error| cannot_encode(&self.field, error))?;
-        }
-        Ok(())
+        let written = match &mut self.writer {
+            Writer::Leaves(leaves) => write_leaves(leaves, &self.field, &column),
+            Writer::Bytes(bytes) => bytes.write(column.as_primitive::<UInt8Type>().values()),
+        };
+        written.map_err(|error| cannot_encode(&self.field, error))
     }
 
     fn close(self) -> Result<ColumnChunks> {
-        let Self { index, field, leaves } = self;
-        let chunks = leaves.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>();
-        Ok((index, chunks.map_err(|error| cannot_encode(&field, error))?))
+        let closed = match self.writer {
+            Writer::Leaves(leaves) => {
+                let leaves: ParquetResult<_> = leaves.into_iter().map(ArrowColumnWriter::close).collect();
+                leaves.map(EncodedColumn::Leaves)
+            }
+            Writer::Bytes(bytes) => bytes.close().map(EncodedColumn::Bytes),
+        };
+        Ok((self.index, closed.map_err(|error| cannot_encode(&self.field, error))?))
     }
+}
+
+fn write_leaves(leaves: &mut [ArrowColumnWriter], field: &FieldRef, column: &ArrayRef) -> ParquetResult<()> {
+    let levels = compute_leaves(field, column)?;
+    leaves.iter_mut().zip(&levels).try_for_each(|(leaf, values)| leaf.write(values))
 }
 
 fn cannot_encode(field: &FieldRef, error: ParquetError) -> Error {

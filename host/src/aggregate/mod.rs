@@ -5,6 +5,7 @@
 //! brought into one physical form (`canonical`) and only then encoded.
 
 mod arrow_file;
+mod byte_column;
 mod canonical;
 mod chunk;
 mod concat;
@@ -13,6 +14,7 @@ mod encode;
 mod interval;
 mod list;
 mod pages;
+mod parquet_columns;
 mod parquet_file;
 mod part;
 mod route;

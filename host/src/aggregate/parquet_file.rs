@@ -1,20 +1,19 @@
 //! Writes one part as Parquet files.
 
 use super::FileSummary;
-use super::chunk::{CHUNK_BYTES, CHUNK_ROWS, Chunk};
-use super::encode::{Closing, ColumnEncoder, Encoders, Load, Ticket};
+use super::byte_column::ByteColumn;
+use super::chunk::{CHUNK_ROWS, Chunk};
+use super::encode::{Closing, ColumnEncoder, Encoders, Load, Ticket, Writer};
 use super::pages::ExactPages;
+use super::parquet_columns::{claim, leaves, properties};
 use super::part::{Files, Place, cannot_write, create_file};
 use super::storable::storable;
 use crate::digest::Checksum;
 use crate::{Error, Result};
-use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
-use parquet::basic::{Compression as Codec, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::BufWriter;
@@ -23,10 +22,7 @@ use std::sync::Arc;
 
 /// Where a row group ends is decided on its size as of so many chunks ago: a fixed distance, so that the threads need not be waited for
 /// after each chunk and the bytes do not depend on how far they have come.
-const LAG: usize = 2;
-
-/// As the Parquet format asks for it; readers that cannot parse it distrust a file's statistics.
-const CREATED_BY: &str = concat!("wafermill version ", env!("CARGO_PKG_VERSION"));
+pub(super) const LAG: usize = 2;
 
 /// How pages are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,10 +115,11 @@ impl ParquetPart {
         Self { part, place, options, schema, file: None, group, closing: None }
     }
 
-    fn open_file(&self) -> Result<OpenFile> {
+    /// The file for rows that begin with a chunk, if there are rows.
+    fn open_file(&self, first: Option<&Chunk>) -> Result<OpenFile> {
         let path = self.place.path();
         let target = BufWriter::new(Checksum::new(create_file(&path)?));
-        let properties = properties(&self.schema, self.options.compression);
+        let properties = properties(&self.schema, self.options.compression, first)?;
         let (writer, factory) = ArrowWriter::try_new(target, Arc::clone(&self.schema), Some(properties))
             .and_then(ArrowWriter::into_serialized_writer)
             .map(|(writer, factory)| (writer, factory.with_page_store_factory(Arc::new(ExactPages))))
@@ -145,7 +142,7 @@ impl ParquetPart {
         let columns = encoders.collect(&closing)?;
         let mut group = file.writer.next_row_group().map_err(|error| cannot_write(&file.path, error))?;
         for column in columns {
-            column.append_to_row_group(&mut group).map_err(|error| cannot_write(&file.path, error))?;
+            column.append_to(&mut group).map_err(|error| cannot_write(&file.path, error))?;
         }
         group.close().map_err(|error| cannot_write(&file.path, error))?;
         Ok(())
@@ -170,7 +167,7 @@ impl Files for ParquetPart {
     fn write(&mut self, chunk: Chunk, encoders: &mut Encoders) -> Result<()> {
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => self.open_file()?,
+            None => self.open_file(Some(&chunk))?,
         };
         if self.group.rows == 0 {
             encoders.open(self.part, file.column_encoders(&self.schema)?)?;
@@ -204,7 +201,7 @@ impl Files for ParquetPart {
         self.collect(encoders)?;
         let OpenFile { path, writer, rows, .. } = match self.file.take() {
             Some(file) => file,
-            None => self.open_file()?,
+            None => self.open_file(None)?,
         };
         let target = writer.into_inner().map_err(|error| cannot_write(&path, error))?;
         self.place.end(&path, rows, target)
@@ -216,64 +213,27 @@ impl OpenFile {
         let leaves =
             self.factory.create_column_writers(self.groups).map_err(|error| cannot_write(&self.path, error))?;
         self.groups += 1;
-        let fields = schema.fields().iter().enumerate();
-        let mut columns: Vec<ColumnEncoder> = fields
-            .map(|(index, field)| ColumnEncoder { index, field: Arc::clone(field), leaves: Vec::new() })
-            .collect();
-        for (leaf, writer) in leaves.into_iter().enumerate() {
-            columns[self.writer.schema_descr().get_column_root_idx(leaf)].leaves.push(writer);
+        let mut leaves = leaves.into_iter().enumerate().peekable();
+        let descriptor = self.writer.schema_descr();
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for (index, field) in schema.fields().iter().enumerate() {
+            let (mut own, mut first) = (Vec::new(), 0);
+            while let Some((leaf, writer)) = leaves.next_if(|(leaf, _)| descriptor.get_column_root_idx(*leaf) == index)
+            {
+                first = leaf;
+                own.push(writer);
+            }
+            let bytes = match field.data_type() {
+                DataType::UInt8 if !field.is_nullable() => {
+                    let leaf = descriptor.column(first);
+                    let compression = self.writer.properties().compression(leaf.path());
+                    ByteColumn::new(leaf, compression)
+                }
+                _ => None,
+            };
+            let writer = bytes.map_or(Writer::Leaves(own), |bytes| Writer::Bytes(Box::new(bytes)));
+            columns.push(ColumnEncoder { index, field: Arc::clone(field), writer });
         }
         Ok(columns)
     }
-}
-
-/// Columns from which on a table is wide: its row groups end by their bytes, long before a dictionary of numbers that hardly repeat
-/// pays, and each open encoder counts.
-const WIDE: usize = 512;
-
-/// Bytes of an encoder with a dictionary, which has room for 4,096 values from the start.
-const ENCODER: usize = 32 << 10;
-
-/// Bytes of an encoder without one.
-const PLAIN_ENCODER: usize = 4 << 10;
-
-fn is_wide(schema: &Schema) -> bool {
-    schema.fields().len() >= WIDE
-}
-
-/// Bytes of an open row group whose rows have so many: the encoders, what waits for them, and what they have encoded, twice since buffers grow
-/// by doubling.
-fn claim(schema: &Schema, options: &ParquetOptions, bytes: usize) -> usize {
-    let columns: usize = schema.fields().iter().map(|field| leaves(field.data_type())).sum();
-    let encoders = columns * if is_wide(schema) { PLAIN_ENCODER } else { ENCODER };
-    let waiting = (LAG + 1) * bytes.min(CHUNK_BYTES as usize);
-    encoders + waiting + 2 * bytes.min(options.row_group_bytes.saturating_add(waiting))
-}
-
-/// Columns of a file that hold the values of one of this type.
-fn leaves(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::Map(item, _) => leaves(item.data_type()),
-        _ => 1,
-    }
-}
-
-fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
-    let codec = match compression {
-        Compression::Snappy => Codec::SNAPPY,
-        Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
-        Compression::None => Codec::UNCOMPRESSED,
-    };
-    let properties = WriterProperties::builder()
-        .set_created_by(CREATED_BY.to_owned())
-        .set_compression(codec)
-        // a chunk is one mini-batch, after which the writer looks whether a page is full
-        .set_write_batch_size(CHUNK_ROWS);
-    let floats = schema.fields().iter().filter(|field| is_wide(schema) && field.data_type().is_floating());
-    let plain = |field: &FieldRef| ColumnPath::new(vec![field.name().clone()]);
-    floats.fold(properties, |properties, field| properties.set_column_dictionary_enabled(plain(field), false)).build()
 }

@@ -4,8 +4,8 @@ use super::record::{FORMAT, Record};
 use super::{BATCH, CALL, CARRY, Call, END, MODEL, SELECTION, table_file};
 use crate::contract::Selection;
 use crate::ipc::{Cause, TableReader, decode_batch, split};
-use crate::sandbox::{Fitter, Limits, Pass, Plugin, TableBatch, Task, Transformer, schema};
 use crate::pipeline::first_violation;
+use crate::sandbox::{Fitter, Limits, Pass, Plugin, TableBatch, Task, Transformer, schema};
 use crate::{Error, Result, plain_file};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -61,7 +61,10 @@ impl Record {
         let plan = Arc::new(plugin.plan(&self.params, &selection)?);
         if self.pass.is_some_and(|pass| pass >= plan.passes.most) {
             let most = plan.passes.most;
-            return Err(unreadable(&folder.join(CALL), format!("`pass` is counted from 0, and there are {most} at most")));
+            return Err(unreadable(
+                &folder.join(CALL),
+                format!("`pass` is counted from 0, and there are {most} at most"),
+            ));
         }
         let batch_file = folder.join(BATCH);
         let (input, rows) = read_stream(&batch_file, ROWS, limits)?;

@@ -1,9 +1,11 @@
 //! Messages to plugins.
 
-use super::decode::Cause;
+use super::decode::{Cause, split};
 use super::unused::clear_unused_bits;
+use super::verify::verified_message;
 use arrow_array::RecordBatch;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, StreamEncoder, write_message};
 use arrow_schema::Schema;
 
 /// One message that holds a schema.
@@ -23,7 +25,6 @@ pub(crate) fn encode_schema(schema: &Schema) -> Result<Vec<u8>, Cause> {
 #[derive(Default)]
 pub(crate) struct BatchEncoder {
     message: Vec<u8>,
-    context: IpcWriteContext,
 }
 
 impl BatchEncoder {
@@ -32,23 +33,43 @@ impl BatchEncoder {
     /// # Errors
     /// Where a type has no form in Arrow IPC.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<&Vec<u8>, Cause> {
-        let options = IpcWriteOptions::default();
-        let generator = IpcDataGenerator::default();
-        // A new tracker each time: every message stands for itself, so that any instance can take it.
-        let mut tracker = DictionaryTracker::new(false);
-        generator.schema_to_bytes_with_dictionary_tracker(batch.schema_ref(), &mut tracker, &options);
-        let (schema, rows) = (batch.schema(), batch.num_rows());
-        let (dictionaries, batch) = generator.encode(batch, &mut tracker, &options, &mut self.context)?;
+        // A new stream each time: every message stands for itself, so that any instance can take it.
+        let stream = StreamEncoder::try_new(batch.schema_ref())?.encode(batch)?;
+        let schema = schema_length(&stream)?;
         self.message.clear();
-        for encoded in dictionaries {
-            write_message(&mut self.message, encoded, &options)?;
+        self.message.reserve(stream.iter().map(Buffer::len).sum());
+        let mut passed = 0;
+        for piece in &stream {
+            if passed >= schema {
+                self.message.extend_from_slice(piece);
+            }
+            passed += piece.len();
         }
-        let start = self.message.len();
-        write_message(&mut self.message, batch, &options)?;
-        if !rows.is_multiple_of(8) {
-            clear_unused_bits(&mut self.message, start, schema.fields())?;
+        if !batch.num_rows().is_multiple_of(8) {
+            let start = last_message(&self.message)?;
+            clear_unused_bits(&mut self.message, start, batch.schema_ref().fields())?;
         }
         Ok(&self.message)
+    }
+}
+
+/// Bytes of the message that a stream begins with, which has no body.
+fn schema_length(stream: &[Buffer]) -> Result<usize, Cause> {
+    let prefix = stream.first().and_then(|prefix| prefix.first_chunk::<8>()).ok_or("a stream has no schema")?;
+    let [_, _, _, _, length @ ..] = *prefix;
+    Ok(prefix.len() + usize::try_from(u32::from_le_bytes(length))?)
+}
+
+/// Where the last of the messages begins.
+fn last_message(bytes: &[u8]) -> Result<usize, Cause> {
+    let mut start = 0;
+    loop {
+        let (metadata, body) = split(&bytes[start..])?;
+        let end = start + body + usize::try_from(verified_message(metadata)?.bodyLength())?;
+        if end >= bytes.len() {
+            return Ok(start);
+        }
+        start = end;
     }
 }
 
@@ -57,7 +78,6 @@ mod tests {
     use super::*;
     use crate::ipc::decode_batch;
     use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
-    use arrow_buffer::Buffer;
     use std::sync::Arc;
 
     /// A table whose every value, null or not, tells its row.

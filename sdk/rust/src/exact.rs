@@ -1,12 +1,12 @@
 //! Sums without rounding, and their rounding to Float64 at the very end.
 //!
 //! A superaccumulator after Neal, "Fast exact summation using small and large superaccumulators", 2015 (arXiv:1505.05571): a
-//! fixed-point number wide enough for every double, in limbs of 28 bits. Limbs are plain sums, never carried, so that adding
-//! them is associative, commutative and independent of how values were divided among accumulators.
+//! fixed-point number wide enough for every double, whose limbs are digits in base 2²⁸. A value adds its own digits to them, which are
+//! never carried, so that adding is associative, commutative and independent of how values were divided among accumulators.
 
 use crate::natural::Natural;
 
-/// Bits of a limb; the other 35 bits of an i64 hold sums of more than 3·10¹⁰ values.
+/// Bits of a digit; the other 35 bits of an i64 hold sums of more than 3·10¹⁰ values.
 const LIMB_BITS: u32 = 28;
 const MASK: u64 = (1 << LIMB_BITS) - 1;
 
@@ -32,7 +32,7 @@ impl<const SQUARES: bool> ExactSum<SQUARES> {
     const BASE: i32 = if SQUARES { 2 * DOUBLE_BASE } else { DOUBLE_BASE };
 
     /// How many limbs it has: 2,098 bits for doubles, 4,196 for their squares.
-    pub const LIMBS: usize = if SQUARES { 151 } else { 76 };
+    pub const LIMBS: usize = if SQUARES { 152 } else { 76 };
 
     /// The limbs, lowest first: limb `i` is worth 2^(28 i) times the lowest bit.
     pub fn limbs(&self) -> &[i64] {
@@ -59,16 +59,50 @@ impl<const SQUARES: bool> ExactSum<SQUARES> {
         };
         Rational::signed(&part(1), &part(-1)).scaled(Self::BASE)
     }
+}
 
-    /// Adds 64 bits, `shift` bits above the lowest: with the shift inside a limb 91 bits, in four pieces.
+/// The digits of a finite number, or of an integer of 64 bits, and the limb that the lowest of them belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Digits {
+    limb: usize,
+    digits: [u64; 3],
+    negative: bool,
+}
+
+impl Digits {
+    /// Of a finite number; infinities and NaN are the caller's to sort out.
     #[inline]
-    fn add_bits(&mut self, negative: bool, value: u64, shift: u32) {
-        let (index, shift) = ((shift / LIMB_BITS) as usize, shift % LIMB_BITS);
-        let wide = u128::from(value) << shift;
-        let sign = if negative { -1 } else { 1 };
-        for (piece, limb) in self.limbs[index..].iter_mut().take(4).enumerate() {
-            *limb += sign * ((wide >> (piece as u32 * LIMB_BITS)) as u64 & MASK) as i64;
+    pub(crate) fn of(value: f64) -> Self {
+        let (negative, mantissa, shift) = parts(value);
+        Self::new(negative, mantissa, shift)
+    }
+
+    /// Of an integer of 64 bits, signed or not.
+    #[inline]
+    pub(crate) fn of_integer(value: i128) -> Self {
+        Self::new(value < 0, value.unsigned_abs() as u64, -DOUBLE_BASE as u32)
+    }
+
+    /// A mantissa that stands `shift` bits above the lowest: up to 53 bits, or 64 where the shift is ten bits above a limb's start.
+    #[inline]
+    fn new(negative: bool, mantissa: u64, shift: u32) -> Self {
+        let (limb, up) = ((shift / LIMB_BITS) as usize, shift % LIMB_BITS);
+        let digits = [(mantissa << up) & MASK, (mantissa >> (LIMB_BITS - up)) & MASK, mantissa >> (2 * LIMB_BITS - up)];
+        Self { limb, digits, negative }
+    }
+
+    /// The digits of its square, the lowest of which belongs to the limb `2 * limb` of a sum of squares.
+    #[inline]
+    fn square(&self) -> [u64; 6] {
+        let [low, middle, high] = self.digits;
+        let products = [low * low, 2 * low * middle, 2 * low * high + middle * middle, 2 * middle * high, high * high];
+        let (mut digits, mut carry) = ([0; 6], 0);
+        for (digit, product) in digits.iter_mut().zip(products) {
+            let sum = product + carry;
+            (*digit, carry) = (sum & MASK, sum >> LIMB_BITS);
         }
+        digits[5] = carry;
+        digits
     }
 }
 
@@ -86,14 +120,16 @@ impl ExactSum<false> {
     /// Adds a finite number; infinities and NaN are the caller's to sort out.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        let (negative, mantissa, shift) = parts(value);
-        self.add_bits(negative, mantissa, shift);
+        self.add_digits(&Digits::of(value));
     }
 
-    /// Adds an integer.
     #[inline]
-    pub fn add_integer(&mut self, value: i128) {
-        self.add_bits(value < 0, value.unsigned_abs() as u64, -DOUBLE_BASE as u32);
+    pub(crate) fn add_digits(&mut self, value: &Digits) {
+        let sign = -i64::from(value.negative);
+        for (limb, digit) in self.limbs[value.limb..value.limb + 3].iter_mut().zip(value.digits) {
+            // The digit, or its negative where the sign is -1.
+            *limb += (digit as i64 ^ sign) - sign;
+        }
     }
 }
 
@@ -101,22 +137,15 @@ impl ExactSum<true> {
     /// Adds the square of a finite number.
     #[inline]
     pub fn add_square(&mut self, value: f64) {
-        let (_, mantissa, shift) = parts(value);
-        let square = u128::from(mantissa) * u128::from(mantissa);
-        self.add_wide(square, 2 * shift);
-    }
-
-    /// Adds the square of an integer of 64 bits.
-    #[inline]
-    pub fn add_integer_square(&mut self, value: i128) {
-        let magnitude = value.unsigned_abs();
-        self.add_wide(magnitude * magnitude, (-2 * DOUBLE_BASE) as u32);
+        self.add_square_of(&Digits::of(value));
     }
 
     #[inline]
-    fn add_wide(&mut self, value: u128, shift: u32) {
-        self.add_bits(false, value as u64, shift);
-        self.add_bits(false, (value >> 64) as u64, shift + 64);
+    pub(crate) fn add_square_of(&mut self, value: &Digits) {
+        let start = 2 * value.limb;
+        for (limb, digit) in self.limbs[start..start + 6].iter_mut().zip(value.square()) {
+            *limb += digit as i64;
+        }
     }
 }
 
@@ -324,8 +353,8 @@ mod tests {
         let mut sum = ExactSum::<false>::default();
         let mut squares = ExactSum::<true>::default();
         for value in [u64::MAX.into(), i64::MIN.into(), 1] {
-            sum.add_integer(value);
-            squares.add_integer_square(value);
+            sum.add_digits(&Digits::of_integer(value));
+            squares.add_square_of(&Digits::of_integer(value));
         }
         assert_eq!(sum.to_rational().floor(), u64::MAX - (1 << 63) + 1);
         assert_eq!(squares.to_rational().to_f64(), 2_f64.powi(128) + 2_f64.powi(126));

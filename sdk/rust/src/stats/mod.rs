@@ -6,6 +6,7 @@
 mod counts;
 mod fitters;
 mod moments;
+mod order;
 mod progress;
 mod quantiles;
 

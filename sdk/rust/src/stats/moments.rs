@@ -1,6 +1,7 @@
 //! Count, sum, sum of squares, minimum and maximum of numbers.
 
-use crate::exact::{ExactSum, Rational};
+use super::order::{decode, encode};
+use crate::exact::{Digits, ExactSum, Rational};
 use crate::plan::{Operator, Table};
 use crate::plugin::Rows;
 use crate::{Batch, Column, Error, Result, Values};
@@ -133,25 +134,44 @@ impl ColumnMoments {
 
     fn floats(&mut self, column: &Column, values: &[f64]) {
         match column.nulls() {
-            None => values.iter().for_each(|value| self.add(*value)),
-            Some(nulls) => nulls.valid_indices().for_each(|row| self.add(values[row])),
+            None => self.add_all(values.iter().copied()),
+            Some(nulls) => self.add_all(nulls.valid_indices().map(|row| values[row])),
+        }
+    }
+
+    /// Adds numbers, NaNs among them.
+    fn add_all(&mut self, values: impl Iterator<Item = f64>) {
+        let (mut count, mut nans, mut infinities) = (0, 0, 0);
+        // Codes that order as the numbers do are compared as integers.
+        let (mut least, mut most) = (u64::MAX, 0);
+        for value in values {
+            if value.is_finite() {
+                let digits = Digits::of(value);
+                self.sum.add_digits(&digits);
+                self.squares.add_square_of(&digits);
+                count += 1;
+            } else if value.is_nan() {
+                nans += 1;
+                continue;
+            } else {
+                infinities += 1;
+            }
+            let code = encode(value);
+            least = least.min(code);
+            most = most.max(code);
+        }
+        self.count += count;
+        self.nans += nans;
+        self.infinities += infinities;
+        if count + infinities > 0 {
+            self.extremes(decode(least));
+            self.extremes(decode(most));
         }
     }
 
     /// Adds a number, or NaN.
-    #[inline]
     pub fn add(&mut self, value: f64) {
-        if value.is_finite() {
-            self.count += 1;
-            self.sum.add(value);
-            self.squares.add_square(value);
-        } else if value.is_nan() {
-            self.nans += 1;
-            return;
-        } else {
-            self.infinities += 1;
-        }
-        self.extremes(value);
+        self.add_all(std::iter::once(value));
     }
 
     fn integers(&mut self, column: &Column, values: impl Iterator<Item = i128>) {
@@ -166,8 +186,9 @@ impl ColumnMoments {
     #[inline]
     pub fn add_integer(&mut self, value: i128) {
         self.count += 1;
-        self.sum.add_integer(value);
-        self.squares.add_integer_square(value);
+        let digits = Digits::of_integer(value);
+        self.sum.add_digits(&digits);
+        self.squares.add_square_of(&digits);
         self.extremes(value as f64);
     }
 

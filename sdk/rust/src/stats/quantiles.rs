@@ -5,6 +5,7 @@
 //! passes suffice unless more than a million rows share 16 bits.
 
 use super::DRAIN_ROWS;
+use super::order::{decode, encode};
 use super::progress::{Progress, Rank, STEP, read_carry, write_carry};
 use crate::exact::Rational;
 use crate::plan::{Operator, Table};
@@ -16,16 +17,6 @@ use hashbrown::HashMap;
 
 /// A bucket with no more rows than this is resolved to single values by the next pass.
 const FEW_ROWS: u64 = 1 << 20;
-
-/// A code that orders as the number does; both zeros have the same one.
-fn encode(value: f64) -> u64 {
-    let bits = (value + 0.0).to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
-}
-
-fn decode(code: u64) -> f64 {
-    f64::from_bits(if code >> 63 == 1 { code & !(1 << 63) } else { !code })
-}
 
 /// The upper `bits` bits.
 fn upper(code: u64, bits: u32) -> u64 {
