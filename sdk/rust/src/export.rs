@@ -45,7 +45,7 @@ pub(crate) fn parse<P: Transform>(params: &str) -> Result<P::Params> {
     serde_json::from_str(params).map_err(|error| Error::invalid_params(error.to_string()))
 }
 
-fn open_task<P: Transform>(task: types::Task) -> Result<Task<P::Params>> {
+pub(crate) fn open_task<P: Transform>(task: types::Task) -> Result<Task<P::Params>> {
     let params = parse::<P>(&task.params)?;
     let selection = Selection::decode(&task.selection)?;
     let plan = P::plan(&params, &selection)?;
@@ -158,6 +158,16 @@ impl<P: Fit> wit::GuestFinisher for FinisherResource<P> {
     }
 }
 
+impl<P: Fit> TransformerResource<P> {
+    /// The message of what becomes of a batch, once `outputs` was called.
+    pub(crate) fn write(&self, batch: &crate::Batch) -> Result<Vec<u8>> {
+        let (schema, _) = self.outputs.get().ok_or_else(not_ready)?;
+        let mut output = Output::new(schema, batch.rows());
+        self.transform.borrow().apply(batch, &mut output)?;
+        output.finish()
+    }
+}
+
 impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
     fn open(task: types::Task) -> Result<wit::Transformer, types::Error> {
         Ok(wit::Transformer::new(Self::create(task)?))
@@ -181,11 +191,7 @@ impl<P: Fit> wit::GuestTransformer for TransformerResource<P> {
     }
 
     fn apply(&self, batch: Vec<u8>) -> Result<Vec<u8>, types::Error> {
-        let (schema, _) = self.outputs.get().ok_or_else(not_ready)?;
-        let batch = self.input.batch(batch)?;
-        let mut output = Output::new(schema, batch.rows());
-        self.transform.borrow().apply(&batch, &mut output)?;
-        Ok(output.finish()?)
+        Ok(self.write(&self.input.batch(batch)?)?)
     }
 }
 

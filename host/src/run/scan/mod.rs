@@ -10,6 +10,7 @@ use crate::source::{Cut, Source, SourceBatch};
 use crate::{Error, Result, Stop};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, TryLockError};
 use under_way::{Closing, UnderWay};
 
@@ -57,42 +58,46 @@ pub(super) trait Work {
     }
 }
 
-/// Hands out batches one after the other.
-struct Feed<'a> {
-    reader: Cut<'a>,
-    under_way: &'a UnderWay,
+/// Reads one batch after the other, on a thread of its own.
+struct Reader<'a> {
+    batches: Cut<'a>,
     stop: &'a Stop,
-    sequence: usize,
-    ended: bool,
-    /// Whether it ended before the source did.
-    given_up: bool,
+    shared: &'a Shared<'a>,
 }
 
-impl Feed<'_> {
-    fn next(&mut self) -> Option<(usize, Result<SourceBatch>)> {
-        if self.ended {
-            return None;
-        }
-        self.under_way.wait();
-        let sequence = self.sequence;
-        self.sequence += 1;
-        match self.stop.check().and_then(|()| self.reader.next().transpose()) {
-            Ok(Some(batch)) => Some((sequence, Ok(batch))),
-            Ok(None) => {
-                self.ended = true;
-                None
+impl Reader<'_> {
+    /// Reads to the end of the source, to its first error, or until nobody takes results any more.
+    fn read_all(mut self, tickets: &Receiver<()>, batches: &Sender<Read>) {
+        let under_way = self.shared.under_way;
+        for sequence in 0.. {
+            // Without a ticket the scan was given up.
+            if tickets.recv().is_err() {
+                break;
             }
-            Err(error) => {
-                self.give_up();
-                Some((sequence, Err(error)))
+            under_way.wait();
+            let batch = match self.stop.check().and_then(|()| self.batches.next().transpose()) {
+                Ok(None) => return,
+                Ok(Some(batch)) => Ok(batch),
+                Err(error) => Err(error),
+            };
+            let (bytes, failed) = (batch.as_ref().map_or(0, |read| batch_size(&read.batch)), batch.is_err());
+            under_way.add(bytes);
+            if failed {
+                self.shared.give_up();
+            }
+            if batches.send(Read { sequence, bytes, batch }).is_err() || failed {
+                break;
             }
         }
+        self.shared.give_up();
     }
+}
 
-    fn give_up(&mut self) {
-        self.ended = true;
-        self.given_up = true;
-    }
+/// A batch on its way to a worker.
+struct Read {
+    sequence: usize,
+    bytes: usize,
+    batch: Result<SourceBatch>,
 }
 
 impl Scan<'_> {
@@ -105,32 +110,42 @@ impl Scan<'_> {
         work: impl Fn() -> W + Sync,
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
-        let reader = Cut::new(self.source.read_from(self.start, &self.columns, self.batch_rows)?);
+        let batches = Cut::new(self.source.read_from(self.start, &self.columns, self.batch_rows)?);
         let under_way = &UnderWay::new(self.under_way, self.pressure.clone());
-        let feed = Feed { reader, under_way, stop: self.stop, sequence: 0, ended: false, given_up: false };
-        let shared = &Shared { feed: Mutex::new(feed), guests: self.guests, active: Mutex::new(self.workers) };
-        // A worker needs a ticket to take a batch, and the ticket comes back when the batch's result was taken in order.
+        let shared = &Shared {
+            under_way,
+            guests: self.guests,
+            active: Mutex::new(self.workers),
+            given_up: AtomicBool::new(false),
+            unwanted: AtomicBool::new(false),
+        };
+        let reader = Reader { batches, stop: self.stop, shared };
+        // A batch needs a ticket to be read, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
         for _ in 0..self.workers * AHEAD {
             let _ = tickets.send(());
         }
-        let (results, incoming) = bounded(self.workers * AHEAD + self.workers);
+        let (read, to_do) = bounded(self.workers * AHEAD);
+        let (results, incoming) = bounded(self.workers * AHEAD + self.workers + 1);
         std::thread::scope(|scope| {
             let _released = Closing(under_way);
+            let failed = results.clone();
+            scope.spawn(move || guarded(shared, &failed, || reader.read_all(&free_tickets, &read)));
             let workers: Vec<_> = (0..self.workers)
                 .map(|_| {
-                    let (results, free_tickets, work) = (results.clone(), free_tickets.clone(), &work);
-                    scope.spawn(move || guarded(work, shared, &free_tickets, &results))
+                    let (results, to_do, work) = (results.clone(), to_do.clone(), &work);
+                    scope.spawn(move || {
+                        guarded(shared, &results, || drive(work, shared, &to_do, &results)).unwrap_or(Ok(()))
+                    })
                 })
                 .collect();
-            drop(results);
+            drop((results, to_do));
             let mut outcome = in_order(&incoming, &tickets, under_way, &mut take);
             if outcome.is_err() {
+                shared.give_up();
+                shared.unwanted.store(true, Ordering::Relaxed);
                 under_way.close();
-                if let Ok(mut feed) = shared.feed.lock() {
-                    feed.give_up();
-                }
-                // Workers that wait for a ticket or for room go on and end.
+                // Who waits for a ticket or for room goes on and ends.
                 drop(tickets);
                 incoming.iter().for_each(drop);
             }
@@ -142,15 +157,23 @@ impl Scan<'_> {
     }
 }
 
-/// What the workers share.
+/// What the reader and the workers share.
 struct Shared<'a> {
-    feed: Mutex<Feed<'a>>,
+    under_way: &'a UnderWay,
     guests: Option<(&'a GuestMemory, usize)>,
     /// Workers that go on.
     active: Mutex<usize>,
+    /// Whether reading ended before the source did.
+    given_up: AtomicBool,
+    /// Whether results are of no use any more.
+    unwanted: AtomicBool,
 }
 
 impl Shared<'_> {
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
     /// Ends a worker where instances take too much memory, unless it is the last one: no result depends on how many there are.
     fn retire<W: Work>(&self, mut work: W) -> Result<Option<W>> {
         let crowded = || self.guests.is_some_and(|(memory, most)| memory.bytes() > most);
@@ -183,38 +206,30 @@ fn panicked() -> Error {
     Error::internal("a worker panicked").hint("run again with RUST_BACKTRACE=1 and report what it prints")
 }
 
-fn guarded<W: Work>(
-    work: &(impl Fn() -> W + Sync),
-    shared: &Shared<'_>,
-    tickets: &Receiver<()>,
-    results: &Sender<Message<W::Output>>,
-) -> Result<()> {
-    let driven = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drive(work, shared, tickets, results)));
-    driven.unwrap_or_else(|_| {
+/// Does what a thread is for; nothing where it panics, which is told at once.
+fn guarded<T, R>(shared: &Shared<'_>, results: &Sender<Message<R>>, what: impl FnOnce() -> T) -> Option<T> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+    if done.is_err() {
+        shared.give_up();
         let _ = results.send((AT_ONCE, 0, Err(panicked())));
-        Ok(())
-    })
+    }
+    done.ok()
 }
 
 fn drive<W: Work>(
     work: &(impl Fn() -> W + Sync),
     shared: &Shared<'_>,
-    tickets: &Receiver<()>,
+    to_do: &Receiver<Read>,
     results: &Sender<Message<W::Output>>,
 ) -> Result<()> {
     let mut work = work();
-    // Without a ticket the scan was given up, and what the worker holds is of no use.
-    while tickets.recv().is_ok() {
-        let mut source = shared.feed.lock().map_err(|_| panicked())?;
-        let Some((sequence, batch)) = source.next() else {
-            return if source.given_up { Ok(()) } else { work.end() };
-        };
-        let (read, under_way) = (batch.as_ref().map_or(0, |read| batch_size(&read.batch)), source.under_way);
-        under_way.add(read);
-        drop(source);
+    for Read { sequence, bytes, batch } in to_do {
+        if shared.unwanted.load(Ordering::Relaxed) {
+            continue;
+        }
         let result = batch.and_then(|batch| work.process(batch));
         let made = result.as_ref().map_or(0, W::weigh);
-        under_way.replace(read, made);
+        shared.under_way.replace(bytes, made);
         let failed = result.is_err();
         if results.send((sequence, made, result)).is_err() || failed {
             return Ok(());
@@ -225,7 +240,8 @@ fn drive<W: Work>(
             None => return Ok(()),
         };
     }
-    Ok(())
+    // What a worker holds of a part of the source is of no use.
+    if shared.given_up.load(Ordering::Relaxed) { Ok(()) } else { work.end() }
 }
 
 /// Takes results in the order of their numbers; those that came early wait.

@@ -6,7 +6,7 @@ use crate::bindings::exports::wafermill::plugin::guest::{GuestFinisher, GuestFit
 use crate::bindings::wafermill::plugin::types;
 use crate::export::{FinisherResource, FitterResource, TransformerResource};
 use crate::message::encode_schema;
-use crate::{Batch, ColumnRole, ContextColumn, Error, Fit, Input, Output, Plan, Result, Selection, Values};
+use crate::{Batch, ColumnRole, ContextColumn, Error, Fit, Input, Output, Pass, Plan, Result, Selection, Values};
 use arrow_schema::{DataType, Field, Schema};
 use std::marker::PhantomData;
 
@@ -20,8 +20,24 @@ pub struct Harness<P> {
     task: types::Task,
     plan: Plan,
     input: Schema,
+    /// What each pass was given by the one before.
+    carries: Vec<Option<Vec<u8>>>,
     model: Vec<types::TableBatch>,
     plugin: PhantomData<P>,
+}
+
+/// A transformer with its model loaded, whose batches are passed by reference: what the same plugin costs without a sandbox.
+#[derive(Debug)]
+pub struct Native<P>(TransformerResource<P>);
+
+impl<P: Fit> Native<P> {
+    /// The message of what becomes of a batch.
+    ///
+    /// # Errors
+    /// Where the plugin refuses the rows.
+    pub fn apply(&self, batch: &Batch) -> Result<Vec<u8>> {
+        self.0.write(batch)
+    }
 }
 
 impl<P: Fit> Harness<P> {
@@ -45,7 +61,7 @@ impl<P: Fit> Harness<P> {
         let plan = P::plan(&parsed, &selected)?;
         let input = input(&plan, &selected, false)?;
         let task = types::Task { params: params.to_owned(), selection, input: encode_schema(&input)? };
-        Ok(Self { task, plan, input, model: Vec::new(), plugin: PhantomData })
+        Ok(Self { task, plan, input, carries: Vec::new(), model: Vec::new(), plugin: PhantomData })
     }
 
     /// Has strings come behind dictionaries where the plan welcomes them.
@@ -84,7 +100,9 @@ impl<P: Fit> Harness<P> {
             return Ok(0);
         }
         let mut carry = None;
+        self.carries.clear();
         for number in 0..most {
+            self.carries.push(carry.clone());
             let pass = types::Pass { number, carry };
             let mut partials = Vec::new();
             for batch in batches {
@@ -140,12 +158,43 @@ impl<P: Fit> Harness<P> {
     /// # Errors
     /// Where the plugin refuses the model or the rows.
     pub fn apply(&self, batch: &[u8]) -> Result<Batch> {
+        let (transformer, outputs) = self.open()?;
+        outputs.batch(transformer.apply(batch.to_vec())?)
+    }
+
+    fn open(&self) -> Result<(TransformerResource<P>, Input)> {
         let transformer = TransformerResource::<P>::create(self.task.clone())?;
         for rows in &self.model {
             transformer.load(rows.clone())?;
         }
         let outputs = Input::decode(&transformer.outputs()?.schema)?;
-        outputs.batch(transformer.apply(batch.to_vec())?)
+        Ok((transformer, outputs))
+    }
+
+    /// The columns of a batch's message.
+    ///
+    /// # Errors
+    /// Where it is malformed.
+    pub fn read(&self, batch: Vec<u8>) -> Result<Batch> {
+        Input::decode(&self.task.input)?.batch(batch)
+    }
+
+    /// A transformer with the model that was fitted.
+    ///
+    /// # Errors
+    /// Where the plugin refuses the model.
+    pub fn transformer(&self) -> Result<Native<P>> {
+        Ok(Native(self.open()?.0))
+    }
+
+    /// A fitter of one of the passes that fitting took; nothing where it took fewer.
+    ///
+    /// # Errors
+    /// Where the plugin cannot open it.
+    pub fn fitter(&self, pass: usize) -> Result<Option<P::Fitter>> {
+        let Some(carry) = self.carries.get(pass) else { return Ok(None) };
+        let task = crate::export::open_task::<P>(self.task.clone())?;
+        crate::Fitter::open(task, Pass { number: pass as u32, carry: carry.clone() }).map(Some)
     }
 
     /// Which rows of a batch a filter keeps.

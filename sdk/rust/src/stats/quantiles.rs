@@ -34,31 +34,65 @@ pub struct Quantiles {
 #[derive(Debug)]
 struct Histogram {
     progress: Progress,
-    /// Of the first pass, by the two upper bytes; blocks that hold nothing are not there.
-    coarse: Vec<Option<Box<[i64; 256]>>>,
+    coarse: Coarse,
     fine: HashMap<u64, i64, FixedState>,
+}
+
+/// Counts of the first pass, by the two upper bytes.
+#[derive(Debug, Default)]
+struct Coarse {
+    /// For each upper byte the position of its block, counted from one; zero where it has none.
+    places: Vec<u16>,
+    blocks: Vec<[i64; 256]>,
+}
+
+impl Coarse {
+    #[inline]
+    fn add(&mut self, code: u64, count: i64) {
+        let (high, low) = ((code >> 56) as usize, (code >> 48 & 0xff) as usize);
+        let place = match self.places.get(high) {
+            Some(0) | None => self.begin(high),
+            Some(place) => *place,
+        };
+        self.blocks[usize::from(place) - 1][low] += count;
+    }
+
+    #[cold]
+    fn begin(&mut self, high: usize) -> u16 {
+        self.places.resize(256, 0);
+        self.blocks.push([0; 256]);
+        self.places[high] = self.blocks.len() as u16;
+        self.places[high]
+    }
+
+    /// Buckets with their counts, which are then gone.
+    fn take(&mut self) -> impl Iterator<Item = (u64, i64)> {
+        let Self { places, blocks } = std::mem::take(self);
+        let begun = (0_u64..).zip(places).filter(|(_, place)| *place > 0);
+        begun.flat_map(move |(high, place)| {
+            let counts = (0_u64..).zip(blocks[usize::from(place) - 1]).filter(|(_, count)| *count > 0);
+            counts.map(move |(low, count)| (high << 56 | low << 48, count))
+        })
+    }
 }
 
 impl Histogram {
     fn new(progress: Progress) -> Self {
-        let blocks = if progress.known == 0 { 256 } else { 0 };
-        Self { progress, coarse: vec![None; blocks], fine: HashMap::default() }
+        Self { progress, coarse: Coarse::default(), fine: HashMap::default() }
     }
 
-    fn add_all(&mut self, values: impl Iterator<Item = f64>) {
+    /// Adds the codes of numbers, each so many times: not at all where there is none.
+    fn add_all(&mut self, codes: impl Iterator<Item = (u64, i64)>) {
         let Progress { known, next, ref ranks, .. } = self.progress;
         if known == 0 {
-            for code in values.map(encode) {
-                let block = self.coarse[(code >> 56) as usize].get_or_insert_with(|| Box::new([0; 256]));
-                block[(code >> 48 & 0xff) as usize] += 1;
-            }
+            codes.for_each(|(code, count)| self.coarse.add(code, count));
             return;
         }
         let mut buckets: Vec<u64> = ranks.iter().map(|rank| rank.bucket).collect();
         buckets.dedup();
-        for code in values.map(encode) {
-            if buckets.contains(&upper(code, known)) {
-                *self.fine.entry(upper(code, next)).or_default() += 1;
+        for (code, count) in codes {
+            if count > 0 && buckets.contains(&upper(code, known)) {
+                *self.fine.entry(upper(code, next)).or_default() += count;
             }
         }
     }
@@ -66,11 +100,7 @@ impl Histogram {
     /// Buckets with their counts, which are then gone: all of the first pass, or up to `most` of a later one.
     fn take(&mut self, most: usize) -> Vec<(u64, i64)> {
         let mut taken: Vec<(u64, i64)> = Vec::new();
-        for (high, block) in (0_u64..).zip(&mut self.coarse) {
-            let counts = block.take().into_iter().flat_map(|block| block.into_iter().enumerate());
-            let counts = counts.filter(|(_, count)| *count > 0);
-            taken.extend(counts.map(|(low, count)| (high << 56 | (low as u64) << 48, count)));
-        }
+        taken.extend(self.coarse.take());
         taken.extend(self.fine.extract_if(|_, _| true).take(most));
         taken
     }
@@ -116,7 +146,7 @@ impl Quantiles {
         self.drained = 0;
         let histogram = self.columns.get_mut(column);
         if let Some(histogram) = histogram.filter(|it| it.progress.known == 0 || !it.progress.done()) {
-            histogram.add_all(numbers);
+            histogram.add_all(numbers.map(|number| (encode(number), 1)));
         }
     }
 
@@ -131,11 +161,14 @@ impl Quantiles {
                 continue;
             }
             let values = column.to_f64().ok_or_else(|| super::moments::not_numeric(field))?;
+            let is_number = |value: &f64| i64::from(!value.is_nan());
             match column.nulls() {
-                None => histogram.add_all(values.iter().copied().filter(|value| !value.is_nan())),
+                None => histogram.add_all(values.iter().map(|value| (encode(*value), is_number(value)))),
                 Some(nulls) => {
-                    let valid = nulls.valid_indices().map(|row| values[row]);
-                    histogram.add_all(valid.filter(|value| !value.is_nan()));
+                    // No branch on what cannot be foreseen: a null counts nothing.
+                    let valid = values.iter().zip(nulls.iter());
+                    histogram
+                        .add_all(valid.map(|(value, valid)| (encode(*value), is_number(value) * i64::from(valid))));
                 }
             }
         }
