@@ -16,7 +16,6 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::native::Native;
 use crate::sandboxed::Sandboxed;
 
 /// Rounds that count, and calls of a side in each of them.

@@ -8,6 +8,7 @@ use super::resolve::resolve_ready;
 use super::scan::Work;
 use super::steps::{StepRunner, outputs};
 use super::table::Table;
+use super::training::TrainingRows;
 use super::{Count, Run, Running, Stage, saved, source_columns};
 use crate::memory::batch_size;
 use crate::model::Fitted;
@@ -20,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+/// The position of the split, where there is one: it stands before all steps.
+const SPLIT: usize = 0;
 
 /// What fitting came to, or has come to after some of its passes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -99,6 +103,7 @@ impl Run<'_> {
     ) -> Result<Fit> {
         let mut fit = earlier.unwrap_or_default();
         fit.steps.resize(plan.definitions().len(), Fitted::default());
+        let mut training = TrainingRows::default();
         let earlier: Vec<bool> = fit.steps.iter().map(|fitted| fitted.passes > 0).collect();
         loop {
             resolve_ready(plan, &fit.steps, self.store, |index, step| match earlier[index] {
@@ -114,7 +119,8 @@ impl Run<'_> {
             let stage =
                 |name: &str| Stage { pass: Some(fit.passes.len() + 1), steps: names.clone(), ..Stage::named(name) };
             let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
-            let (rows, learned) = self.gather(plan, active, kept)?;
+            let (rows, learned) = self.gather(plan, active, kept, &training)?;
+            training.end_pass();
             drop(gathering);
             let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
@@ -148,8 +154,17 @@ impl Run<'_> {
     }
 
     /// One pass over the source: how many rows it has, and the partials of all active steps, with those that were kept of other rows.
-    fn gather(&self, plan: &Plan, active: BTreeMap<usize, Pass>, kept: Option<&Kept<'_>>) -> Result<(u64, Learned)> {
-        let needed = needed_steps(plan, active.keys().copied());
+    fn gather(
+        &self,
+        plan: &Plan,
+        active: BTreeMap<usize, Pass>,
+        kept: Option<&Kept<'_>>,
+        training: &TrainingRows,
+    ) -> Result<(u64, Learned)> {
+        let mut needed = needed_steps(plan, active.keys().copied());
+        if training.are_known() {
+            needed.remove(&SPLIT);
+        }
         let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
         let columns = source_columns(plan, involved);
         let learning = Learning::begin(self.options, plan.steps(), active, self.options.shares.results, self.timing)?;
@@ -166,6 +181,7 @@ impl Run<'_> {
             needed: &needed,
             folds: self.options.folds,
             trained: &trained,
+            training,
             runner: StepRunner::new(plan, self),
             learning: &learning,
             learner: learning.learner(),
@@ -215,7 +231,7 @@ fn needed_steps(plan: &Plan, wanted: impl Iterator<Item = usize>) -> BTreeSet<us
         let before = steps[index].writers.iter().flatten().copied().chain(filters_before(steps, index));
         open.extend(before.filter(|before| needed.insert(*before)));
     }
-    needed.extend(steps.first().is_some_and(|step| step.is_split() && step.outputs.is_some()).then_some(0));
+    needed.extend(steps.first().is_some_and(|step| step.is_split() && step.outputs.is_some()).then_some(SPLIT));
     needed
 }
 
@@ -244,6 +260,7 @@ struct FitWork<'a> {
     folds: u8,
     /// Counts the rows of the training part.
     trained: &'a AtomicU64,
+    training: &'a TrainingRows,
     runner: StepRunner<'a>,
     learning: &'a Learning<'a>,
     learner: Learner<'a>,
@@ -256,6 +273,9 @@ impl Work for FitWork<'_> {
     fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
         let rows = (input.batch.num_rows() as u64, batch_size(&input.batch) as u64);
         let mut table = Table::new(input.batch, self.folds);
+        if self.training.are_known() {
+            self.training.keep(&input.position, &mut table)?;
+        }
         let mut training = table.rows();
         for (index, step) in self.plan.steps().iter().enumerate() {
             let result = if self.learning.active().contains_key(&index) {
@@ -266,8 +286,11 @@ impl Work for FitWork<'_> {
                 Ok(())
             };
             result.map_err(|error| input.position.place(table.place(error)))?;
-            if step.is_split() && self.needed.contains(&index) {
-                table.keep_training_rows()?;
+            if step.is_split()
+                && let Some(rows) = table.training_rows()
+            {
+                self.training.note(&input.position, &rows);
+                table.keep_as_training(rows)?;
                 training = table.rows();
             }
         }

@@ -17,6 +17,7 @@ mod steps;
 mod table;
 mod task;
 mod timing;
+mod training;
 
 pub use aggregates::{AGGREGATED, Aggregated, Aggregates};
 pub use apply::Applied;

@@ -43,11 +43,18 @@ impl Table {
         self.parts = Some(parts);
     }
 
-    /// Keeps the rows of the training part.
-    pub(super) fn keep_training_rows(&mut self) -> Result<()> {
-        let Some(parts) = &self.parts else { return Ok(()) };
-        let training = BooleanBuffer::collect_bool(self.rows, |row| parts.value(row) == TRAINING);
-        self.keep(training)
+    /// The rows of the training part; nothing where no split was applied.
+    pub(super) fn training_rows(&self) -> Option<BooleanBuffer> {
+        let parts = self.parts.as_ref()?;
+        Some(BooleanBuffer::collect_bool(self.rows, |row| parts.value(row) == TRAINING))
+    }
+
+    /// Keeps the rows whose bits are set, all of the training part.
+    pub(super) fn keep_as_training(&mut self, rows: BooleanBuffer) -> Result<()> {
+        self.parts = None;
+        self.keep(rows)?;
+        self.parts = Some(UInt8Array::from_value(TRAINING, self.rows));
+        Ok(())
     }
 
     /// Keeps the rows whose bits are set, and remembers where they stood in the source's batch.
@@ -212,7 +219,7 @@ mod tests {
         let column: ArrayRef = Arc::new(Int32Array::from_iter_values(0..8));
         let mut table = Table::new(RecordBatch::try_from_iter([("x", column)]).unwrap(), 5);
         table.set_parts(UInt8Array::from(vec![0, 0, 1, 0, 0, 1, 0, 0]));
-        table.keep_training_rows().unwrap();
+        table.keep_as_training(table.training_rows().unwrap()).unwrap();
         table.keep(BooleanBuffer::from(vec![false, true, true, true, false, true])).unwrap();
         table.keep(BooleanBuffer::from(vec![true, false, true, true])).unwrap();
         let values = |column: &ArrayRef| column.as_primitive::<Int32Type>().values().to_vec();

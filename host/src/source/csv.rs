@@ -4,6 +4,7 @@ mod decode;
 mod infer;
 mod locate;
 mod types;
+mod unclosed;
 
 use super::batches::Batches;
 use super::bounds::rows_of_cells;
@@ -138,8 +139,12 @@ impl Fragmented for CsvSource {
             .with_projection(columns.to_vec())
             .with_batch_size(rows_of_cells(batch_rows, self.schema.fields().len()))
             .build_decoder();
-        let decoder = Decoding::new(BufReader::new(reader), decoder);
         let (layout, schema, read) = (self.layout.clone(), Arc::clone(&self.schema), columns.to_vec());
+        let unclosed = {
+            let (file, layout) = (file.clone(), layout.clone());
+            Box::new(move || unclosed::line_of_unclosed(&file, &layout))
+        };
+        let decoder = Decoding::new(BufReader::new(reader), decoder, unclosed);
         let explain = move |error: ArrowError, rows| {
             let told = || Error::source(format!("the file cannot be read as CSV after {rows} rows")).because(error);
             let located = || locate::locate(&file, &layout, &schema, &read, rows).unwrap_or_else(told);

@@ -1,10 +1,16 @@
 //! Batches of a CSV file that end by their bytes too: arrow-csv counts rows only, and thousands of long ones may not fit into memory.
 
-use crate::memory::BATCH;
+use crate::memory::{BATCH, format_size};
 use arrow_array::RecordBatch;
 use arrow_csv::reader::Decoder;
 use arrow_schema::ArrowError;
 use std::io::BufRead;
+
+/// Bytes of a record. In one that has more, a quote is not closed.
+const RECORD: u64 = 64 << 20;
+
+/// The line of a record whose quote is never closed, if there is one.
+type FindUnclosed = Box<dyn Fn() -> Option<u64> + Send>;
 
 /// The batches of a file.
 pub(super) struct Decoding<R> {
@@ -12,11 +18,16 @@ pub(super) struct Decoding<R> {
     decoder: Decoder,
     /// Bytes at which a batch ends.
     most: u64,
+    /// Bytes since a record was complete.
+    open: u64,
+    /// Whether an odd number of quotes came: the last of them may not be closed.
+    odd_quotes: bool,
+    unclosed: FindUnclosed,
 }
 
 impl<R: BufRead> Decoding<R> {
-    pub(super) fn new(reader: R, decoder: Decoder) -> Self {
-        Self { reader, decoder, most: BATCH }
+    pub(super) fn new(reader: R, decoder: Decoder, unclosed: FindUnclosed) -> Self {
+        Self { reader, decoder, most: BATCH, open: 0, odd_quotes: false, unclosed }
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
@@ -31,9 +42,22 @@ impl<R: BufRead> Decoding<R> {
             let ends_alone = line.is_some_and(|end| !piece[..end.saturating_sub(1)].contains(&b'\r'));
             let before = self.decoder.capacity();
             let decoded = self.decoder.decode(piece)?;
-            let is_whole = ends_alone && decoded == piece.len() && self.decoder.capacity() < before;
+            let is_complete = self.decoder.capacity() < before;
+            let is_whole = ends_alone && decoded == piece.len() && is_complete;
+            self.odd_quotes ^= piece[..decoded].iter().filter(|byte| **byte == b'"').count() % 2 == 1;
+            self.open = if is_complete { 0 } else { self.open + decoded as u64 };
             self.reader.consume(decoded);
             bytes += decoded as u64;
+            if self.open > RECORD {
+                let most = format_size(RECORD);
+                return Err(ArrowError::CsvError(format!("a record has more than {most}: a quote may not be closed")));
+            }
+            if decoded == 0
+                && self.odd_quotes
+                && let Some(line) = (self.unclosed)()
+            {
+                return Err(ArrowError::CsvError(format!("a quote in the record of line {line} is never closed")));
+            }
             if decoded == 0 || self.decoder.capacity() == 0 || is_whole {
                 return self.decoder.flush();
             }
@@ -63,7 +87,8 @@ mod tests {
         let fields = ["a", "b"].map(|name| Field::new(name, DataType::Utf8, true));
         let builder = ReaderBuilder::new(Arc::new(Schema::new(fields.to_vec())));
         let decoder = builder.with_format(Format::default().with_header(true)).with_batch_size(5).build_decoder();
-        let mut decoding = Decoding::new(BufReader::with_capacity(buffer, text.as_bytes()), decoder);
+        let reader = BufReader::with_capacity(buffer, text.as_bytes());
+        let mut decoding = Decoding::new(reader, decoder, Box::new(|| None));
         decoding.most = most;
         decoding.map(|batch| batch.unwrap()).collect()
     }
