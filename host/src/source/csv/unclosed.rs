@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn only_a_quote_that_is_open_at_the_end_is_found() {
-        let layout = Layout::new(&[], &CsvOptions::default()).unwrap();
+        let options = CsvOptions { delimiter: Some(b','), ..CsvOptions::default() };
+        let layout = Layout::new(&[], &options).unwrap();
         let line = |text: &str| find(text.as_bytes(), text.len() as u64, &layout);
         for closed in
             ["a,b\n1,2\n", "a,b\n1,2", "a,b\n1,\"2\"\n", "a,b\n1,\"2\"", "a,b\n1,5\" pipe\n", "a,b\n1,5\"", "a\n"]
