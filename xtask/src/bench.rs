@@ -18,6 +18,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     measure(workspace, &wafermill, &plugins, arguments)
 }
 
+/// What the sandbox adds to each call, beside the same plugins linked natively.
+pub(crate) fn yardstick(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let plugins = plugins::build(workspace)?;
+    let [yardstick] = workspace.build_release(["yardstick"])?;
+    process::run(Command::new(yardstick).arg(plugins).args(arguments))
+}
+
 /// With the program as tests use it.
 pub(crate) fn smoke(workspace: &Workspace) -> Result<()> {
     let plugins = plugins::build(workspace)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask plugins | demo | test | bench | fuzz | price | soak | drain | memory`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | bench | yardstick | fuzz | price | soak | drain | memory`: each does all that a fresh clone needs.
 
 mod bench;
 mod demo;
@@ -27,6 +27,8 @@ usage: cargo xtask COMMAND
   test [-- ARGUMENTS]  builds everything and runs all tests; the arguments are for `cargo test`
   bench [--smoke]      runs wafermill, Polars, DuckDB and scikit-learn side by side and tells their ratios (a release build, then a quarter of an hour;
                        `--help` tells what can be set; with `--smoke` only whether they agree on a small table, in seconds)
+  yardstick [--json]   measures what the sandbox adds to each call of the benchmark, beside the same plugins linked natively (a release build, then a
+                       minute)
   fuzz [TARGET]        feeds the host what hostile plugins, files and servers may send, --seconds N (60) for each target; --json
                        (needs cargo-fuzz and a nightly toolchain, and ten minutes to build)
   price                measures what checking batches and limiting guests cost, beside doing without (minutes)
@@ -53,6 +55,7 @@ fn run() -> Result<()> {
         ["plugins", "--tests"] => plugins::build_with_test_guests(&workspace).map(drop),
         ["bench", "--smoke"] => bench::smoke(&workspace),
         ["bench", rest @ ..] => bench::run(&workspace, rest),
+        ["yardstick", rest @ ..] => bench::yardstick(&workspace, rest),
         ["fuzz", rest @ ..] => fuzz::run(&workspace, &fuzz::Options::parse(rest)?),
         ["price"] => price::run(&workspace),
         ["soak"] => soak::run(&workspace),
