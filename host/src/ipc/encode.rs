@@ -1,9 +1,9 @@
 //! Messages to plugins.
 
 use super::decode::{Cause, split};
-use super::unused::clear_unused_bits;
+use super::unused::clear_unused;
 use super::verify::verified_message;
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, StreamEncoder, write_message};
 use arrow_schema::Schema;
@@ -45,9 +45,10 @@ impl BatchEncoder {
             }
             passed += piece.len();
         }
-        if !batch.num_rows().is_multiple_of(8) {
+        let has_nulls = || batch.columns().iter().any(|column| column.null_count() > 0);
+        if !batch.num_rows().is_multiple_of(8) || has_nulls() {
             let start = last_message(&self.message)?;
-            clear_unused_bits(&mut self.message, start, batch.schema_ref().fields())?;
+            clear_unused(&mut self.message, start, batch.schema_ref().fields())?;
         }
         Ok(&self.message)
     }
@@ -77,7 +78,7 @@ fn last_message(bytes: &[u8]) -> Result<usize, Cause> {
 mod tests {
     use super::*;
     use crate::ipc::decode_batch;
-    use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray};
+    use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
     use std::sync::Arc;
 
     /// A table whose every value, null or not, tells its row.
@@ -109,5 +110,31 @@ mod tests {
             encoder.encode(&table).unwrap();
             assert_eq!(*encoder.encode(&slice).unwrap(), *BatchEncoder::default().encode(&alone).unwrap());
         }
+    }
+
+    #[test]
+    fn nothing_lies_beneath_nulls() {
+        let rows = 19;
+        let valid = arrow_buffer::NullBuffer::from_iter((0..rows).map(|row| row % 3 != 1));
+        // The same values, but for those beneath nulls.
+        let table = |hidden: i64| {
+            let value = |row: usize| if row % 3 == 1 { hidden + row as i64 } else { row as i64 };
+            let text: StringArray = StringArray::from_iter_values((0..rows).map(|row| format!("{:04}", value(row))));
+            let (offsets, bytes, _) = text.into_parts();
+            let ints = (0..rows).map(value).collect::<Vec<_>>();
+            let keys = ints.iter().map(|key| (*key % 2) as i32).collect::<Vec<_>>();
+            let words = Arc::new(StringArray::from(vec!["a", "b"]));
+            let flags = ints.iter().map(|value| value % 2 == 1).collect::<arrow_buffer::BooleanBuffer>();
+            let columns: [(&str, ArrayRef); 4] = [
+                ("int", Arc::new(Int64Array::new(ints.into(), Some(valid.clone())))),
+                ("flag", Arc::new(BooleanArray::new(flags, Some(valid.clone())))),
+                ("text", Arc::new(StringArray::new(offsets, bytes, Some(valid.clone())))),
+                ("word", Arc::new(DictionaryArray::new(Int32Array::new(keys.into(), Some(valid.clone())), words))),
+            ];
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+        };
+        let encode = |table: &RecordBatch| BatchEncoder::default().encode(table).unwrap().clone();
+        assert_eq!(encode(&table(1_000)), encode(&table(4_001)));
+        assert_eq!(decode_batch(&table(0).schema(), Buffer::from_vec(encode(&table(1_000)))).unwrap(), table(1_000));
     }
 }
