@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod guard;
 pub mod hash;
 pub mod ipc;
+mod json;
 pub mod memory;
 pub mod model;
 pub mod partials;

@@ -183,3 +183,30 @@ fn what_a_stranger_wrote_into_a_dump_is_not_passed_on_unchecked() {
     let told = errors(&home.run(&["plugin", "replay", dump.to_str().unwrap()]));
     assert!(told.contains("batch.arrows") && told.contains("it is no plain file"), "{told}");
 }
+
+#[test]
+fn a_dump_has_no_model_that_is_elsewhere() {
+    let home = Home::new();
+    home.write("guest.wasm", Guest::default().before("transformer.apply", "unreachable").component());
+    home.fail();
+    let dump = home.path().join("dump/mine-guest-apply");
+    fs::rename(dump.join("model"), home.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(home.path().join("elsewhere"), dump.join("model")).unwrap();
+    let told = errors(&home.run(&["plugin", "replay", dump.to_str().unwrap()]));
+    assert!(told.contains("mine-guest-apply/model\n") && told.contains("it is no folder"), "{told}");
+}
+
+#[test]
+fn what_would_take_much_memory_is_not_read() {
+    let home = Home::new();
+    home.write("guest.wasm", Guest::default().before("transformer.apply", "unreachable").component());
+    home.fail();
+    let dump = home.path().join("dump/mine-guest-apply");
+    let call = fs::read_to_string(dump.join("call.json")).unwrap();
+    let many = format!("\"params\": \"{{\\\"text\\\": [0{}]}}\"", ",0".repeat(8_000_000));
+    let start = call.find("\"params\"").unwrap();
+    let end = start + call[start..].find('\n').unwrap() - 1;
+    fs::write(dump.join("call.json"), format!("{}{many}{}", &call[..start], &call[end..])).unwrap();
+    let told = errors(&home.run(&["plugin", "replay", dump.to_str().unwrap()]));
+    assert!(told.contains("call.json") && told.contains("it has more than 8000000 values"), "{told}");
+}

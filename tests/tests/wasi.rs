@@ -106,7 +106,45 @@ fn random_bytes_count_as_instructions_where_those_are_counted() {
     let code =
         "(loop (global.set $heap (i32.const 1048576)) (call $random (i64.const 1048576) (i32.const 256)) (br 0))";
     let guest = Guest { imports: imports.to_owned(), pages: 64, ..Guest::default() };
+    assert_eq!(with_few_instructions(guest.before("transformer.apply", code)), TOO_MANY);
+}
+
+#[test]
+fn what_is_logged_or_waited_for_counts_as_instructions_where_those_are_counted() {
+    let repeated = |calls: u32, call: &str| {
+        format!(
+            "(local.set $at (i32.const {calls})) (loop {call} (local.set $at (i32.sub (local.get $at) (i32.const 1))) (br_if 0 (local.get $at)))"
+        )
+    };
+    let log = |calls| {
+        let guest = Guest { pages: 64, ..Guest::default() };
+        guest.before(
+            "transformer.apply",
+            repeated(calls, "(call $log (i32.const 1) (i32.const 1048576) (i32.const 100000))"),
+        )
+    };
+    assert_eq!(with_few_instructions(log(40)), "no error");
+    assert_eq!(with_few_instructions(log(51)), TOO_MANY);
+    let poll = |calls| {
+        let imports = r#"
+            (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $wait (param i64) (result i32)))
+            (import "wasi:io/poll@0.2.6" "poll" (func $poll (param i32 i32 i32)))"#;
+        let guest = Guest { imports: imports.to_owned(), pages: 64, ..Guest::default() };
+        // The same one 500 times.
+        let fill = "(i32.store (i32.const 256) (call $wait (i64.const 9)))
+            (loop (i32.store (i32.add (i32.const 1048576) (local.get $at)) (i32.load (i32.const 256)))
+            (local.set $at (i32.add (local.get $at) (i32.const 4))) (br_if 0 (i32.lt_u (local.get $at) (i32.const 2000))))";
+        let call =
+            "(global.set $heap (i32.const 2097152)) (call $poll (i32.const 1048576) (i32.const 500) (i32.const 256))";
+        guest.before("transformer.apply", format!("{fill} {}", repeated(calls, call)))
+    };
+    assert_eq!(with_few_instructions(poll(50)), "no error");
+    assert_eq!(with_few_instructions(poll(100)), TOO_MANY);
+}
+
+const TOO_MANY: &str = "`transformer.apply` took more than the 5000000 instructions that a call may take";
+
+fn with_few_instructions(guest: Guest) -> String {
     let limits = Limits { fuel: Some(5_000_000), call: Duration::from_secs(60), ..small_limits() };
-    let ended = outcome(Victim::new(limits).run(&guest.before("transformer.apply", code).component()));
-    assert_eq!(ended, "`transformer.apply` took more than the 5000000 instructions that a call may take");
+    outcome(Victim::new(limits).run(&guest.component()))
 }

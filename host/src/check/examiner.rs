@@ -111,6 +111,7 @@ impl<'a> Examiner<'a> {
         let mut accepted = Vec::new();
         let mut refusal = None;
         for data_type in data_types() {
+            self.options.stop.check()?;
             let name = self.name(setting, std::slice::from_ref(&data_type), Flavour::Empty, 0);
             match self.plans(&name)? {
                 Some(Ok(_)) => accepted.push(data_type),

@@ -12,7 +12,7 @@ use super::setting::settings;
 use super::values::Flavour;
 use super::{CheckOptions, Report, parameters};
 use crate::contract::Role;
-use crate::pipeline::first_violation;
+use crate::pipeline::Compiled;
 use crate::sandbox::{Meter, Plugin};
 use arrow_schema::DataType;
 use serde::{Serialize, Serializer};
@@ -111,10 +111,14 @@ impl Subject {
     /// Another plugin with the first parameters of its own with which it takes the same column.
     fn alike(&self, other: &Plugin, options: &CheckOptions) -> Option<Self> {
         let schema = &other.description().params_schema;
-        let derived = parameters::derive(schema);
-        let completed: Vec<_> = derived.iter().flat_map(|set| parameters::completions(schema, set)).collect();
-        let valid = |set: &Value| first_violation(schema, set).is_ok_and(|violation| violation.is_none());
+        let compiled = Compiled::new(schema).ok()?;
+        let derived = parameters::derive(schema).sets;
+        let completed = parameters::completions(schema, derived.iter(), &derived).sets;
+        let valid = |set: &Value| compiled.first_violation(set).is_none();
         derived.into_iter().chain(completed).filter(valid).find_map(|params| {
+            if options.stop.check().is_err() {
+                return None;
+            }
             settings(other.description().role).into_iter().find_map(|setting| {
                 let table = TableName { setting, seed: options.seed, ..self.table.clone() };
                 let planned = Case::new(other, &params, TableName { rows: 0, ..table.clone() });

@@ -20,15 +20,17 @@ mod values;
 
 pub use law::Law;
 pub use measure::{Comparison, Cost, measure};
+pub use parameters::MOST as MOST_SETS;
 pub use progress::Progress;
 pub use report::{CounterColumn, Counterexample, ExportUsage, Finding, ParameterSet, Report, TableName, Tally};
 pub use setting::Setting;
 pub use values::Flavour;
 
-use crate::pipeline::first_violation;
+use crate::pipeline::Compiled;
 use crate::sandbox::Plugin;
 use crate::{Error, Result, Stop};
 use examiner::Examiner;
+use parameters::Sets;
 use serde_json::Value;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,29 +76,26 @@ impl Default for CheckOptions {
 pub fn check(plugin: &Plugin, options: &CheckOptions) -> Result<Report> {
     let schema = &plugin.description().params_schema;
     let derived = options.params.is_none();
-    let sets = match &options.params {
-        Some(params) => vec![params.clone()],
+    let compiled = Compiled::new(schema)?;
+    let Sets { sets, more } = match &options.params {
+        Some(params) => Sets { sets: vec![params.clone()], more: false },
         None => parameters::derive(schema),
     };
     if let Some(params) = &options.params
-        && let Some(violation) = first_violation(schema, params)?
+        && let Some(violation) = compiled.first_violation(params)
     {
         return Err(Error::usage(violation.message).hint("`wafermill plugin info` lists the parameters of a plugin"));
     }
-    let mut report = Report::default();
+    let mut report = Report { more_parameters: more, ..Report::default() };
     let (plugin, meter) = &plugin.metered();
     describe(plugin, &mut report);
-    let mut examined = examine_sets(plugin, options, &sets)?;
+    let mut examined = examine_sets(plugin, options, &compiled, &sets)?;
     if derived {
         let refused = examined.iter().filter(|examined| !examined.is_taken());
         let refused = refused.flat_map(|examined| examined.parameters.iter().map(|set| &set.params));
-        let mut completed = Vec::new();
-        for set in refused.flat_map(|set| parameters::completions(schema, set)) {
-            if !sets.contains(&set) && !completed.contains(&set) {
-                completed.push(set);
-            }
-        }
-        let more = examine_sets(plugin, options, &completed)?;
+        let completed = parameters::completions(schema, refused, &sets);
+        report.more_parameters |= completed.more;
+        let more = examine_sets(plugin, options, &compiled, &completed.sets)?;
         // Completions are guesses: those that are refused say nothing, those that broke the contract do.
         let tells = |report: &Report| report.failed() > 0 || report.is_taken();
         examined.extend(more.into_iter().filter(tells));
@@ -140,12 +139,12 @@ fn describe(plugin: &Plugin, report: &mut Report) {
 }
 
 /// A report for each set of parameters, in their order.
-fn examine_sets(plugin: &Plugin, options: &CheckOptions, sets: &[Value]) -> Result<Vec<Report>> {
-    let schema = &plugin.description().params_schema;
+fn examine_sets(plugin: &Plugin, options: &CheckOptions, schema: &Compiled<'_>, sets: &[Value]) -> Result<Vec<Report>> {
     let mut valid = Vec::new();
     for set in sets {
+        options.stop.check()?;
         // What a schema forbids never reaches the plugin.
-        if first_violation(schema, set)?.is_none() {
+        if schema.first_violation(set).is_none() {
             valid.push(set);
         }
     }

@@ -5,38 +5,64 @@ use serde_json::{Map, Value, json};
 /// How deep references between schemas are followed.
 const DEPTH: usize = 8;
 
+/// Sets that are checked at most, and as many that are completed.
+pub const MOST: usize = 200;
+
+/// Sets of parameters, each once.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    pub(super) sets: Vec<Value>,
+    /// Whether there are more, which are left out.
+    pub(super) more: bool,
+}
+
+impl Sets {
+    /// Takes a set; false where it is one too many.
+    fn push(&mut self, set: Value) -> bool {
+        if self.sets.contains(&set) {
+            return true;
+        }
+        self.more |= self.sets.len() == MOST;
+        if !self.more {
+            self.sets.push(set);
+        }
+        !self.more
+    }
+}
+
 /// The defaults, and each choice of each parameter on its own, with what is required.
-pub(super) fn derive(schema: &Value) -> Vec<Value> {
+pub(super) fn derive(schema: &Value) -> Sets {
     let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let property = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
     let base: Map<String, Value> = required
         .filter_map(|name| Some((name.to_owned(), samples(schema, property(name)?).into_iter().next()?)))
         .collect();
-    let mut sets = vec![Value::Object(base.clone())];
+    let mut sets = Sets { sets: vec![Value::Object(base.clone())], more: false };
     for (name, property) in properties(schema) {
         for choice in choices(schema, property, DEPTH) {
-            push_new(&mut sets, with(&base, name, choice));
+            if !sets.push(with(&base, name, choice)) {
+                return sets;
+            }
         }
     }
     sets
 }
 
-/// Sets with one parameter more, for one that is refused as it is: a choice may need another parameter.
-pub(super) fn completions(schema: &Value, set: &Value) -> Vec<Value> {
-    let Value::Object(set) = set else { return Vec::new() };
-    let mut sets = Vec::new();
-    for (name, property) in properties(schema).filter(|(name, _)| !set.contains_key(*name)) {
-        for sample in samples(schema, property) {
-            push_new(&mut sets, with(set, name, sample));
+/// Sets with one parameter more, for those that are refused as they are: a choice may need another parameter. None of those that are
+/// known already.
+pub(super) fn completions<'v>(schema: &Value, refused: impl Iterator<Item = &'v Value>, known: &[Value]) -> Sets {
+    let mut sets = Sets::default();
+    for set in refused.filter_map(Value::as_object) {
+        for (name, property) in properties(schema).filter(|(name, _)| !set.contains_key(*name)) {
+            for sample in samples(schema, property) {
+                let set = with(set, name, sample);
+                if !known.contains(&set) && !sets.push(set) {
+                    return sets;
+                }
+            }
         }
     }
     sets
-}
-
-fn push_new(sets: &mut Vec<Value>, set: Value) {
-    if !sets.contains(&set) {
-        sets.push(set);
-    }
 }
 
 fn with(set: &Map<String, Value>, name: &str, value: Value) -> Value {
@@ -126,10 +152,11 @@ mod tests {
             json!({ "name": "a", "method": "b" }),
             json!({ "name": "a", "most": 5 }),
         ];
-        assert_eq!(derive(&schema), sets);
-        let completions = completions(&schema, &json!({ "name": "a", "method": "a", "most": 5 }));
+        assert_eq!(derive(&schema).sets, sets);
+        let refused = json!({ "name": "a", "method": "a", "most": 5 });
+        let completions = completions(&schema, [&refused].into_iter(), &sets);
         assert_eq!(
-            completions.iter().map(|set| (set["value"].clone(), set["words"].clone())).collect::<Vec<_>>(),
+            completions.sets.iter().map(|set| (set["value"].clone(), set["words"].clone())).collect::<Vec<_>>(),
             [
                 (json!(1), Value::Null),
                 (json!("a"), Value::Null),
@@ -142,6 +169,19 @@ mod tests {
     #[test]
     fn a_schema_that_refers_to_itself_ends() {
         let schema = json!({ "properties": { "a": { "$ref": "#/properties/a" } } });
-        assert_eq!(derive(&schema), [json!({})]);
+        assert_eq!(derive(&schema).sets, [json!({})]);
+    }
+
+    #[test]
+    fn of_very_many_sets_the_first_are_taken() {
+        let truth = json!({ "type": "boolean" });
+        let names = |count: usize| (0..count).map(|number| (format!("p{number}"), truth.clone()));
+        let schema = |count| json!({ "properties": names(count).collect::<Map<_, _>>() });
+        let few = derive(&schema(99));
+        assert_eq!((few.sets.len(), few.more), (199, false));
+        let many = derive(&schema(4_500));
+        assert_eq!((many.sets.len(), many.more), (MOST, true));
+        let completed = completions(&schema(4_500), many.sets.iter(), &many.sets);
+        assert_eq!((completed.sets.len(), completed.more), (MOST, true));
     }
 }

@@ -138,6 +138,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What was tried, and what the plugin took.
     pub parameters: Vec<ParameterSet>,
+    /// Whether more sets of parameters follow from the schema than were tried.
+    pub more_parameters: bool,
     /// Tables that were generated and planned.
     pub tables: u64,
     /// Partitions of rows that were fitted.
@@ -158,6 +160,7 @@ impl Default for Report {
             laws: Law::ALL.map(|law| Tally { law, checked: 0, failed: 0 }).into(),
             findings: Vec::new(),
             parameters: Vec::new(),
+            more_parameters: false,
             tables: 0,
             partitions: 0,
             calls: 0,

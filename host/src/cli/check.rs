@@ -126,6 +126,12 @@ impl Checked {
         text += &columns(&report.laws.iter().map(row).collect::<Vec<_>>());
         text += "\nparameters\n";
         text += &columns(&report.parameters.iter().map(parameters).collect::<Vec<_>>());
+        if report.more_parameters {
+            let most = check::MOST_SETS;
+            text += &format!(
+                "  more than {most} sets follow from the schema, and so many were tried: name others with `--params`\n"
+            );
+        }
         text += "\ntaken at most, by one instance or one call\n";
         text += &columns(&self.taken());
         text.extend(cost.iter().map(comparison));

@@ -25,7 +25,7 @@ pub(super) fn print(text: &str) -> Result<()> {
 /// As for [`print`].
 pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
     let json = serde_json::to_string_pretty(value).map_err(|error| Error::internal("no JSON").because(error))?;
-    write(&(json + "\n"))
+    write(&(escaped(&json) + "\n"))
 }
 
 fn write(text: &str) -> Result<()> {
@@ -54,10 +54,17 @@ pub(super) fn readable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
+/// JSON of which no string can steer a terminal, and the lines are what they were: within strings any character may be escaped, and
+/// outside of them there are none of these.
+pub(super) fn escaped(json: &str) -> String {
+    let escape = |c: char| if steers(c) && c != '\n' { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    json.chars().map(escape).collect()
+}
+
 /// Whether a character steers a terminal or turns the direction of writing.
 pub(super) fn steers(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// One line of an error, however many lines and however long the text is.
@@ -73,6 +80,12 @@ fn cut(text: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
     }
+}
+
+/// A cell of a table.
+fn cell_text(text: &str) -> Cow<'_, str> {
+    let cut = cut(text);
+    if cut.contains('\n') { Cow::Owned(cut.replace('\n', "\\n")) } else { cut }
 }
 
 /// An error with its place, its causes, the plugin's log and the hint.
@@ -134,9 +147,10 @@ fn inside(error: &Error) -> Vec<String> {
     parts
 }
 
-/// Columns of text, aligned; the first line is the head. Long cells are cut.
+/// Columns of text, aligned; the first line is the head. Long cells are cut, and none goes on in the next line.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.iter().map(|cell| cut(cell)).collect()).collect();
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|cell| cell_text(cell)).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
@@ -176,6 +190,21 @@ mod tests {
         let text = readable(&render(&error)).into_owned();
         assert!(text.starts_with(r"error: there is no column `\u{1b}[31mred\u{202e}` error: another"), "{text}");
         assert!(text.len() < 2_000);
+    }
+
+    #[test]
+    fn json_cannot_steer_the_terminal_and_says_the_same() {
+        let value = serde_json::json!({ "\u{1b}[2J": ["\u{9b}2J\u{202e}\u{61c} \u{85}", "two\nlines", "żółw"] });
+        let json = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!json.contains(|c| steers(c) && c != '\n'), "{json}");
+        assert_eq!(json.lines().count(), 7);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
+    }
+
+    #[test]
+    fn a_name_with_two_lines_is_one_row_of_a_table() {
+        let rows = [["name", "type"], ["a\nforged  row", "b"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), "name            type\na\\nforged  row  b\n");
     }
 
     #[test]

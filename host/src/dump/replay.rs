@@ -4,6 +4,7 @@ use super::record::{FORMAT, Record};
 use super::{BATCH, CALL, CARRY, Call, END, MODEL, SELECTION, table_file};
 use crate::contract::Selection;
 use crate::ipc::{Cause, TableReader, decode_batch, split};
+use crate::json::check_values;
 use crate::pipeline::first_violation;
 use crate::sandbox::{Fitter, Limits, Pass, Plugin, TableBatch, Task, Transformer, schema};
 use crate::{Error, Result, plain_file};
@@ -13,8 +14,8 @@ use arrow_schema::SchemaRef;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of `call.json`: parameters are at most a pipeline file.
-const RECORD: u64 = 64 << 20;
+/// Bytes of `call.json`: parameters are at most a pipeline file of 16 MiB, of which any byte may be escaped, and the rest is small.
+const RECORD: u64 = 48 << 20;
 
 /// Bytes of a batch: few rows, unless one is large.
 const ROWS: u64 = 1 << 30;
@@ -39,6 +40,7 @@ impl Record {
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CALL);
         let text = read(&path, RECORD).map_err(|error| unreadable(&path, error))?;
+        check_values(&text).map_err(|error| unreadable(&path, error))?;
         let record: Self = serde_json::from_slice(&text).map_err(|error| unreadable(&path, error))?;
         match record.format == FORMAT {
             true => Ok(record),
@@ -112,9 +114,15 @@ impl Record {
 }
 
 fn apply(plugin: &Plugin, task: &Task, batch: &RecordBatch, folder: &Path) -> Result<Vec<Returned>> {
+    let tables = folder.join(MODEL);
+    // A link would lead to a folder of whoever replays.
+    match std::fs::symlink_metadata(&tables) {
+        Ok(found) if !found.is_dir() => return Err(unreadable(&tables, "it is no folder")),
+        _ => {}
+    }
     let mut transformer = Transformer::open(plugin, task)?;
     for (table, planned) in task.plan.model.iter().enumerate() {
-        let path = folder.join(MODEL).join(table_file(table));
+        let path = tables.join(table_file(table));
         let found = std::fs::symlink_metadata(&path);
         found.and_then(|found| plain_file::check(&found)).map_err(|error| unreadable(&path, error))?;
         for rows in TableReader::open(&path, &planned.schema, None, &mut |_| Ok(()))? {

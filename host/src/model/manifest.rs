@@ -4,7 +4,9 @@ use super::ModelStore;
 use crate::contract::{ColumnRole, is_name};
 use crate::digest::digest;
 use crate::ipc::{Cause, SavedTable};
+use crate::json::check_values;
 use crate::pipeline::{CsvSection, Plan, Selector, Step, StepDefinition, is_step_name};
+use crate::source::parse_type;
 use crate::{Error, Result, plain_file};
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
@@ -18,11 +20,18 @@ pub const MANIFEST: &str = "manifest.json";
 /// The version of the folder's layout that this host writes and reads.
 const FORMAT: u32 = 1;
 
-/// Bytes of a manifest: a hundred thousand columns in as many steps.
-const MOST: u64 = 256 << 20;
+/// Bytes of a manifest: a hundred thousand columns in as many steps have 140 MB.
+const MOST: u64 = 192 << 20;
 
 /// What to do about a manifest that makes no sense.
 pub(super) const RESTORE: &str = "fit the model again, or restore its manifest from a copy";
+
+/// What tells how the rest is read.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    format: Option<u64>,
+}
 
 /// What a model is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,10 +186,12 @@ impl Manifest {
                 .hint("name a folder that `wafermill fit` wrote")
         })?;
         let damaged = |error: Cause| Error::model("the manifest is damaged").file(&path).because(error).hint(RESTORE);
-        let value: Value = serde_json::from_str(&text).map_err(|error| damaged(error.into()))?;
-        match value.get("format").and_then(Value::as_u64) {
+        // Nothing else is kept of it before it is known to be of this form, and how much there is.
+        let Head { format } = serde_json::from_str(&text).map_err(|error| damaged(error.into()))?;
+        match format {
             Some(format) if format == u64::from(FORMAT) => {
-                let manifest: Self = serde_json::from_value(value).map_err(|error| damaged(error.into()))?;
+                check_values(text.as_bytes()).map_err(damaged)?;
+                let manifest: Self = serde_json::from_str(&text).map_err(|error| damaged(error.into()))?;
                 manifest.check_names().map_err(damaged)?;
                 if manifest.hash_version != crate::hash::VERSION {
                     let message = format!("the model's hashes have the version {}", manifest.hash_version);
@@ -232,10 +243,10 @@ impl Manifest {
     }
 
     /// The types of the columns that the steps were fitted on. A CSV file has none of its own, and what one would guess
-    /// depends on its values.
+    /// depends on its values. Types that are none of a source's columns are left out.
     pub fn source_types(&self) -> BTreeMap<String, DataType> {
         let parsed =
-            self.source.iter().filter_map(|column| Some((column.name.clone(), column.data_type.parse().ok()?)));
+            self.source.iter().filter_map(|column| Some((column.name.clone(), parse_type(&column.data_type)?)));
         parsed.collect()
     }
 }
@@ -291,3 +302,6 @@ fn entry(definition: &StepDefinition, step: &Step, fitted: &Fitted) -> StepEntry
         partials: partials.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::pipeline::{Columns, OF_STEPS, Plugins, Selector, Step, StepDefinition
 use crate::sandbox::Plugin;
 use crate::{Error, Result};
 use arrow_schema::{Field, Schema, SchemaRef};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Manifest {
@@ -18,14 +18,15 @@ impl Manifest {
     pub fn check_source(&self, schema: &Schema) -> Result<()> {
         let steps = self.steps.iter().filter(|step| step.is_applied());
         let used: HashSet<_> = steps.flat_map(|step| &step.columns).map(|column| &column.name).collect();
+        let found: HashMap<_, _> = schema.fields().iter().map(|field| (field.name(), field)).collect();
         for known in self.source.iter().filter(|column| used.contains(&column.name)) {
             let (name, data_type) = (&known.name, &known.data_type);
-            let message = match schema.field_with_name(name) {
-                Ok(field) if field.data_type().to_string() == *data_type => continue,
-                Ok(field) => {
+            let message = match found.get(name) {
+                Some(field) if field.data_type().to_string() == *data_type => continue,
+                Some(field) => {
                     format!("`{name}` is of type {}, and the model was fitted on {data_type}", field.data_type())
                 }
-                Err(_) => format!("the table lacks the column `{name}`, which the model was fitted on"),
+                None => format!("the table lacks the column `{name}`, which the model was fitted on"),
             };
             return Err(Error::model(message)
                 .column(name)

@@ -3,7 +3,7 @@
 use crate::contract::{Outputs, StepPlan};
 use crate::{Error, Result};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A column that is known by name.
@@ -83,31 +83,28 @@ impl Layout {
     /// Where two columns would have one name.
     pub fn after(&self, step: usize, selected: &Schema, plan: &StepPlan, outputs: Option<&Outputs>) -> Result<Self> {
         let written = written(step, plan, outputs);
-        let replaced = |name: &str| {
-            let mut exact = plan.writes.iter().filter(|write| write.family.is_none());
-            // A column that was not selected is not the step's to replace: one that is written with its name clashes with it.
-            selected.index_of(name).is_ok()
-                && (plan.drops.iter().any(|drop| drop == name) || exact.any(|write| write.field.name() == name))
-        };
+        // There may be a hundred thousand columns, each of which is looked for.
+        let exact = plan.writes.iter().filter(|write| write.family.is_none()).map(|write| write.field.name());
+        let gone: HashSet<&String> = plan.drops.iter().chain(exact).collect();
+        // A column that was not selected is not the step's to replace: one that is written with its name clashes with it.
+        let replaced: HashSet<&String> =
+            selected.fields().iter().map(|field| field.name()).filter(|name| gone.contains(name)).collect();
+        let mut placed: HashMap<Option<&str>, Vec<Entry>> = HashMap::new();
         let mut entries = Vec::with_capacity(self.0.len() + written.len());
-        let at = |place: Option<&str>| -> Vec<Entry> {
-            let pairs = plan.writes.iter().zip(&written);
-            pairs
-                .filter(|(write, _)| write.place.as_deref() == place)
-                .flat_map(|(_, entries)| entries.clone())
-                .collect()
-        };
+        for (write, written) in plan.writes.iter().zip(written) {
+            placed.entry(write.place.as_deref()).or_default().extend(written);
+        }
         for entry in &self.0 {
             let Entry::Column(column) = entry else {
                 entries.push(entry.clone());
                 continue;
             };
-            if !replaced(column.field.name()) {
+            if !replaced.contains(column.field.name()) {
                 entries.push(entry.clone());
             }
-            entries.extend(at(Some(column.field.name())));
+            entries.extend(placed.remove(&Some(column.field.name().as_str())).unwrap_or_default());
         }
-        entries.extend(at(None));
+        entries.extend(placed.remove(&None).unwrap_or_default());
         let layout = Self(entries);
         let mut names = HashSet::new();
         if let Some(column) = layout.columns().find(|column| !names.insert(column.field.name())) {

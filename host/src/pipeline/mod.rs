@@ -29,4 +29,4 @@ pub(crate) use plan::{OF_STEPS, is_step_name};
 pub use plan::{Plan, Step, StepDefinition, TRAINING};
 pub use plugins::Plugins;
 pub use select::{Columns, Selector, TypeClass};
-pub(crate) use violation::first_violation;
+pub(crate) use violation::{Compiled, first_violation};

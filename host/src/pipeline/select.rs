@@ -7,6 +7,7 @@ use arrow_schema::DataType;
 use glob::Pattern;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 
 /// Columns: a list of names and globs, or names, types and exceptions.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -109,15 +110,17 @@ impl Columns {
     /// Where a name means no column, or a glob among the selected ones.
     pub fn resolve(&self, layout: &Layout) -> Result<Selected> {
         let Selector { names, types, except } = self.selector();
+        let columns: Vec<&Column> = layout.columns().collect();
+        let positions: HashMap<&str, usize> =
+            columns.iter().zip(0..).map(|(column, at)| (column.field.name().as_str(), at)).collect();
         for name in names.iter().chain(&except) {
-            if let Some(writer) = family_of(name, layout)? {
+            if let Some(writer) = family_of(name, layout, &positions)? {
                 return Ok(Selected::Waits(writer));
             }
         }
-        let columns: Vec<&Column> = layout.columns().collect();
         let mut chosen: Vec<usize> = Vec::new();
         for name in &names {
-            let matches = matching(name, &columns)?;
+            let matches = matching(name, &columns, &positions)?;
             if matches.is_empty() {
                 return Err(unknown(name, &columns));
             }
@@ -127,23 +130,23 @@ impl Columns {
             |column: &Column| !column.in_family && types.iter().any(|class| class.has(column.field.data_type()));
         chosen.extend(columns.iter().enumerate().filter(|(_, column)| by_type(column)).map(|(index, _)| index));
         for name in &except {
-            let left_out = matching(name, &columns)?;
+            let left_out: HashSet<_> = matching(name, &columns, &positions)?.into_iter().collect();
             // A glob may mean nothing, but a name that is misspelt would leave in what was to be left out.
             if left_out.is_empty() && !name.contains(['*', '?', '[']) {
                 return Err(unknown(name, &columns));
             }
             chosen.retain(|index| !left_out.contains(index));
         }
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         chosen.retain(|index| seen.insert(*index));
         Ok(Selected::Columns(chosen))
     }
 }
 
 /// A name that exists means that column, whatever signs it has; anything else is a glob.
-fn matching(name: &str, columns: &[&Column]) -> Result<Vec<usize>> {
-    if let Some(index) = columns.iter().position(|column| column.field.name() == name) {
-        return Ok(vec![index]);
+fn matching(name: &str, columns: &[&Column], positions: &HashMap<&str, usize>) -> Result<Vec<usize>> {
+    if let Some(index) = positions.get(name) {
+        return Ok(vec![*index]);
     }
     let pattern = pattern(name)?;
     let matches = columns.iter().enumerate().filter(|(_, column)| pattern.matches(column.field.name()));
@@ -159,8 +162,8 @@ fn pattern(name: &str) -> Result<Pattern> {
 }
 
 /// The step whose family a name or glob may mean.
-fn family_of(name: &str, layout: &Layout) -> Result<Option<usize>> {
-    if layout.columns().any(|column| column.field.name() == name) {
+fn family_of(name: &str, layout: &Layout, positions: &HashMap<&str, usize>) -> Result<Option<usize>> {
+    if positions.contains_key(name) {
         return Ok(None);
     }
     pattern(name)?;

@@ -3,7 +3,7 @@
 use super::suggest::{list, nearest};
 use crate::{Error, Result};
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
-use jsonschema::{PatternOptions, ValidationError};
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 /// Bytes of a compiled pattern.
@@ -18,17 +18,39 @@ pub(crate) struct Violation {
     pub(super) hint: Option<String>,
 }
 
+/// A schema, compiled for many values.
+pub(crate) struct Compiled<'s> {
+    schema: &'s Value,
+    validator: Validator,
+}
+
+impl<'s> Compiled<'s> {
+    /// Compiles a schema.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub(crate) fn new(schema: &'s Value) -> Result<Self> {
+        // A pattern of a plugin's must not take long: this engine is linear in the text, and bounded in what it makes of the pattern.
+        let patterns = PatternOptions::regex().size_limit(PATTERN).dfa_size_limit(PATTERN);
+        let validator = jsonschema::options().with_pattern_options(patterns).build(schema).map_err(|error| {
+            Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
+        })?;
+        Ok(Self { schema, validator })
+    }
+
+    /// The first thing in `value` that the schema forbids.
+    pub(crate) fn first_violation(&self, value: &Value) -> Option<Violation> {
+        let errors = self.validator.iter_errors(value);
+        errors.max_by_key(depth).map(|error| explain(&error, self.schema))
+    }
+}
+
 /// The first thing in `value` that `schema` forbids.
 ///
 /// # Errors
 /// Where `schema` is none.
 pub(crate) fn first_violation(schema: &Value, value: &Value) -> Result<Option<Violation>> {
-    // A pattern of a plugin's must not take long: this engine is linear in the text, and bounded in what it makes of the pattern.
-    let patterns = PatternOptions::regex().size_limit(PATTERN).dfa_size_limit(PATTERN);
-    let validator = jsonschema::options().with_pattern_options(patterns).build(schema).map_err(|error| {
-        Error::sandbox("the plugin's schema of parameters is no JSON Schema").because(error.to_string())
-    })?;
-    Ok(validator.iter_errors(value).max_by_key(depth).map(|error| explain(&error, schema)))
+    Ok(Compiled::new(schema)?.first_violation(value))
 }
 
 /// How deep in the file it is. The deepest violation says the most.

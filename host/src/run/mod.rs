@@ -127,7 +127,13 @@ pub fn columns_of_run(plan: &Plan, writes_rows: bool) -> Vec<usize> {
 /// The source's columns that come out as they are.
 fn passed_on(plan: &Plan) -> impl Iterator<Item = usize> {
     let passed_on = plan.layout().columns().filter(|column| column.writer.is_none());
-    passed_on.filter_map(|column| plan.source().index_of(column.field.name()).ok())
+    let positions = positions(plan);
+    passed_on.filter_map(move |column| positions.get(column.field.name()).copied())
+}
+
+/// The positions of the source's columns by their names: there may be many, and each may be asked for.
+fn positions(plan: &Plan) -> HashMap<&String, usize> {
+    plan.source().fields().iter().zip(0..).map(|(field, at)| (field.name(), at)).collect()
 }
 
 /// The source's columns that steps read, by their positions; all of them where one asks for the row hash.
@@ -137,7 +143,7 @@ fn source_columns<'s>(plan: &Plan, steps: impl Iterator<Item = &'s Step> + Clone
         return (0..schema.fields().len()).collect();
     }
     let mut columns = BTreeSet::new();
-    let positions: HashMap<_, _> = schema.fields().iter().zip(0..).map(|(field, at)| (field.name(), at)).collect();
+    let positions = positions(plan);
     for step in steps {
         let fields = step.selection.schema.fields().iter().zip(&step.writers);
         let read = fields.filter(|(_, writer)| writer.is_none());

@@ -8,18 +8,18 @@ use super::guests::GuestMemory;
 use super::limits::{FRAMES, STACK};
 use super::plugin::Host;
 use super::scan::{Interface, Refusal, scan};
-use super::store::State;
+use super::store::{State, add_log_to_linker};
 use super::{Limits, Plugin, wasi};
 use crate::digest::digest;
 use crate::memory::format_size;
 use crate::{Error, Result, plain_file};
 use std::path::Path;
 use std::sync::Arc;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 /// The one interface that a plugin may import beside those of WASI.
-const LOGGING: &str = "wafermill:plugin/logging@0.1.0";
+pub(super) const LOGGING: &str = "wafermill:plugin/logging@0.1.0";
 
 /// Compiles plugins and runs them.
 pub struct Sandbox {
@@ -53,10 +53,7 @@ impl Runtime {
         config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
-        super::bindings::wafermill::plugin::logging::add_to_linker::<_, HasSelf<_>>(
-            &mut linker,
-            |state: &mut State| state,
-        )?;
+        add_log_to_linker(&mut linker)?;
         wasi::add_to_linker(&mut linker)?;
         Ok(Self { engine, linker })
     }

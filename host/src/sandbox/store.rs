@@ -1,11 +1,13 @@
 //! The host's side of an instance: its limits and its log.
 
-use super::bindings::wafermill::plugin::{logging, types};
+use super::bindings::wafermill::plugin::logging;
+use super::engine::LOGGING;
 use super::guests::GuestMemory;
 use super::limits::{CORE_ITEMS, Limits};
 use super::log::Log;
-use super::wasi::Wasi;
-use wasmtime::ResourceLimiter;
+use super::wasi::{Wasi, charge};
+use wasmtime::component::Linker;
+use wasmtime::{ResourceLimiter, StoreContextMut};
 
 /// What belongs to one instance.
 #[derive(Debug)]
@@ -112,16 +114,18 @@ impl ResourceLimiter for Memory {
     }
 }
 
-impl logging::Host for State {
-    fn log(&mut self, level: logging::Level, message: String) {
+/// Defines `logging`. What a message has is taken from the fuel: the guest need not work on it.
+pub(super) fn add_log_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let log = |mut store: StoreContextMut<'_, State>, (level, message): (logging::Level, String)| {
+        charge(&mut store, message.len())?;
         let level = match level {
             logging::Level::Debug => "debug",
             logging::Level::Info => "info",
             logging::Level::Warn => "warn",
             logging::Level::Error => "error",
         };
-        self.log.push(level, &message);
-    }
+        store.data_mut().log.push(level, &message);
+        Ok(())
+    };
+    linker.instance(LOGGING)?.func_wrap("log", log)
 }
-
-impl types::Host for State {}

@@ -7,6 +7,9 @@ use arrow_schema::{DataType, Schema};
 /// Lists and structs within each other. Readers and writers go down by recursion.
 const DEPTH: usize = 64;
 
+/// Bytes of the text of a type, the names of a struct's fields included.
+const TYPE: usize = 64 << 10;
+
 /// Bytes of a column's name: plugins, and the messages to them, take 64 KiB with what is said of the column besides.
 const NAME: usize = 32 << 10;
 
@@ -50,6 +53,13 @@ fn depth(data_type: &DataType) -> usize {
     deepest
 }
 
+/// The type of a text, which may be anybody's; nothing where it is none, is too long, or has too many others in it.
+pub(crate) fn parse_type(text: &str) -> Option<DataType> {
+    // The parser goes down by recursion with each parenthesis. No type of a CSV file has more than one.
+    let bounded = text.len() <= TYPE && text.matches('(').count() <= DEPTH;
+    if bounded { text.parse().ok() } else { None }
+}
+
 /// How many rows of so many columns are decoded at once.
 pub(super) fn rows_of_cells(batch_rows: usize, columns: usize) -> usize {
     batch_rows.min(CELLS / columns.max(1)).max(1)
@@ -80,6 +90,16 @@ mod tests {
         assert_eq!(check("x", DEPTH + 1).unwrap_err().place().column.as_deref(), Some("x"));
         assert!(check(&"x".repeat(NAME), 0).is_ok());
         assert!(check(&"x".repeat(NAME + 1), 0).is_err());
+    }
+
+    #[test]
+    fn texts_of_types_that_would_overflow_are_none() {
+        assert_eq!(parse_type("Decimal128(10, 2)"), Some(DataType::Decimal128(10, 2)));
+        assert!(parse_type("List(Struct(\"a\": non-null Timestamp(µs, \"UTC\")))").is_some());
+        for opening in ["List(", "Dictionary(Int32, ", "Struct(\"a\": ", "Struct(\")\": "] {
+            assert_eq!(parse_type(&opening.repeat(60_000)), None);
+            assert_eq!(parse_type(&format!("{}Int8{}", opening.repeat(DEPTH + 1), ")".repeat(DEPTH + 1))), None);
+        }
     }
 
     #[test]

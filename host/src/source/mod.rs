@@ -18,6 +18,7 @@ mod price;
 mod sample;
 mod skip;
 
+pub(crate) use bounds::parse_type;
 pub use csv::CsvOptions;
 pub(crate) use cut::Cut;
 pub use files::{Format, InputFile};

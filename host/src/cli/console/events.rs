@@ -1,7 +1,7 @@
 //! Events for machines: one object of JSON a line. docs/progress.md is the schema; a field that changes its meaning is a new version.
 
 use super::ledger::View;
-use crate::cli::print::steers;
+use crate::cli::print::escaped;
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wafermill::run::{Report, Stage};
@@ -20,9 +20,7 @@ pub(super) fn line(event: &str, fields: Value) -> String {
     if let Value::Object(fields) = fields {
         object.extend(fields);
     }
-    // Within the strings of JSON any character may be escaped, and outside of them there are none of these.
-    let escape = |c: char| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    let mut line: String = Value::Object(object).to_string().chars().map(escape).collect();
+    let mut line = escaped(&Value::Object(object).to_string());
     line.push('\n');
     line
 }
@@ -159,6 +157,7 @@ fn milliseconds(seconds: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::print::steers;
 
     #[test]
     fn an_event_is_one_line_of_json_that_cannot_steer_a_terminal() {

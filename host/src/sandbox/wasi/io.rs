@@ -72,8 +72,12 @@ fn instants(store: &Store<'_>, pollables: &[Resource<Pollable>]) -> wasmtime::Re
     pollables.iter().map(|pollable| Ok(table.get(pollable)?.0)).collect()
 }
 
+/// Instructions that one of them counts as where many are waited for.
+const POLLED: usize = 100;
+
 /// Waits until one is ready, and gives the positions of all that are.
 fn poll(store: &mut Store<'_>, pollables: &[Resource<Pollable>]) -> wasmtime::Result<Vec<u32>> {
+    charge(store, pollables.len() * POLLED)?;
     let instants = instants(store, pollables)?;
     let Some(first) = instants.iter().min() else { bail!("`poll` of nothing would last for ever") };
     let time = &mut store.data_mut().wasi.time;

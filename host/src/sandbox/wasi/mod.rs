@@ -94,7 +94,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 }
 
 /// Takes fuel for bytes that the guest need not work on itself, where instructions are counted.
-fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize) -> wasmtime::Result<()> {
+pub(super) fn charge(store: &mut StoreContextMut<'_, State>, bytes: usize) -> wasmtime::Result<()> {
     match store.get_fuel() {
         Ok(fuel) => store.set_fuel(fuel.saturating_sub(bytes as u64)),
         Err(_) => Ok(()),

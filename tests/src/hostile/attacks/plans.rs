@@ -26,6 +26,9 @@ pub(super) fn all() -> Vec<Attack> {
         params("has parameters whose schema is on another machine", r#"{"$ref": "http://127.0.0.1:9/x.json"}"#.to_owned()),
         params("has parameters whose schema is another file", r#"{"$ref": "file:///etc/passwd"}"#.to_owned()),
         params("has parameters whose schema takes an hour to try", doubling(40)),
+        params("has parameters whose schema is tried twice as often at each of 25 levels", unevaluated(25)),
+        params("has parameters whose schema refers to 4,000 schemas behind each other", chain(4_000)),
+        params("has parameters with 4,000 patterns that are large programs", patterns(4_000)),
         params(
             "has parameters with a pattern that takes an hour to match",
             r#"{"properties": {"text": {"pattern": "^(a+)+$"}}}"#.to_owned(),
@@ -89,4 +92,21 @@ fn doubling(levels: usize) -> String {
     };
     let levels: Vec<_> = (0..levels).map(level).collect();
     format!(r##"{{"$defs": {{{}}}, "$ref": "#/$defs/l0"}}"##, levels.join(", "))
+}
+
+/// Each level looks at those within it once more, to know what they left.
+fn unevaluated(levels: usize) -> String {
+    let inner = r#"{"properties": {"text": {}}}"#.to_owned();
+    (0..levels).fold(inner, |inner, _| format!(r#"{{"anyOf": [{inner}], "unevaluatedProperties": {{}}}}"#))
+}
+
+fn chain(links: usize) -> String {
+    let link = |level: usize| format!(r##""l{level}": {{"$ref": "#/$defs/l{}"}}"##, level + 1);
+    let links = (0..links).map(link).chain([format!(r#""l{links}": {{}}"#)]).collect::<Vec<_>>();
+    format!(r##"{{"$defs": {{{}}}, "$ref": "#/$defs/l0"}}"##, links.join(", "))
+}
+
+fn patterns(count: usize) -> String {
+    let patterns: Vec<_> = (0..count).map(|number| format!(r#""\\p{{L}}{{22}}{number}": {{}}"#)).collect();
+    format!(r#"{{"patternProperties": {{{}}}}}"#, patterns.join(", "))
 }
