@@ -9,7 +9,7 @@ use wafermill::aggregate::TableFiles;
 use wafermill::memory::Shares;
 use wafermill::model::{MANIFEST, ModelStore};
 use wafermill::pipeline::{
-    AggregateKind, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
+    AggregateKind, BigQuerySection, CsvSection, Document, LimitsSection, Plan, Plugins, SourceSection, StepDefinition,
 };
 use wafermill::run::{Goal, NamedTable, Overrides};
 use wafermill::sandbox::{Limits, Sandbox};
@@ -233,10 +233,34 @@ pub(super) fn open_table(
         let options = table.bigquery.options(Path::new(""))?;
         return bigquery::open(Subject::Table(name.parse()?), options, context);
     }
+    refuse_unused(name, &table.bigquery)?;
     let csv = CsvOptions { assumed, ..table.csv.options()? };
     match Address::is_one(name) {
         true => source::open_objects(name, format, &csv, Shares::of(memory).read_ahead, context),
         false => source::open(name, format, &csv),
+    }
+}
+
+/// Refuses what is stated for a table of BigQuery where the table is a file: its rows would be others than those that are meant.
+fn refuse_unused(name: &str, stated: &BigQuerySection) -> Result<()> {
+    let flags = [
+        ("columns", !stated.columns.is_empty()),
+        ("filter", stated.filter.is_some()),
+        ("snapshot", stated.snapshot.is_some()),
+        ("billing-project", stated.billing_project.is_some()),
+        ("max-bytes", stated.max_bytes.is_some()),
+        ("max-streams", stated.max_streams.is_some()),
+        ("credentials", stated.credentials.is_some()),
+        ("impersonate", stated.impersonate.is_some()),
+        ("location", stated.location.is_some()),
+        ("no-storage-api", stated.storage_api == Some(false)),
+        ("storage-endpoint", stated.storage_endpoint.is_some()),
+        ("rest-endpoint", stated.rest_endpoint.is_some()),
+    ];
+    match flags.into_iter().find(|(_, is_stated)| *is_stated) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Error::usage(format!("`--{flag}` is for tables of BigQuery, and `{name}` is none"))
+            .hint("leave it out; rows are left out by a step with the plugin `filter`, and columns that no step reads pass through")),
     }
 }
 
@@ -259,4 +283,24 @@ pub(super) fn model_store(folder: &Path) -> Result<ModelStore> {
     } else {
         folder.to_owned()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_for_bigquery_is_refused_of_files() {
+        let plain = BigQuerySection { storage_api: Some(true), ..BigQuerySection::default() };
+        assert_eq!(refuse_unused("x.csv", &plain), Ok(()));
+        let stated = [
+            ("--filter", BigQuerySection { filter: Some("age > 3".to_owned()), ..plain.clone() }),
+            ("--columns", BigQuerySection { columns: vec!["age".to_owned()], ..plain.clone() }),
+            ("--no-storage-api", BigQuerySection { storage_api: Some(false), ..plain }),
+        ];
+        for (flag, section) in stated {
+            let error = refuse_unused("x.csv", &section).unwrap_err();
+            assert_eq!(error.message(), format!("`{flag}` is for tables of BigQuery, and `x.csv` is none"));
+        }
+    }
 }

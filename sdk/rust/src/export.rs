@@ -42,6 +42,9 @@ pub struct TransformerResource<P> {
 }
 
 pub(crate) fn parse<P: Transform>(params: &str) -> Result<P::Params> {
+    // All that a plugin does begins with its parameters.
+    #[cfg(target_family = "wasm")]
+    crate::log::tell_panics();
     serde_json::from_str(params).map_err(|error| Error::invalid_params(error.to_string()))
 }
 

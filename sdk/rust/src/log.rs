@@ -9,3 +9,10 @@ pub fn log(level: Level, message: &str) {
     #[cfg(not(target_family = "wasm"))]
     eprintln!("{level:?}: {message}");
 }
+
+/// Has a panic say why before it traps, which tells nothing.
+#[cfg(target_family = "wasm")]
+pub(crate) fn tell_panics() {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    TOLD.call_once(|| std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string()))));
+}
