@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use arrow_schema::{DataType, Schema};
 
 /// Lists and structs within each other. Readers and writers go down by recursion.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 
 /// Bytes of a column's name: plugins, and the messages to them, take 64 KiB with what is said of the column besides.
 const NAME: usize = 32 << 10;
