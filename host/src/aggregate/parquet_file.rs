@@ -61,7 +61,7 @@ impl ParquetOptions {
         let widths: usize =
             types().map(|data_type| data_type.primitive_width().unwrap_or(leaves(data_type) * TEXT)).sum();
         // Where only bytes are known, as of CSV, a row has one for each of its columns at the least.
-        let rows = rows.or(bytes.map(|bytes| bytes / schema.fields().len().max(1) as u64 + 1));
+        let rows = rows.or(bytes.map(|bytes| (bytes / schema.fields().len().max(1) as u64).saturating_add(1)));
         let rows = rows.map_or(self.row_group_rows, |rows| self.row_group_rows.min(number(rows)));
         let is_text = types().any(|data_type| data_type.primitive_width().is_none());
         // Texts have no more bytes than the table.

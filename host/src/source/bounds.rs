@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use arrow_schema::{DataType, Schema};
 
 /// Lists and structs within each other. Readers and writers go down by recursion.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 
 /// Bytes of the text of a type, the names of a struct's fields included.
 const TYPE: usize = 64 << 10;

@@ -1,5 +1,10 @@
 //! Parquet: a fragment is a row group, and text that is stored as a dictionary stays one.
 
+mod checked;
+mod chunk;
+mod delta;
+mod footer;
+mod header;
 mod pages;
 mod rows;
 
@@ -15,10 +20,14 @@ use crate::memory::BATCH;
 use crate::value_bytes::value_bytes;
 use crate::{Error, Result};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use checked::{Group, Refused};
+use footer::load_footers;
 use pages::{is_dictionary, reading_bytes};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetStatisticsPolicy};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::basic::Type;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use rows::{Joined, RowBytes, value_bytes_of};
 use std::ops::Range;
 use std::path::Path;
@@ -147,7 +156,7 @@ impl Source for ParquetSource {
             let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
             let chunks = metadata.metadata().row_group(*group).columns().iter().enumerate();
             let read = chunks.filter(|(leaf, _)| mask.leaf_included(*leaf));
-            read.map(|(_, chunk)| reading_bytes(chunk)).sum::<u64>()
+            read.map(|(_, chunk)| reading_bytes(chunk)).fold(0, u64::saturating_add)
         };
         self.row_groups.iter().map(of_group).max().unwrap_or(0)
     }
@@ -175,71 +184,44 @@ impl Fragmented for ParquetSource {
         let ParquetFile { file, metadata } = &self.files[file];
         let path = file.path.clone();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
-        let group = metadata.metadata().row_group(row_group);
-        let read = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
         let roots = metadata.parquet_schema();
         let in_dictionary = |leaf| self.physical[roots.get_column_root_idx(leaf)] == text_dictionary();
-        let sizes = RowBytes::of(read.map(|(leaf, chunk)| (chunk, in_dictionary(leaf))));
-        let at_once = sizes.at_once(batch_rows, self.fragments[fragment].rows.unwrap_or(0));
+        let rows = self.fragments[fragment].rows.unwrap_or(0);
         let chunks = self.chunks(fragment, &mask)?;
-        let failure = chunks.failure();
+        let (failure, refused) = (chunks.failure(), Refused::default());
+        let group = Group::new(chunks, Arc::clone(metadata.metadata()), row_group, Arc::clone(&refused));
         let explain = move |error: ArrowError, _| {
             let what = format!("row group {row_group} cannot be decoded");
-            beneath(&failure, || Error::source(what).because(error).hint(CORRUPT)).file(&path)
+            let error = beneath(&failure, || Error::source(what).because(error).hint(CORRUPT)).file(&path);
+            refused.get().into_iter().fold(error, |error, column| error.column(column))
         };
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata.clone())
-            .with_projection(mask)
-            .with_row_groups(vec![row_group])
-            .with_batch_size(at_once);
-        let reader = guard(|| reader.build().map_err(ArrowError::from)).flatten().map_err(|error| explain(error, 0))?;
-        let reader: Decoder = match sizes.told {
+        let open = || {
+            let chunks = metadata.metadata().row_group(row_group).columns().iter().enumerate();
+            let mut sizes = RowBytes::new(batch_rows, rows);
+            for (leaf, chunk) in chunks.filter(|(leaf, _)| mask.leaf_included(*leaf)) {
+                let stays = in_dictionary(leaf);
+                let copied = chunk.column_type() == Type::BYTE_ARRAY && !(stays && is_dictionary(chunk));
+                let longest = if copied { group.longest_in_dictionary(leaf)? } else { 0 };
+                sizes.add(chunk, stays, longest);
+            }
+            let levels = parquet_to_arrow_field_levels(roots, mask.clone(), Some(metadata.schema().fields()))?;
+            let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, sizes.at_once(), None)?;
+            Ok((reader, sizes.told))
+        };
+        let opened = guard(|| open().map_err(|error: ParquetError| ArrowError::from(error))).flatten();
+        let (reader, told) = opened.map_err(|error| explain(error, 0))?;
+        let reader: Decoder = match told {
             true => Box::new(reader),
             false => Box::new(Joined::new(reader, batch_rows, BATCH, value_bytes)),
         };
         let order = reading_order(columns);
         let decoder = reader.map(move |batch| batch?.project(&order));
         let schema = projected(&self.schema, &self.physical, columns);
-        let expected = self.fragments[fragment].rows;
-        Ok(Box::new(Batches::new(decoder, schema, batch_rows, expected, explain)))
+        Ok(Box::new(Batches::new(decoder, schema, batch_rows, self.fragments[fragment].rows, explain)))
     }
 }
 
 const CORRUPT: &str = "the file is damaged or was written by a broken writer; write it anew, or leave it out";
-
-/// Reads a file's footer without its column statistics, which nothing here needs.
-fn load_footer(file: &InputFile) -> Result<ArrowReaderMetadata> {
-    let failed = |message: &str, hint: &str| Error::source(message).file(&file.path).hint(hint);
-    if file.bytes == 0 {
-        return Err(failed(
-            "the file is empty",
-            "a Parquet file without rows still has a footer; write the file anew or leave it out",
-        ));
-    }
-    let reader = file.open_footer()?;
-    let options = ArrowReaderOptions::new()
-        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_encoding_stats_as_mask(false);
-    guard(|| ArrowReaderMetadata::load(&reader, options).map_err(ArrowError::from)).flatten().map_err(|error| {
-        let hint = "check that it was written and copied to its end; if it has another format, state that";
-        beneath(&reader.failure(), || failed("this is no complete Parquet file", hint).because(error)).file(&file.path)
-    })
-}
-
-/// Footers that are waited for at one time: a store answers late, and many at once.
-const FOOTERS_AT_ONCE: usize = 16;
-
-fn load_footers(files: &[InputFile]) -> Result<Vec<ArrowReaderMetadata>> {
-    if !files.iter().any(InputFile::is_object) {
-        return files.iter().map(load_footer).collect();
-    }
-    let share = files.len().div_ceil(FOOTERS_AT_ONCE).max(1);
-    std::thread::scope(|scope| {
-        let load = |share| scope.spawn(move || <[InputFile]>::iter(share).map(load_footer).collect::<Vec<_>>());
-        let shares: Vec<_> = files.chunks(share).map(load).collect();
-        let lost = |_| vec![Err(Error::internal("a footer's reader panicked"))];
-        shares.into_iter().flat_map(|share| share.join().unwrap_or_else(lost)).collect()
-    })
-}
 
 /// Where a column chunk lies in its file; nothing where its footer makes no sense of it, which its decoder tells.
 fn extent(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {

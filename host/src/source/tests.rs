@@ -2,6 +2,7 @@
 
 mod arrow_files;
 mod csv_files;
+mod lying_parquet;
 mod parquet_files;
 mod paths;
 mod samples;

@@ -14,36 +14,58 @@ const UNTOLD: usize = 64;
 /// Bytes of a chunk from which on its values may be spread so that a few rows have most of them: the mean says nothing then.
 const SKEWED: u64 = 16 << 20;
 
+/// Bytes that the longest value of a dictionary may come to where each row of a batch has it. No footer tells how long it is.
+const COPIED: u64 = 64 << 20;
+
 /// A row group's columns, as they are read.
 pub(super) struct RowBytes {
+    batch_rows: usize,
+    rows: u64,
     bytes: u64,
-    /// Whether they are no more than that, and no batch has much more than its share of them.
+    /// Bytes of the longest values of dictionaries, of one row.
+    longest: u64,
+    /// Whether there are no more bytes than `bytes`, and no batch has much more than its share of them.
     pub(super) told: bool,
 }
 
 impl RowBytes {
-    /// Of column chunks, with whether one's values stay behind their dictionary.
-    pub(super) fn of<'a>(chunks: impl Iterator<Item = (&'a ColumnChunkMetaData, bool)>) -> Self {
-        chunks.fold(Self { bytes: 0, told: true }, |sum, (chunk, in_dictionary)| {
-            let stored = stored_bytes(chunk);
-            let decoded = if in_dictionary { Some(0) } else { decoded_bytes(chunk) };
-            let bytes = decoded.unwrap_or(0).max(stored);
-            let varies = chunk.column_type() == Type::BYTE_ARRAY || chunk.column_descr().max_rep_level() > 0;
-            let told = decoded.is_some() && (in_dictionary || !varies || bytes <= SKEWED);
-            Self { bytes: sum.bytes.saturating_add(bytes), told: sum.told && told }
-        })
+    /// Of `rows` rows, of which at most `batch_rows` are read at once.
+    pub(super) fn new(batch_rows: usize, rows: u64) -> Self {
+        Self { batch_rows, rows, bytes: 0, longest: 0, told: true }
     }
 
-    /// How many of its `rows` rows are decoded at once, of at most `batch_rows`.
-    pub(super) fn at_once(&self, batch_rows: usize, rows: u64) -> usize {
-        let within = rows_of_bytes(batch_rows, rows, self.bytes);
-        if self.told { within } else { within.min(UNTOLD) }
+    /// Adds a column chunk, with whether its values stay behind their dictionary, or else how long the longest one there is.
+    pub(super) fn add(&mut self, chunk: &ColumnChunkMetaData, in_dictionary: bool, longest: u64) {
+        let stored = stored_bytes(chunk);
+        let decoded = if in_dictionary { Some(0) } else { decoded_bytes(chunk, self.rows) };
+        let bytes = decoded.unwrap_or(0).max(stored);
+        let (texts, repeats) = (chunk.column_type() == Type::BYTE_ARRAY, chunk.column_descr().max_rep_level() > 0);
+        let copies = if repeats { values(chunk) } else { self.rows.min(self.batch_rows as u64) };
+        // A value may repeat any before it, and nothing tells but reading them.
+        let prefixes = texts && chunk.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY);
+        let told = decoded.is_some()
+            && (in_dictionary || !(prefixes || (texts || repeats) && bytes > SKEWED))
+            && longest.saturating_mul(copies) <= COPIED;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.longest = self.longest.saturating_add(longest);
+        self.told &= told;
+    }
+
+    /// How many rows are decoded at once.
+    pub(super) fn at_once(&self) -> usize {
+        let within = rows_of_bytes(self.batch_rows, self.rows, self.bytes);
+        let within = within.min(usize::try_from(self.rows).unwrap_or(usize::MAX)).max(1);
+        if self.told {
+            return within;
+        }
+        let copies = usize::try_from(SKEWED / self.longest.max(1)).unwrap_or(usize::MAX);
+        within.min(UNTOLD).min(copies).max(1)
     }
 }
 
 /// Bytes of a chunk's values at most, where its writer tells.
 pub(super) fn value_bytes_of(chunk: &ColumnChunkMetaData) -> Option<u64> {
-    decoded_bytes(chunk).map(|decoded| decoded.max(stored_bytes(chunk)))
+    decoded_bytes(chunk, 0).map(|decoded| decoded.max(stored_bytes(chunk)))
 }
 
 fn stored_bytes(chunk: &ColumnChunkMetaData) -> u64 {
@@ -52,8 +74,8 @@ fn stored_bytes(chunk: &ColumnChunkMetaData) -> u64 {
 
 /// Bytes of a chunk's values, each counted as often as it stands in a row; nothing where they are longer than what is stored of them, and
 /// the writer does not tell how long: parquet.thrift, `SizeStatistics`.
-fn decoded_bytes(chunk: &ColumnChunkMetaData) -> Option<u64> {
-    let values = u64::try_from(chunk.num_values()).unwrap_or(u64::MAX);
+/// There are as many values as `rows` at the least.
+fn decoded_bytes(chunk: &ColumnChunkMetaData, rows: u64) -> Option<u64> {
     let width = match chunk.column_type() {
         Type::BOOLEAN => 1,
         Type::INT32 | Type::FLOAT => 4,
@@ -68,7 +90,11 @@ fn decoded_bytes(chunk: &ColumnChunkMetaData) -> Option<u64> {
             };
         }
     };
-    Some(values.saturating_mul(width))
+    Some(values(chunk).max(rows).saturating_mul(width))
+}
+
+fn values(chunk: &ColumnChunkMetaData) -> u64 {
+    u64::try_from(chunk.num_values()).unwrap_or(u64::MAX)
 }
 
 /// Puts small batches together to such of at most a number of rows and about a number of bytes.
@@ -133,10 +159,16 @@ mod tests {
             writer.close().unwrap();
             let footer = ArrowReaderMetadata::load(&bytes::Bytes::from(bytes), ArrowReaderOptions::new()).unwrap();
             let chunk = footer.metadata().row_group(0).column(0);
-            let plain = RowBytes::of([(chunk, false)].into_iter()).at_once(8_192, rows as u64);
-            (plain, RowBytes::of([(chunk, true)].into_iter()).at_once(8_192, rows as u64))
+            let read = |in_dictionary, longest| {
+                let mut sizes = RowBytes::new(8_192, rows as u64);
+                sizes.add(chunk, in_dictionary, longest);
+                sizes.at_once()
+            };
+            // a dictionary with a value of 4 MiB, whatever a footer says
+            assert_eq!(read(false, 4 << 20), 4);
+            (read(false, 0), read(true, 0))
         };
-        assert_eq!(at_once(1_000), (8_192, 8_192));
+        assert_eq!(at_once(9_000), (8_192, 8_192));
         assert_eq!(at_once(100_000), (UNTOLD, 8_192));
     }
 
