@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_for_bigquery_is_refused_of_files() {
         let plain = BigQuerySection { storage_api: Some(true), ..BigQuerySection::default() };
-        assert_eq!(refuse_unused("x.csv", &plain), Ok(()));
+        refuse_unused("x.csv", &plain).unwrap();
         let stated = [
             ("--filter", BigQuerySection { filter: Some("age > 3".to_owned()), ..plain.clone() }),
             ("--columns", BigQuerySection { columns: vec!["age".to_owned()], ..plain.clone() }),
