@@ -63,7 +63,7 @@ pub(super) enum Writer {
 /// A column of a row group that is complete.
 pub(super) enum EncodedColumn {
     Leaves(Vec<ArrowColumnChunk>),
-    Bytes(ByteColumnChunk),
+    Bytes(Box<ByteColumnChunk>),
 }
 
 impl EncodedColumn {
@@ -71,7 +71,10 @@ impl EncodedColumn {
     pub(super) fn append_to<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> ParquetResult<()> {
         match self {
             Self::Leaves(leaves) => leaves.into_iter().try_for_each(|leaf| leaf.append_to_row_group(group)),
-            Self::Bytes(ByteColumnChunk { bytes, close }) => group.append_column(&bytes, close),
+            Self::Bytes(chunk) => {
+                let ByteColumnChunk { bytes, close } = *chunk;
+                group.append_column(&bytes, close)
+            }
         }
     }
 }
@@ -264,7 +267,7 @@ impl ColumnEncoder {
                 let leaves: ParquetResult<_> = leaves.into_iter().map(ArrowColumnWriter::close).collect();
                 leaves.map(EncodedColumn::Leaves)
             }
-            Writer::Bytes(bytes) => bytes.close().map(EncodedColumn::Bytes),
+            Writer::Bytes(bytes) => bytes.close().map(|chunk| EncodedColumn::Bytes(Box::new(chunk))),
         };
         Ok((self.index, closed.map_err(|error| cannot_encode(&self.field, error))?))
     }

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn rows_are_found_again_however_they_are_cut() {
-        let is_training = |fragment: usize, row: usize| (row * 7 + fragment) % 5 != 0;
+        let is_training = |fragment: usize, row: usize| !(row * 7 + fragment).is_multiple_of(5);
         let bits = |fragment, rows: std::ops::Range<usize>| {
             rows.map(|row| is_training(fragment, row)).collect::<BooleanBuffer>()
         };
