@@ -23,8 +23,8 @@ const GROUP: usize = 8;
 /// Encodes one column of a row group: of UInt8, without nulls.
 pub(super) struct ByteColumn {
     descriptor: ColumnDescPtr,
-    /// Nothing, where pages are not compressed.
-    snappy: Option<snap::raw::Encoder>,
+    /// Snappy, or none.
+    compression: Compression,
     /// The dictionary, in the order in which its words came; those of one call in that of their values.
     words: Vec<u8>,
     /// The position of each word that came.
@@ -54,13 +54,11 @@ pub(super) struct ByteColumnChunk {
 impl ByteColumn {
     /// A column of a row group; nothing for another compression than these.
     pub(super) fn new(descriptor: ColumnDescPtr, compression: Compression) -> Option<Self> {
-        let snappy = match compression {
-            Compression::SNAPPY => Some(snap::raw::Encoder::new()),
-            Compression::UNCOMPRESSED => None,
-            _ => return None,
-        };
+        if !matches!(compression, Compression::SNAPPY | Compression::UNCOMPRESSED) {
+            return None;
+        }
         let (words, open, pages) = (Vec::new(), Vec::new(), Vec::new());
-        Some(Self { descriptor, snappy, words, indices: [None; 256], open, pages, encoded: 0 })
+        Some(Self { descriptor, compression, words, indices: [None; 256], open, pages, encoded: 0 })
     }
 
     /// Takes the next values. Where pages end is a function of how the values are divided among the calls.
@@ -116,14 +114,14 @@ impl ByteColumn {
         Ok(())
     }
 
-    fn compress(&mut self, bytes: Vec<u8>) -> Result<Bytes> {
-        Ok(match &mut self.snappy {
-            // Its buffer is large enough for the worst case; as many bytes as it has are kept.
-            Some(snappy) => Bytes::copy_from_slice(
-                &snappy.compress_vec(&bytes).map_err(|error| ParquetError::External(Box::new(error)))?,
-            ),
-            None => bytes.into(),
-        })
+    fn compress(&self, bytes: Vec<u8>) -> Result<Bytes> {
+        if self.compression == Compression::UNCOMPRESSED {
+            return Ok(bytes.into());
+        }
+        // An encoder of its own for each page: it has a table of 32 KiB, which each of many columns would keep.
+        let compressed = snap::raw::Encoder::new().compress_vec(&bytes);
+        // Its buffer is large enough for the worst case; as many bytes as it has are kept.
+        Ok(Bytes::copy_from_slice(&compressed.map_err(|error| ParquetError::External(Box::new(error)))?))
     }
 
     /// Bytes in the file to come; a function of the values so far.
@@ -166,7 +164,7 @@ impl ByteColumn {
         let bytes = Bytes::from(sink.into_inner()?);
         let pages = |page_type, encoding, count| PageEncodingStats { page_type, encoding, count };
         let metadata = ColumnChunkMetaData::builder(self.descriptor)
-            .set_compression(if self.snappy.is_some() { Compression::SNAPPY } else { Compression::UNCOMPRESSED })
+            .set_compression(self.compression)
             .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY])
             .set_page_encoding_stats(vec![
                 pages(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),

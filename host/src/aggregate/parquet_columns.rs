@@ -31,8 +31,13 @@ fn is_wide(schema: &Schema) -> bool {
 /// Bytes of an open row group whose rows have so many: the encoders, what waits for them, and what they have encoded, twice since buffers grow
 /// by doubling.
 pub(super) fn claim(schema: &Schema, options: &ParquetOptions, bytes: usize) -> usize {
-    let columns: usize = schema.fields().iter().map(|field| leaves(field.data_type())).sum();
-    let encoders = columns * if is_wide(schema) { PLAIN_ENCODER } else { ENCODER };
+    // A column of bytes keeps the rows of a page, as many bytes as an encoder with a dictionary.
+    let encoder = |field: &FieldRef| match field.data_type() {
+        DataType::UInt8 => ENCODER,
+        _ if is_wide(schema) => PLAIN_ENCODER,
+        _ => ENCODER,
+    };
+    let encoders: usize = schema.fields().iter().map(|field| leaves(field.data_type()) * encoder(field)).sum();
     let waiting = (LAG + 1) * bytes.min(CHUNK_BYTES as usize);
     encoders + waiting + 2 * bytes.min(options.row_group_bytes.saturating_add(waiting))
 }

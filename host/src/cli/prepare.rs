@@ -259,8 +259,13 @@ fn refuse_unused(name: &str, stated: &BigQuerySection) -> Result<()> {
     ];
     match flags.into_iter().find(|(_, is_stated)| *is_stated) {
         None => Ok(()),
-        Some((flag, _)) => Err(Error::usage(format!("`--{flag}` is for tables of BigQuery, and `{name}` is none"))
-            .hint("leave it out; rows are left out by a step with the plugin `filter`, and columns that no step reads pass through")),
+        Some((flag, _)) => {
+            let error = Error::usage(format!("`--{flag}` is for tables of BigQuery, and `{name}` is none"));
+            Err(error.hint(match flag {
+                "filter" => "leave it out; a step with the plugin `filter` leaves rows out",
+                _ => "leave it out",
+            }))
+        }
     }
 }
 

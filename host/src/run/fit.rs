@@ -119,8 +119,13 @@ impl Run<'_> {
             let stage =
                 |name: &str| Stage { pass: Some(fit.passes.len() + 1), steps: names.clone(), ..Stage::named(name) };
             let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
+            // Rows that come in another order, or from other streams, in the next pass are not found again by where they stood.
+            let is_steady = self.source.keeps_order();
             let (rows, learned) = self.gather(plan, active, kept, &training)?;
-            training.end_pass();
+            match is_steady {
+                true => training.end_pass(),
+                false => training = TrainingRows::default(),
+            }
             drop(gathering);
             let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
@@ -287,6 +292,7 @@ impl Work for FitWork<'_> {
             };
             result.map_err(|error| input.position.place(table.place(error)))?;
             if step.is_split()
+                && !self.training.are_known()
                 && let Some(rows) = table.training_rows()
             {
                 self.training.note(&input.position, &rows);

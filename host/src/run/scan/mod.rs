@@ -61,7 +61,6 @@ pub(super) trait Work {
 /// Reads one batch after the other, on a thread of its own.
 struct Reader<'a> {
     batches: Cut<'a>,
-    stop: &'a Stop,
     shared: &'a Shared<'a>,
 }
 
@@ -75,7 +74,7 @@ impl Reader<'_> {
                 break;
             }
             under_way.wait();
-            let batch = match self.stop.check().and_then(|()| self.batches.next().transpose()) {
+            let batch = match self.shared.stop.check().and_then(|()| self.batches.next().transpose()) {
                 Ok(None) => return,
                 Ok(Some(batch)) => Ok(batch),
                 Err(error) => Err(error),
@@ -113,13 +112,14 @@ impl Scan<'_> {
         let batches = Cut::new(self.source.read_from(self.start, &self.columns, self.batch_rows)?);
         let under_way = &UnderWay::new(self.under_way, self.pressure.clone());
         let shared = &Shared {
+            stop: self.stop,
             under_way,
             guests: self.guests,
             active: Mutex::new(self.workers),
             given_up: AtomicBool::new(false),
             unwanted: AtomicBool::new(false),
         };
-        let reader = Reader { batches, stop: self.stop, shared };
+        let reader = Reader { batches, shared };
         // A batch needs a ticket to be read, and the ticket comes back when the batch's result was taken in order.
         let (tickets, free_tickets) = bounded(self.workers * AHEAD);
         for _ in 0..self.workers * AHEAD {
@@ -159,6 +159,7 @@ impl Scan<'_> {
 
 /// What the reader and the workers share.
 struct Shared<'a> {
+    stop: &'a Stop,
     under_way: &'a UnderWay,
     guests: Option<(&'a GuestMemory, usize)>,
     /// Workers that go on.
@@ -227,7 +228,7 @@ fn drive<W: Work>(
         if shared.unwanted.load(Ordering::Relaxed) {
             continue;
         }
-        let result = batch.and_then(|batch| work.process(batch));
+        let result = batch.and_then(|batch| shared.stop.check().and_then(|()| work.process(batch)));
         let made = result.as_ref().map_or(0, W::weigh);
         shared.under_way.replace(bytes, made);
         let failed = result.is_err();

@@ -53,10 +53,10 @@ impl<R: BufRead> Decoding<R> {
                 return Err(ArrowError::CsvError(format!("a record has more than {most}: a quote may not be closed")));
             }
             if decoded == 0
-                && self.odd_quotes
+                && std::mem::take(&mut self.odd_quotes)
                 && let Some(line) = (self.unclosed)()
             {
-                return Err(ArrowError::CsvError(format!("a quote in the record of line {line} is never closed")));
+                return Err(ArrowError::CsvError(format!("a quote in line {line} or behind it is never closed")));
             }
             if decoded == 0 || self.decoder.capacity() == 0 || is_whole {
                 return self.decoder.flush();
