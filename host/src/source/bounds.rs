@@ -13,13 +13,16 @@ const TYPE: usize = 64 << 10;
 /// Bytes of a column's name: plugins, and the messages to them, take 64 KiB with what is said of the column besides.
 const NAME: usize = 32 << 10;
 
+/// Bytes, or values, that a type of fixed size has in each row, nulls too.
+const WIDTH: u64 = 16 << 20;
+
 /// Cells of a batch: the decoder of CSV takes 8 bytes for each before it reads the first.
 const CELLS: usize = 1 << 20;
 
 /// Checks the columns of a table.
 ///
 /// # Errors
-/// Where one is nested too deep, or its name is too long.
+/// Where one is nested too deep, has rows of too large a size, or its name is too long.
 pub(super) fn check(schema: &Schema) -> Result<()> {
     for field in schema.fields() {
         if field.name().len() > NAME {
@@ -30,8 +33,28 @@ pub(super) fn check(schema: &Schema) -> Result<()> {
             let message = format!("a column is nested more than {DEPTH} levels deep");
             return Err(Error::source(message).column(field.name()).hint("flatten the column, or leave it out"));
         }
+        if width(field.data_type()) > WIDTH {
+            let message = format!("each row of a column has more than {WIDTH} bytes or values, nulls too");
+            let hint = "leave the column out, or write it with a type whose values have sizes of their own";
+            return Err(Error::source(message).column(field.name()).hint(hint));
+        }
     }
     Ok(())
+}
+
+/// What a row has at least: bytes of fixed size, and values of lists of fixed size. Of a type that is nested no deeper than [`DEPTH`].
+fn width(data_type: &DataType) -> u64 {
+    match data_type {
+        DataType::FixedSizeBinary(bytes) => u64::from(bytes.unsigned_abs()),
+        DataType::FixedSizeList(item, length) => {
+            u64::from(length.unsigned_abs()).saturating_mul(width(item.data_type()).max(1))
+        }
+        DataType::Struct(fields) => {
+            fields.iter().fold(0, |sum: u64, field| sum.saturating_add(width(field.data_type())))
+        }
+        DataType::List(item) | DataType::LargeList(item) | DataType::Map(item, _) => width(item.data_type()),
+        _ => 0,
+    }
 }
 
 fn depth(data_type: &DataType) -> usize {
@@ -76,6 +99,21 @@ mod tests {
     use super::*;
     use arrow_schema::Field;
     use std::sync::Arc;
+
+    #[test]
+    fn types_whose_every_row_is_huge_are_refused() {
+        let of = |data_type: DataType| check(&Schema::new(vec![Field::new("x", data_type, true)]));
+        let list = |item: DataType, length| DataType::FixedSizeList(Field::new("item", item, true).into(), length);
+        of(DataType::FixedSizeBinary(1 << 20)).unwrap();
+        of(list(DataType::Float32, 4_096)).unwrap();
+        for huge in [
+            DataType::FixedSizeBinary(i32::MAX),
+            list(DataType::Null, i32::MAX),
+            list(list(DataType::FixedSizeBinary(300), 300), 300),
+        ] {
+            assert_eq!(of(huge).unwrap_err().place().column.as_deref(), Some("x"));
+        }
+    }
 
     #[test]
     fn what_is_too_deep_or_too_long_is_refused() {
