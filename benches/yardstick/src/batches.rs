@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamEncoder;
+use arrow_schema::{DataType, Field};
 
 /// Rows of a batch.
 pub(crate) const ROWS: usize = 8_192;
@@ -28,14 +29,22 @@ fn number(column: u64, row: usize) -> f64 {
     (0..4).map(|part| uniform(column * 4 + part, row)).sum::<f64>() * (1.0 + column as f64) - 2.0
 }
 
-fn table(columns: impl Iterator<Item = (String, ArrayRef)>) -> RecordBatch {
+fn table(columns: impl Iterator<Item = (String, ArrayRef)>) -> Result<RecordBatch> {
     let columns = columns.map(|(name, column)| (name, column, true));
-    RecordBatch::try_from_iter_with_nullable(columns)
-        .unwrap_or_else(|_| RecordBatch::new_empty(arrow_schema::Schema::empty().into()))
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+}
+
+/// The fields of a batch as a plugin plans with them: words are texts, whether they come behind a dictionary or not.
+pub(crate) fn logical_fields(batch: &RecordBatch) -> Vec<Field> {
+    let logical = |field: &Field| match field.data_type() {
+        DataType::Dictionary(_, words) => field.clone().with_data_type(words.as_ref().clone()),
+        _ => field.clone(),
+    };
+    batch.schema().fields().iter().map(|field| logical(field)).collect()
 }
 
 /// Ten floats, a tenth of them null, and three counts, a twentieth of them null.
-pub(crate) fn numbers() -> RecordBatch {
+pub(crate) fn numbers() -> Result<RecordBatch> {
     let float = |column: u64| -> ArrayRef {
         let rows = (0..ROWS).map(|row| (uniform(100 + column, row) > 0.1).then(|| number(column, row)));
         Arc::new(Float64Array::from_iter(rows))
@@ -51,7 +60,7 @@ pub(crate) fn numbers() -> RecordBatch {
 }
 
 /// Thirteen floats without nulls.
-pub(crate) fn filled_numbers() -> RecordBatch {
+pub(crate) fn filled_numbers() -> Result<RecordBatch> {
     let float = |column: u64| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values((0..ROWS).map(|row| number(column, row))))
     };
@@ -69,17 +78,17 @@ fn words(count: usize, nulls: f64) -> ArrayRef {
 }
 
 /// The benchmark's four columns of categories.
-pub(crate) fn categories() -> RecordBatch {
+pub(crate) fn categories() -> Result<RecordBatch> {
     table([5, 50, 1_000, 100_000].into_iter().map(|count| (format!("c{count}"), words(count, 0.05))))
 }
 
 /// Those that get a column for each category.
-pub(crate) fn few_categories() -> RecordBatch {
+pub(crate) fn few_categories() -> Result<RecordBatch> {
     table([5, 50].into_iter().map(|count| (format!("c{count}"), words(count, 0.0))))
 }
 
 /// Those that get codes.
-pub(crate) fn many_categories() -> RecordBatch {
+pub(crate) fn many_categories() -> Result<RecordBatch> {
     table([1_000, 100_000].into_iter().map(|count| (format!("c{count}"), words(count, 0.0))))
 }
 

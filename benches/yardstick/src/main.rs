@@ -27,7 +27,7 @@ struct Step {
     name: &'static str,
     plugin: &'static str,
     params: &'static str,
-    columns: fn() -> arrow_array::RecordBatch,
+    columns: fn() -> Result<arrow_array::RecordBatch>,
     applies: usize,
 }
 
@@ -98,7 +98,7 @@ struct Measured {
 }
 
 fn measure(step: &Step, folder: &Path) -> Result<Vec<Measured>> {
-    let batch = (step.columns)();
+    let batch = (step.columns)()?;
     let mut native = native::open(step.plugin, step.params, &batch)?;
     let mut sandboxed = Sandboxed::open(folder, step.plugin, step.params, &batch)?;
     let message = batches::message(&batch)?;

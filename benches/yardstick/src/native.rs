@@ -2,12 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 use arrow_array::RecordBatch;
-use arrow_schema::DataType;
 use wafermill_plugin_encode::Encode;
 use wafermill_plugin_impute::Impute;
 use wafermill_plugin_scale::Scale;
 use wafermill_sdk::harness::{self, Harness};
-use wafermill_sdk::{Batch, Field, Fit, Fitter, Transform};
+use wafermill_sdk::{Batch, Fit, Fitter, Transform};
 
 use crate::batches;
 
@@ -46,12 +45,7 @@ struct Linked<P: Fit> {
 
 impl<P: Fit> Linked<P> {
     fn fit(params: &str, batch: &RecordBatch) -> Result<Self> {
-        let logical = |field: &Field| match field.data_type() {
-            DataType::Dictionary(_, words) => field.clone().with_data_type(words.as_ref().clone()),
-            _ => field.clone(),
-        };
-        let fields = batch.schema().fields().iter().map(|field| logical(field)).collect::<Vec<_>>();
-        let mut harness = Harness::<P>::new(params, fields)?.with_dictionaries()?;
+        let mut harness = Harness::<P>::new(params, batches::logical_fields(batch))?.with_dictionaries()?;
         let message = batches::message(batch)?;
         let passes = harness.fit(std::slice::from_ref(&message))? as usize;
         let (batch, transformer) = (harness.read(message)?, harness.transformer()?);

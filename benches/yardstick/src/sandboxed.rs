@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::Schema;
 use wafermill::Stop;
 use wafermill::contract::{ColumnRole, Selection};
 use wafermill::partials::Combiner;
 use wafermill::sandbox::{Finisher, Fitter, Limits, Outcome, Pass, Plugin, Sandbox, TableBatch, Task, Transformer};
+
+use crate::batches;
 
 /// Memory of a combiner.
 const MEMORY: usize = 64 << 20;
@@ -31,11 +33,7 @@ impl Sandboxed {
     pub(crate) fn open(folder: &Path, plugin: &str, params: &str, batch: &RecordBatch) -> Result<Self> {
         let sandbox = Sandbox::with_cache(None)?;
         let plugin = sandbox.load(&folder.join(format!("{plugin}.wasm")), &Limits::default(), None)?;
-        let logical = |field: &Field| match field.data_type() {
-            DataType::Dictionary(_, words) => field.clone().with_data_type(words.as_ref().clone()),
-            _ => field.clone(),
-        };
-        let schema = Schema::new(batch.schema().fields().iter().map(|field| logical(field)).collect::<Vec<_>>());
+        let schema = Schema::new(batches::logical_fields(batch));
         let selection = Selection { schema: schema.into(), roles: vec![ColumnRole::Feature; batch.num_columns()] };
         let plan = Arc::new(plugin.plan(params, &selection)?);
         let task = Task { params: params.to_owned(), selection, plan, input: batch.schema() };

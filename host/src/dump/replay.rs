@@ -123,8 +123,7 @@ fn apply(plugin: &Plugin, task: &Task, batch: &RecordBatch, folder: &Path) -> Re
     let mut transformer = Transformer::open(plugin, task)?;
     for (table, planned) in task.plan.model.iter().enumerate() {
         let path = tables.join(table_file(table));
-        let found = std::fs::symlink_metadata(&path);
-        found.and_then(|found| plain_file::check(&found)).map_err(|error| unreadable(&path, error))?;
+        check_plain(&path).map_err(|error| unreadable(&path, error))?;
         for rows in TableReader::open(&path, &planned.schema, None, &mut |_| Ok(()))? {
             transformer.load(&TableBatch { table, batch: rows? })?;
         }
@@ -149,9 +148,13 @@ fn read_stream(path: &Path, most: u64, limits: &Limits) -> Result<(SchemaRef, Bu
     read().map_err(|error| unreadable(path, error))
 }
 
-/// The bytes of a file of the folder, which may be as its sender made it: links in it lead to files of whoever replays.
+/// Checks that a file of the folder is no link. The folder may be as its sender made it, and links lead to files of whoever replays.
+fn check_plain(path: &Path) -> std::io::Result<()> {
+    plain_file::check(&std::fs::symlink_metadata(path)?)
+}
+
 fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    plain_file::check(&std::fs::symlink_metadata(path)?)?;
+    check_plain(path)?;
     plain_file::read(path, most)
 }
 
