@@ -41,7 +41,8 @@ def main():
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads of each engine (as many as cores)")
     parser.add_argument("--json", action="store_true", help="print what was measured for machines")
     arguments = parser.parse_args()
-    engines = ["wafermill", *filter(None, arguments.engines.split(","))]
+    named = dict.fromkeys(filter(None, arguments.engines.split(",")))
+    engines = ["wafermill", *(engine for engine in named if engine != "wafermill")]
     unknown = set(engines) - {"wafermill", *PEERS}
     if unknown:
         parser.error(f"unknown engines: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
