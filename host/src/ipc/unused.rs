@@ -77,7 +77,14 @@ fn clear_beneath(bytes: &mut [u8], validity: &[u8], rows: usize, values: &Values
         Values::Bits(bits) => bytes[bits.clone()].iter_mut().zip(validity).for_each(|(byte, valid)| *byte &= valid),
         Values::Fixed(values, width) => {
             let values = &mut bytes[values.clone()];
-            nulls(validity, rows, |row| values[row * width..].iter_mut().take(*width).for_each(|byte| *byte = 0));
+            match width {
+                1 => clear_fixed::<1>(values, validity),
+                2 => clear_fixed::<2>(values, validity),
+                4 => clear_fixed::<4>(values, validity),
+                8 => clear_fixed::<8>(values, validity),
+                16 => clear_fixed::<16>(values, validity),
+                width => nulls(validity, rows, |row| values[row * width..][..*width].fill(0)),
+            }
         }
         Values::Varying(offsets, width, data) => nulls(validity, rows, |row| {
             let offset = |row: usize| {
@@ -91,6 +98,20 @@ fn clear_beneath(bytes: &mut [u8], validity: &[u8], rows: usize, values: &Values
             }
         }),
         Values::None => {}
+    }
+}
+
+/// Clears the values of `WIDTH` bytes of rows that are null, which are found 64 rows at a time.
+fn clear_fixed<const WIDTH: usize>(values: &mut [u8], validity: &[u8]) {
+    let (rows, _) = values.as_chunks_mut::<WIDTH>();
+    for (rows, bytes) in rows.chunks_mut(64).zip(validity.chunks(8)) {
+        let mut valid = [u8::MAX; 8];
+        valid[..bytes.len()].copy_from_slice(bytes);
+        let mut missing = !u64::from_le_bytes(valid);
+        while let Some(value) = rows.get_mut(missing.trailing_zeros() as usize) {
+            *value = [0; WIDTH];
+            missing &= missing - 1;
+        }
     }
 }
 
