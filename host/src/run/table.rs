@@ -12,7 +12,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::dictionary::garbage_collect_any_dictionary;
-use arrow_select::filter::{FilterBuilder, FilterPredicate};
+use arrow_select::filter::FilterBuilder;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub(super) struct Table {
     columns: HashMap<String, ArrayRef>,
     /// The source's columns of these rows: all of them, where a step asks for the row hash.
     source: RecordBatch,
-    /// Where the rows stood in the source's batch; nothing while none was dropped.
-    origin: Option<Vec<u64>>,
+    /// Each time that rows were dropped, those that were not: of the rows that were left then.
+    kept: Vec<BooleanBuffer>,
     parts: Option<UInt8Array>,
     folds: u8,
 }
@@ -32,7 +32,7 @@ impl Table {
     pub(super) fn new(batch: RecordBatch, folds: u8) -> Self {
         let fields = batch.schema_ref().fields().iter().map(|field| field.name().clone());
         let columns = fields.zip(batch.columns().iter().cloned()).collect();
-        Self { rows: batch.num_rows(), columns, source: batch, origin: None, parts: None, folds }
+        Self { rows: batch.num_rows(), columns, source: batch, kept: Vec::new(), parts: None, folds }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -62,23 +62,44 @@ impl Table {
         if rows.count_set_bits() == self.rows {
             return Ok(());
         }
-        let rows = BooleanArray::from(rows);
-        let predicate = FilterBuilder::new(&rows).optimize().build();
-        let keep = |array: &ArrayRef, predicate: &FilterPredicate| predicate.filter(array).map_err(internal);
-        for column in self.columns.values_mut() {
-            *column = keep(column, &predicate)?;
+        let bits = BooleanArray::from(rows);
+        let predicate = FilterBuilder::new(&bits).optimize().build();
+        let keep = |array: &ArrayRef| predicate.filter(array).map_err(internal);
+        // Most of the source's columns are still those of the table, and are filtered once.
+        let schema = self.source.schema();
+        let mut source = Vec::with_capacity(schema.fields().len());
+        let mut places = HashMap::with_capacity(schema.fields().len());
+        for (field, column) in schema.fields().iter().zip(self.source.columns()) {
+            let name = field.name().as_str();
+            source.push(keep(column)?);
+            if self.columns.get(name).is_some_and(|own| Arc::ptr_eq(own, column)) {
+                places.insert(name, source.len() - 1);
+            }
         }
-        self.source = predicate.filter_record_batch(&self.source).map_err(internal)?;
+        for (name, column) in &mut self.columns {
+            *column = match places.get(name.as_str()) {
+                Some(position) => source[*position].clone(),
+                None => keep(column)?,
+            };
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(predicate.count()));
+        self.source = RecordBatch::try_new_with_options(schema, source, &options).map_err(internal)?;
         if let Some(parts) = self.parts.take() {
-            self.parts = Some(keep(&(Arc::new(parts) as ArrayRef), &predicate)?.as_primitive().clone());
+            self.parts = Some(keep(&(Arc::new(parts) as ArrayRef))?.as_primitive().clone());
         }
         self.rows = predicate.count();
-        let kept = rows.values().set_indices();
-        self.origin = Some(match &self.origin {
-            Some(origin) => kept.map(|row| origin[row]).collect(),
-            None => kept.map(|row| row as u64).collect(),
-        });
+        self.kept.push(bits.values().clone());
         Ok(())
+    }
+
+    /// Where the rows stood in the source's batch; nothing where none was dropped.
+    fn origin(&self) -> Option<Vec<u64>> {
+        let (first, others) = self.kept.split_first()?;
+        let mut origin: Vec<u64> = first.set_indices().map(|row| row as u64).collect();
+        for kept in others {
+            origin = kept.set_indices().map(|row| origin[row]).collect();
+        }
+        Some(origin)
     }
 
     /// Which rows are of some parts; nothing where all are.
@@ -90,8 +111,8 @@ impl Table {
 
     /// Of an error that names rows of this table: they become those of the source's batch.
     pub(super) fn place(&self, error: Error) -> Error {
-        match &self.origin {
-            Some(origin) => renumbered(error, origin),
+        match self.origin() {
+            Some(origin) => renumbered(error, &origin),
             None => error,
         }
     }
@@ -142,7 +163,8 @@ impl Table {
         let physical = Arc::new(Schema::new(physical.collect::<Vec<_>>()));
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(physical, columns, &options).map_err(internal)?;
-        Ok(Rows { batch, parts: self.parts, source: self.source, of, origin: self.origin })
+        let origin = self.origin();
+        Ok(Rows { batch, parts: self.parts, source: self.source, of, origin })
     }
 
     fn context(&self, context: Context, step: &Step) -> Result<ArrayRef> {
