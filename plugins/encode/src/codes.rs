@@ -14,6 +14,9 @@ pub(crate) const NOTHING: i32 = i32::MIN;
 /// The code of a value that no training row has.
 pub(crate) const UNSEEN: i32 = -1;
 
+/// The code of a row that must not be there.
+const REFUSED: i32 = i32::MIN + 1;
+
 /// How many rows an error names.
 const ROWS_NAMED: usize = 5;
 
@@ -30,12 +33,9 @@ pub(crate) struct Codes {
     counts: Vec<i64>,
     keep_values: bool,
     summary: Option<Summary>,
-    unseen: Policy,
-    null: Policy,
+    unseen: i32,
+    null: i32,
 }
-
-/// The code of a row that has no category; nothing where such a row is an error.
-type Policy = Option<i32>;
 
 #[derive(Debug)]
 enum Lookup {
@@ -60,8 +60,8 @@ impl Codes {
             counts: Vec::new(),
             keep_values: params.method == Method::Onehot,
             summary: None,
-            unseen: None,
-            null: None,
+            unseen: REFUSED,
+            null: REFUSED,
         })
     }
 
@@ -101,7 +101,7 @@ impl Codes {
     /// Settles the codes of rare values, nulls and unseen values, once the model was loaded.
     pub(crate) fn complete(&mut self, params: &Params) -> Result<()> {
         if let Lookup::Hash(buckets) = self.lookup {
-            self.null = Some(if params.nulls == Nulls::Code { buckets as i32 } else { NOTHING });
+            self.null = if params.nulls == Nulls::Code { buckets as i32 } else { NOTHING };
             return Ok(());
         }
         let summary = self.summary.filter(|summary| summary.categories == self.counts.len() as i64);
@@ -112,14 +112,14 @@ impl Codes {
             return Err(Error::invalid_model("the model's counts do not add up to its rows").column(&self.column));
         }
         self.unseen = match (summary.infrequent, params.unseen) {
-            (Some(infrequent), _) => Some(self.push_special(infrequent)),
-            (None, Unseen::Error) => None,
-            (None, Unseen::Ignore) => Some(NOTHING),
-            (None, Unseen::Code) => Some(UNSEEN),
+            (Some(infrequent), _) => self.push_special(infrequent),
+            (None, Unseen::Error) => REFUSED,
+            (None, Unseen::Ignore) => NOTHING,
+            (None, Unseen::Code) => UNSEEN,
         };
         self.null = match params.nulls {
-            Nulls::Ignore => Some(NOTHING),
-            Nulls::Code if summary.nulls > 0 => Some(self.push_special(summary.nulls)),
+            Nulls::Ignore => NOTHING,
+            Nulls::Code if summary.nulls > 0 => self.push_special(summary.nulls),
             Nulls::Code => self.unseen,
         };
         Ok(())
@@ -139,7 +139,7 @@ impl Codes {
 
     /// The codes that get a column, in the order of the columns.
     pub(crate) fn one_hot_codes(&self, params: &Params) -> impl Iterator<Item = i32> + use<> {
-        let unseen = (params.unseen == Unseen::Code && self.unseen == Some(UNSEEN)).then_some(UNSEEN);
+        let unseen = (params.unseen == Unseen::Code && self.unseen == UNSEEN).then_some(UNSEEN);
         (0..self.counts.len() as i32).chain(unseen)
     }
 
@@ -161,33 +161,39 @@ impl Codes {
         match column.values() {
             Values::Dictionary(dictionary) => {
                 let words = dictionary.values().bytes().ok_or_else(wrong)?;
-                let codes: Vec<Policy> = (0..words.len()).map(|word| self.bytes(words.get(word))).collect();
-                self.rows(column, field, |row| codes[dictionary.keys()[row] as usize])
+                let codes: Vec<i32> = (0..words.len()).map(|word| self.bytes(words.get(word))).collect();
+                self.rows(column, field, dictionary.keys().iter(), |key| codes[*key as usize])
             }
-            Values::Bytes(bytes) => self.rows(column, field, |row| self.bytes(bytes.get(row))),
-            Values::Boolean(values) => self.rows(column, field, |row| self.integer(values.value(row).into())),
-            Values::UInt64(values) => self.rows(column, field, |row| self.integer(values[row])),
+            Values::Bytes(bytes) => self.rows(column, field, 0..column.len(), |row| self.bytes(bytes.get(row))),
+            Values::Boolean(values) => self.rows(column, field, values.iter(), |value| self.integer(value.into())),
+            Values::UInt64(values) => self.rows(column, field, values.iter(), |value| self.integer(*value)),
             Values::Float32(_) | Values::Float64(_) => {
                 let values = column.to_f64().ok_or_else(wrong)?;
-                self.rows(column, field, |row| self.integer(float_bits(values[row])))
+                self.rows(column, field, values.iter(), |value| self.integer(float_bits(*value)))
             }
             _ => {
                 let values = column.to_i64().ok_or_else(wrong)?;
-                self.rows(column, field, |row| self.integer(values[row] as u64))
+                self.rows(column, field, values.iter(), |value| self.integer(*value as u64))
             }
         }
     }
 
-    fn rows(&self, column: &Column, field: &Field, code: impl Fn(usize) -> Policy) -> Result<Vec<i32>> {
-        let mut refused = Vec::new();
-        let mut encoded = Vec::with_capacity(column.len());
-        for row in 0..column.len() {
-            let code = if column.is_null(row) { self.null } else { code(row) };
-            if code.is_none() && refused.len() < ROWS_NAMED {
-                refused.push(row);
+    /// The codes of values, of which those of missing rows are not looked at.
+    fn rows<T>(
+        &self,
+        column: &Column,
+        field: &Field,
+        values: impl Iterator<Item = T>,
+        code: impl Fn(T) -> i32,
+    ) -> Result<Vec<i32>> {
+        let encoded: Vec<i32> = match column.nulls() {
+            None => values.map(code).collect(),
+            Some(nulls) => {
+                values.zip(nulls).map(|(value, is_there)| if is_there { code(value) } else { self.null }).collect()
             }
-            encoded.push(code.unwrap_or(NOTHING));
-        }
+        };
+        let refused = encoded.iter().enumerate().filter(|(_, code)| **code == REFUSED);
+        let refused: Vec<usize> = refused.map(|(row, _)| row).take(ROWS_NAMED).collect();
         if refused.is_empty() {
             return Ok(encoded);
         }
@@ -197,18 +203,18 @@ impl Codes {
             .hint("set `unseen` to `ignore` or `code`"))
     }
 
-    fn bytes(&self, bytes: &[u8]) -> Policy {
+    fn bytes(&self, bytes: &[u8]) -> i32 {
         match &self.lookup {
-            Lookup::Bytes(map) => map.get(bytes).copied().or(self.unseen),
-            Lookup::Hash(buckets) => Some((xxh3_64(bytes) % u64::from(*buckets)) as i32),
+            Lookup::Bytes(map) => map.get(bytes).copied().unwrap_or(self.unseen),
+            Lookup::Hash(buckets) => (xxh3_64(bytes) % u64::from(*buckets)) as i32,
             Lookup::Integers(_) => self.unseen,
         }
     }
 
-    fn integer(&self, value: u64) -> Policy {
+    fn integer(&self, value: u64) -> i32 {
         match &self.lookup {
-            Lookup::Integers(map) => map.get(&value).copied().or(self.unseen),
-            Lookup::Hash(buckets) => Some((xxh3_64(&value.to_le_bytes()) % u64::from(*buckets)) as i32),
+            Lookup::Integers(map) => map.get(&value).copied().unwrap_or(self.unseen),
+            Lookup::Hash(buckets) => (xxh3_64(&value.to_le_bytes()) % u64::from(*buckets)) as i32,
             Lookup::Bytes(_) => self.unseen,
         }
     }

@@ -201,7 +201,7 @@ impl Transform for Encode {
                 Method::Onehot => write_onehot(&encoded, codes, &self.task.params, output)?,
                 Method::Ordinal | Method::Hash => {
                     let nulls = nothing(&encoded);
-                    output.primitive::<i32>(nulls.as_ref())?.copy_from_slice(&encoded);
+                    output.values(nulls.as_ref(), &encoded)?;
                 }
                 Method::Frequency => write_frequency(&encoded, codes, output)?,
             }
@@ -215,10 +215,22 @@ fn nothing(encoded: &[i32]) -> Option<NullBuffer> {
     encoded.contains(&NOTHING).then(|| NullBuffer::from_iter(encoded.iter().map(|code| *code != NOTHING)))
 }
 
+/// Codes of a block, which differ in a byte; one more byte is for the codes of other blocks.
+const BLOCK: i32 = 255;
+
 fn write_onehot(encoded: &[i32], codes: &Codes, params: &Params, output: &mut Output<'_>) -> Result<()> {
+    // Bytes are compared sixteen at a time.
+    let (mut bytes, mut block) = (Vec::new(), None);
     for wanted in codes.one_hot_codes(params) {
+        let start = wanted.div_euclid(BLOCK) * BLOCK;
+        if block != Some(start) {
+            block = Some(start);
+            bytes.clear();
+            bytes.extend(encoded.iter().map(|code| code.wrapping_sub(start).cast_unsigned().min(BLOCK as u32) as u8));
+        }
+        let wanted = (wanted - start) as u8;
         let target = output.primitive::<u8>(None)?;
-        target.iter_mut().zip(encoded).for_each(|(slot, code)| *slot = u8::from(*code == wanted));
+        target.iter_mut().zip(&bytes).for_each(|(slot, byte)| *slot = u8::from(*byte == wanted));
     }
     Ok(())
 }

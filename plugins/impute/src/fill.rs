@@ -3,7 +3,7 @@
 use crate::{Nan, Strategy};
 use wafermill_sdk::stats::{Category, KeyClass, read_category, write_categories};
 use wafermill_sdk::{Batch, BooleanBuffer, Dictionary};
-use wafermill_sdk::{Bytes, Column, DataType, Error, Field, Native, NullBuffer, Output, Result, Rows, Table, Values};
+use wafermill_sdk::{Bytes, Column, DataType, Error, Field, Native, Output, Result, Rows, Table, Values};
 
 /// What missing values of one column become.
 #[derive(Clone, Debug)]
@@ -59,12 +59,8 @@ pub(crate) fn read_fills(table: &str, rows: &Batch) -> Result<Vec<(String, Fill)
 /// The rows of a column that are to be filled; nothing where there are none.
 pub(crate) fn missing(column: &Column, nan: Nan) -> Option<BooleanBuffer> {
     let nans = match column.values() {
-        Values::Float64(values) if nan == Nan::Missing => {
-            values.iter().any(|value| value.is_nan()).then(|| values.iter().map(|value| value.is_nan()).collect())
-        }
-        Values::Float32(values) if nan == Nan::Missing => {
-            values.iter().any(|value| value.is_nan()).then(|| values.iter().map(|value| value.is_nan()).collect())
-        }
+        Values::Float64(values) if nan == Nan::Missing => nans(values, |value| value.is_nan()),
+        Values::Float32(values) if nan == Nan::Missing => nans(values, |value| value.is_nan()),
         _ => None,
     };
     let nulls = column.nulls().map(|nulls| !nulls.inner());
@@ -74,6 +70,13 @@ pub(crate) fn missing(column: &Column, nan: Nan) -> Option<BooleanBuffer> {
         (None, None) => return None,
     };
     (missing.count_set_bits() > 0).then_some(missing)
+}
+
+/// The rows with NaN; nothing where there are none.
+fn nans<T: Copy>(values: &[T], is_nan: impl Fn(T) -> bool) -> Option<BooleanBuffer> {
+    // All are looked at, so that many are at once.
+    let any = values.iter().fold(false, |any, value| any | is_nan(*value));
+    any.then(|| values.iter().map(|value| is_nan(*value)).collect())
 }
 
 /// Writes a column with its missing rows filled.
@@ -97,19 +100,22 @@ pub(crate) fn fill_column(
         (Category::Float(fill), _) => {
             let values = column.to_f64().ok_or_else(wrong)?;
             match target {
-                Some(DataType::Float32) => primitive(values.iter().map(|it| *it as f32), missing, *fill as f32, output),
-                _ => primitive(values.iter().copied(), missing, *fill, output),
+                Some(DataType::Float32) => {
+                    let values: Vec<f32> = values.iter().map(|it| *it as f32).collect();
+                    fill_values(&values, missing, *fill as f32, output)
+                }
+                _ => fill_values(&values, missing, *fill, output),
             }
         }
-        (Category::Unsigned(fill), Values::UInt64(values)) => primitive(values.iter().copied(), missing, *fill, output),
+        (Category::Unsigned(fill), Values::UInt64(values)) => fill_values(values, missing, *fill, output),
         (Category::Signed(fill), values) => match values {
-            Values::Int8(values) => primitive(values.iter().copied(), missing, *fill as i8, output),
-            Values::Int16(values) => primitive(values.iter().copied(), missing, *fill as i16, output),
-            Values::Int32(values) => primitive(values.iter().copied(), missing, *fill as i32, output),
-            Values::Int64(values) => primitive(values.iter().copied(), missing, *fill, output),
-            Values::UInt8(values) => primitive(values.iter().copied(), missing, *fill as u8, output),
-            Values::UInt16(values) => primitive(values.iter().copied(), missing, *fill as u16, output),
-            Values::UInt32(values) => primitive(values.iter().copied(), missing, *fill as u32, output),
+            Values::Int8(values) => fill_values(values, missing, *fill as i8, output),
+            Values::Int16(values) => fill_values(values, missing, *fill as i16, output),
+            Values::Int32(values) => fill_values(values, missing, *fill as i32, output),
+            Values::Int64(values) => fill_values(values, missing, *fill, output),
+            Values::UInt8(values) => fill_values(values, missing, *fill as u8, output),
+            Values::UInt16(values) => fill_values(values, missing, *fill as u16, output),
+            Values::UInt32(values) => fill_values(values, missing, *fill as u32, output),
             _ => Err(wrong()),
         },
         _ => Err(wrong()),
@@ -120,14 +126,13 @@ fn is_set(missing: Option<&BooleanBuffer>, row: usize) -> bool {
     missing.is_some_and(|missing| missing.value(row))
 }
 
-fn primitive<T: Native>(
-    values: impl Iterator<Item = T>,
+fn fill_values<T: Native>(
+    values: &[T],
     missing: Option<&BooleanBuffer>,
     fill: T,
     output: &mut Output<'_>,
 ) -> Result<()> {
-    let target = output.primitive::<T>(None::<&NullBuffer>)?;
-    target.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+    let target = output.values(None, values)?;
     if let Some(missing) = missing {
         missing.set_indices().for_each(|row| target[row] = fill);
     }
@@ -150,10 +155,7 @@ fn fill_dictionary(
     let words = dictionary.values().bytes().ok_or_else(|| Error::internal("a dictionary without strings"))?;
     let known = (0..words.len()).find(|word| words.get(*word) == fill);
     let key = known.unwrap_or(words.len()) as i32;
-    let mut all: Vec<&[u8]> = (0..words.len()).map(|word| words.get(word)).collect();
-    all.extend(known.is_none().then_some(fill));
-    let target = output.dictionary(None, all)?;
-    target.copy_from_slice(dictionary.keys());
+    let target = output.extended(None, dictionary, known.is_none().then_some(fill))?;
     missing.set_indices().for_each(|row| target[row] = key);
     Ok(())
 }

@@ -83,7 +83,7 @@ impl Finisher<Params> for Finish {
 
     fn push(&mut self, table: usize, partials: &Batch) -> Result<Vec<Rows>> {
         match &mut self.reader {
-            Reader::Mean(reader) => reader.push(partials)?,
+            Reader::Mean(reader) => reader.push(table, partials)?,
             Reader::Median(reader) => reader.push(partials)?,
             Reader::MostFrequent(reader, best) => reader.push(table, partials, |column, value, count| {
                 let best = best.get_mut(column).ok_or_else(|| Error::invalid_model("counts of an unknown column"))?;

@@ -76,7 +76,7 @@ fn is_float(data_type: &DataType) -> bool {
 /// What the plan of a strategy learns: how often it sees the rows, and to which partials.
 fn learns(strategy: Strategy, classes: &[KeyClass]) -> (Passes, Vec<Table>) {
     match strategy {
-        Strategy::Mean => (Passes::ONE, vec![Moments::table()]),
+        Strategy::Mean => (Passes::ONE, Moments::tables().to_vec()),
         Strategy::Median => (Passes::between(2, 4), vec![Quantiles::table()]),
         Strategy::MostFrequent => (Passes::ONE, Counts::tables(classes)),
         Strategy::Constant => (Passes::NONE, Vec::new()),

@@ -65,7 +65,7 @@ impl Finisher<Params> for Finish {
             }
             quantiles.push(partials)?;
         } else if let Stage::Last(summaries) = &mut self.stage {
-            summarize(table, partials, summaries, &self.kinds, &self.task.params).ok_or_else(malformed)?;
+            summarize(table, partials, summaries, &self.task.params).ok_or_else(malformed)?;
         } else {
             self.survey(table, partials).ok_or_else(malformed)?;
         }
@@ -146,11 +146,10 @@ impl Finish {
 }
 
 /// Takes partials of the last pass.
-fn summarize(table: usize, partials: &Batch, summaries: &mut [Summary], kinds: &[Kind], params: &Params) -> Option<()> {
-    if table == MOMENTS {
-        for (group, moments) in MomentsReader::read_keyed(partials)? {
-            let (_, column) = place(group as usize, kinds.len());
-            summaries.get_mut(group as usize)?.take_moments(&moments, *kinds.get(column)?);
+fn summarize(table: usize, partials: &Batch, summaries: &mut [Summary], params: &Params) -> Option<()> {
+    if MOMENTS.contains(&table) {
+        for (group, moments) in MomentsReader::read_keyed(table - MOMENTS.start, partials)? {
+            summaries.get_mut(group as usize)?.moments.merge(&moments)?;
         }
         return Some(());
     }
@@ -193,8 +192,9 @@ fn model(
     let fields: Vec<&Field> = task.input.fields().take(kinds.len()).collect();
     let quantiles = quantiles.into_iter().map(|it| it.values).chain(std::iter::repeat(Vec::new()));
     let groups = summaries.into_iter().zip(plans).zip(quantiles).enumerate();
-    let described = groups.map(|(group, ((summary, plan), quantiles))| {
+    let described = groups.map(|(group, ((mut summary, plan), quantiles))| {
         let (part, column) = place(group, kinds.len());
+        summary.settle(kinds[column]);
         Described { part, field: fields[column], kind: kinds[column], plan, summary, quantiles }
     });
     let described: Vec<Described<'_>> = described.filter(|group| group.summary.rows > 0).collect();

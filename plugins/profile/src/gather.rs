@@ -9,7 +9,7 @@ use crate::partials::{BINS, EXTREMES, MOMENTS, VALUES, schema};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::fmt::Write as _;
-use wafermill_sdk::stats::{ColumnMoments, Moments};
+use wafermill_sdk::stats::{Adder, ColumnMoments, Moments};
 use wafermill_sdk::{Result, Rows};
 
 /// Values that are given away together: a few megabytes, however long they are.
@@ -36,19 +36,19 @@ impl Gathered {
     }
 
     /// Takes some rows of a column, none of them missing, and how many were.
-    pub(crate) fn update(&mut self, keys: &Keys<'_>, kind: Kind, rows: &[u32], nulls: usize) {
+    pub(crate) fn update(&mut self, keys: &Keys<'_>, kind: Kind, rows: &[u32], nulls: usize, adder: &mut Adder) {
         self.moments.nulls += nulls as i64;
         match keys.numbers() {
             None => self.moments.count += rows.len() as i64,
             Some(numbers) => {
-                for row in rows.iter().map(|row| *row as usize) {
-                    match keys.integer(kind, row) {
-                        Some(integer) => self.moments.add_integer(integer),
-                        None => self.moments.add(numbers[row]),
-                    }
-                    if let Some(bins) = self.bins.as_ref().filter(|_| numbers[row].is_finite()) {
-                        self.filled[bins.of(numbers[row])] += 1;
-                    }
+                let rows = rows.iter().map(|row| *row as usize);
+                let wide = |row: usize| keys.integer(kind, row).filter(|integer| ColumnMoments::is_wide(*integer));
+                let others = rows.clone().filter(|row| wide(*row).is_none());
+                self.moments.add_all(others.map(|row| numbers[row]), adder);
+                rows.clone().filter_map(wide).for_each(|integer| self.moments.add_integer(integer));
+                if let Some(bins) = &self.bins {
+                    let finite = rows.map(|row| numbers[row]).filter(|number| number.is_finite());
+                    finite.for_each(|number| self.filled[bins.of(number)] += 1);
                 }
             }
         }
@@ -91,7 +91,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 /// The partials of some groups.
 pub(crate) fn rows(groups: &[(u32, Box<Gathered>)]) -> Result<Vec<Rows>> {
     let moments: Vec<(u32, &ColumnMoments)> = groups.iter().map(|(group, it)| (*group, &it.moments)).collect();
-    let mut all = vec![Moments::rows(MOMENTS, &moments)?];
+    let mut all = Moments::rows(MOMENTS.start, &moments)?;
     let extremes = groups.iter().filter_map(|(group, it)| Some((*group, it.extremes.as_ref()?)));
     let extremes = extremes.map(|(group, (least, largest))| (group, hexadecimal(least), hexadecimal(largest)));
     let extremes: Vec<(u32, String, String)> = extremes.collect();

@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::partials::BUCKETS;
 use crate::survey::{self, Survey};
 use std::collections::VecDeque;
-use wafermill_sdk::stats::Quantiles;
+use wafermill_sdk::stats::{Adder, Quantiles};
 use wafermill_sdk::{Batch, Column, Error, Fitter, Pass, Result, Rows, Task, Values};
 
 /// Groups that are given away together.
@@ -22,6 +22,7 @@ pub struct Learn {
     stage: Stage,
     /// Nothing where there are none, or they are known.
     quantiles: Option<Quantiles>,
+    adder: Adder,
     /// The first groups, which were given away since the last batch.
     drained: usize,
     ready: VecDeque<Rows>,
@@ -99,7 +100,8 @@ impl Fitter<Params> for Learn {
                 (if is_last { Stage::Last(groups, Vec::new()) } else { Stage::Middle }, quantiles)
             }
         };
-        Ok(Self { params: task.params, kinds, stage, quantiles, drained: 0, ready: VecDeque::new() })
+        let (adder, ready) = (Adder::default(), VecDeque::new());
+        Ok(Self { params: task.params, kinds, stage, quantiles, adder, drained: 0, ready })
     }
 
     fn update(&mut self, batch: &Batch) -> Result<()> {
@@ -157,15 +159,14 @@ impl Learn {
             Stage::Last(plans, groups) => {
                 let plan = plans.get(group).ok_or_else(|| Error::invalid_data("the rows are others than before"))?;
                 let gathered = entry(groups, group, || Gathered::new(kind, plan, &self.params));
-                gathered.update(keys, kind, &rows, all.len() - rows.len());
+                gathered.update(keys, kind, &rows, all.len() - rows.len(), &mut self.adder);
             }
         }
         if let (Some(quantiles), Some(numbers), true) = (&mut self.quantiles, keys.numbers(), kind.is_spread()) {
             if matches!(self.stage, Stage::First(_)) {
                 quantiles.grow(group + 1);
             }
-            let numbers = rows.iter().map(|row| numbers[*row as usize]);
-            quantiles.add(group, numbers.filter(|number| !number.is_nan()));
+            quantiles.add(group, rows.iter().map(|row| numbers[*row as usize]));
         }
         Ok(())
     }

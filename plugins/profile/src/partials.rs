@@ -1,5 +1,6 @@
 //! The tables of partial results. Those of the first pass come first; quantiles use theirs in every pass.
 
+use std::ops::Range;
 use wafermill_sdk::stats::{Moments, Quantiles};
 use wafermill_sdk::{DataType, Field, Operator, Schema, Table};
 
@@ -9,14 +10,14 @@ pub(crate) const RANGE: usize = 0;
 pub(crate) const REGISTERS: usize = 1;
 /// The buckets of quantiles.
 pub(crate) const BUCKETS: usize = 2;
-/// Counts and sums.
-pub(crate) const MOMENTS: usize = 3;
+/// Counts and extremes of numbers, and behind them their sums.
+pub(crate) const MOMENTS: Range<usize> = 3..5;
 /// The least and the largest value, as hexadecimal digits of its key: so bytes are text, and order as before.
-pub(crate) const EXTREMES: usize = 4;
+pub(crate) const EXTREMES: usize = 5;
 /// The bins of histograms.
-pub(crate) const BINS: usize = 5;
+pub(crate) const BINS: usize = 6;
 /// How often values occur, by their keys.
-pub(crate) const VALUES: usize = 6;
+pub(crate) const VALUES: usize = 7;
 
 fn key(name: &str, data_type: DataType) -> (Field, Operator) {
     (Field::new(name, data_type, false), Operator::Key)
@@ -28,9 +29,10 @@ fn value(name: &str, data_type: DataType, operator: Operator) -> (Field, Operato
 }
 
 /// All of them, in their order.
-pub(crate) fn tables() -> [Table; 7] {
+pub(crate) fn tables() -> [Table; 8] {
     let group = || key("group", DataType::UInt32);
     let rows = || value("rows", DataType::Int64, Operator::Sum);
+    let [moments, sums] = Moments::tables();
     [
         Table::partials(
             "range",
@@ -41,7 +43,8 @@ pub(crate) fn tables() -> [Table; 7] {
             [group(), key("register", DataType::UInt32), value("rank", DataType::UInt8, Operator::Max), rows()],
         ),
         Quantiles::table(),
-        Moments::table(),
+        moments,
+        sums,
         Table::partials(
             "extremes",
             [group(), value("min", DataType::Utf8, Operator::Min), value("max", DataType::Utf8, Operator::Max)],
@@ -53,15 +56,5 @@ pub(crate) fn tables() -> [Table; 7] {
 
 /// The columns of one of them.
 pub(crate) fn schema(table: usize) -> Schema {
-    let [range, registers, buckets, moments, extremes, bins, values] = tables();
-    match table {
-        RANGE => range,
-        REGISTERS => registers,
-        BUCKETS => buckets,
-        MOMENTS => moments,
-        EXTREMES => extremes,
-        BINS => bins,
-        _ => values,
-    }
-    .schema
+    tables()[table].schema.clone()
 }

@@ -12,6 +12,8 @@ use wafermill_sdk::stats::ColumnMoments;
 /// One group.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
+    /// What came of its counts and sums; a column without numbers has counts only.
+    pub(crate) moments: ColumnMoments,
     pub(crate) rows: i64,
     pub(crate) nulls: i64,
     pub(crate) nans: i64,
@@ -41,8 +43,9 @@ pub(crate) struct Frequent {
 }
 
 impl Summary {
-    /// Takes the moments, of which a column without numbers has counts only.
-    pub(crate) fn take_moments(&mut self, moments: &ColumnMoments, kind: Kind) {
+    /// Tells what follows from the moments, once all of them came.
+    pub(crate) fn settle(&mut self, kind: Kind) {
+        let moments = &self.moments;
         self.rows = moments.count + moments.nulls + moments.nans + moments.infinities;
         (self.nulls, self.nans) = (moments.nulls, moments.nans);
         if !kind.is_number() {

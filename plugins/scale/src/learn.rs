@@ -62,9 +62,9 @@ impl Finisher<Params> for Finish {
         Ok(Self { task, reader })
     }
 
-    fn push(&mut self, _: usize, partials: &Batch) -> Result<Vec<Rows>> {
+    fn push(&mut self, table: usize, partials: &Batch) -> Result<Vec<Rows>> {
         match &mut self.reader {
-            Reader::Moments(reader) => reader.push(partials)?,
+            Reader::Moments(reader) => reader.push(table, partials)?,
             Reader::Quantiles(reader) => reader.push(partials)?,
         }
         Ok(Vec::new())

@@ -104,10 +104,10 @@ impl Transform for Scale {
     fn plan(params: &Params, selection: &Selection) -> Result<Plan> {
         check(params)?;
         let (passes, partials) = match params.method {
-            Method::Robust => (Passes::between(2, 4), Quantiles::table()),
-            _ => (Passes::ONE, Moments::table()),
+            Method::Robust => (Passes::between(2, 4), vec![Quantiles::table()]),
+            _ => (Passes::ONE, Moments::tables().to_vec()),
         };
-        let mut plan = Plan::default().passes(passes).partials([partials]).model(model_table());
+        let mut plan = Plan::default().passes(passes).partials(partials).model(model_table());
         for field in selection.features()? {
             if !field.data_type().is_integer() && !matches!(field.data_type(), DataType::Float32 | DataType::Float64) {
                 let message = format!("`scale` takes integers and floats, not {}", field.data_type());

@@ -192,7 +192,9 @@ impl<'a> Reader<'a> {
 /// Keys point into the dictionary, those of missing rows excepted.
 fn check_keys(keys: &[i32], words: usize, nulls: Option<&NullBuffer>) -> Result<()> {
     let inside = |key: &i32| usize::try_from(*key).is_ok_and(|key| key < words);
-    if keys.iter().all(inside) {
+    // All are looked at, many at once: what is negative is beyond all words.
+    let last = keys.iter().fold(0, |last, key| key.cast_unsigned().max(last));
+    if keys.is_empty() || (last as usize) < words {
         return Ok(());
     }
     match nulls.map(|nulls| nulls.valid_indices().all(|row| inside(&keys[row]))) {

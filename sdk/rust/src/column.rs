@@ -172,6 +172,28 @@ impl Bytes {
         std::str::from_utf8(self.get(row)).unwrap_or_default()
     }
 
+    /// All bytes, side by side as they lie.
+    pub(crate) fn run(&self) -> &[u8] {
+        let range = match self.len() {
+            0 => 0..0,
+            length => self.range(0).start..self.range(length - 1).end,
+        };
+        &self.data.as_slice()[range]
+    }
+
+    /// Writes where each ends in the [`run`](Self::run), which has less than 2 GiB.
+    pub(crate) fn write_ends(&self, ends: &mut [i32]) {
+        fn write<T: Copy>(ends: &mut [i32], offsets: &[T], to_usize: impl Fn(T) -> usize) {
+            let Some((first, offsets)) = offsets.split_first() else { return };
+            let first = to_usize(*first);
+            ends.iter_mut().zip(offsets).for_each(|(end, offset)| *end = (to_usize(*offset) - first) as i32);
+        }
+        match &self.offsets {
+            Offsets::Small(offsets) => write(ends, offsets, |offset| offset as usize),
+            Offsets::Large(offsets) => write(ends, offsets, |offset| offset as usize),
+        }
+    }
+
     fn range(&self, row: usize) -> Range<usize> {
         match &self.offsets {
             Offsets::Small(offsets) => offsets[row] as usize..offsets[row + 1] as usize,

@@ -93,7 +93,7 @@
 //!     type Params = Params;
 //!
 //!     fn plan(_: &Params, selection: &Selection) -> Result<Plan> {
-//!         let mut plan = Plan::default().passes(Passes::ONE).partials([Moments::table()]).model(model());
+//!         let mut plan = Plan::default().passes(Passes::ONE).partials(Moments::tables()).model(model());
 //!         for field in selection.features()? {
 //!             let centered = Field::new(field.name(), DataType::Float64, field.is_nullable());
 //!             plan = plan.read(field, false).replace(field, centered);
@@ -136,8 +136,8 @@
 //!         Ok(Self { moments: MomentsReader::new(names.len()), names })
 //!     }
 //!
-//!     fn push(&mut self, _: usize, partials: &Batch) -> Result<Vec<Rows>> {
-//!         self.moments.push(partials)?;
+//!     fn push(&mut self, table: usize, partials: &Batch) -> Result<Vec<Rows>> {
+//!         self.moments.push(table, partials)?;
 //!         Ok(Vec::new())
 //!     }
 //!
@@ -330,6 +330,7 @@ mod natural;
 mod output;
 mod plan;
 mod plugin;
+mod rational;
 mod schema;
 pub mod stats;
 #[cfg(test)]
@@ -343,7 +344,6 @@ pub use batch::{Batch, Input};
 pub use calendar::{date, instant};
 pub use column::{Bytes, Column, Dictionary, Values};
 pub use error::{Error, ErrorCode, Result};
-pub use exact::ExactSum;
 pub use export::Component;
 pub use float::Float;
 pub use integer::integer_fits;

@@ -1,8 +1,9 @@
 //! Batches on their way out: results are laid out straight into the outgoing message.
 
+use crate::column::Bytes;
 use crate::flatbuffer::Pair;
 use crate::message::{ALIGNMENT, Layout};
-use crate::{Column, Error, ErrorCode, Native, Result, Values};
+use crate::{Column, Dictionary, Error, ErrorCode, Native, Result, Values};
 use arrow_buffer::{NullBuffer, bit_util};
 use arrow_schema::{DataType, Field, Schema};
 use bytemuck::Pod;
@@ -62,7 +63,18 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the next field of the schema has another type.
     pub fn primitive<T: Native>(&mut self, nulls: Option<&NullBuffer>) -> Result<&mut [T]> {
-        Ok(cast(self.fixed(T::matches, self.rows * size_of::<T>(), nulls)?))
+        Ok(cast(self.fixed(T::matches, Fixed::Zeros(self.rows * size_of::<T>()), nulls)?))
+    }
+
+    /// A column of a type with a fixed width: these values, which may be changed.
+    ///
+    /// # Errors
+    /// Where the next field of the schema has another type, or the values are not as many as the rows.
+    pub fn values<T: Native>(&mut self, nulls: Option<&NullBuffer>, values: &[T]) -> Result<&mut [T]> {
+        if values.len() != self.rows {
+            return Err(self.wrong_length(values.len()));
+        }
+        Ok(cast(self.fixed(T::matches, Fixed::Values(bytemuck::cast_slice(values)), nulls)?))
     }
 
     /// A column whose missing values are those of `values`, as is.
@@ -108,7 +120,7 @@ impl<'a> Output<'a> {
     /// Where the next field of the schema has another type.
     pub fn booleans(&mut self, nulls: Option<&NullBuffer>, mut value: impl FnMut(usize) -> bool) -> Result<()> {
         let rows = self.rows;
-        let bits = self.fixed(|data_type| *data_type == DataType::Boolean, rows.div_ceil(8), nulls)?;
+        let bits = self.fixed(|data_type| *data_type == DataType::Boolean, Fixed::Zeros(rows.div_ceil(8)), nulls)?;
         for row in 0..rows {
             if value(row) {
                 bit_util::set_bit(bits, row);
@@ -145,7 +157,7 @@ impl<'a> Output<'a> {
         }
         let size = self.message.len() - start;
         if !large && i32::try_from(size).is_err() {
-            return Err(Error::new(ErrorCode::Limit, "the strings of one batch have more than 2 GiB"));
+            return Err(too_many_bytes());
         }
         self.push_buffer(start, size);
         self.message.resize((start + size).next_multiple_of(ALIGNMENT), 0);
@@ -169,14 +181,61 @@ impl<'a> Output<'a> {
         nulls: Option<&NullBuffer>,
         values: impl IntoIterator<Item = &'v [u8], IntoIter: ExactSizeIterator>,
     ) -> Result<&mut [i32]> {
-        let id = self.schema.fields()[..self.next].iter().filter(|field| is_dictionary(field.data_type())).count();
         let values = values.into_iter();
+        self.push_dictionary(values.len(), |dictionary| dictionary.bytes(values.map(Some)))?;
+        Ok(cast(self.fixed(is_dictionary, Fixed::Zeros(self.rows * size_of::<i32>()), nulls)?))
+    }
+
+    /// A column of Dictionary(Int32, Utf8) whose dictionary is that of a column that came in, with `more` behind its words: the keys of that
+    /// column, which may be changed.
+    ///
+    /// # Errors
+    /// Where the next field of the schema has another type, the rows are not as many, or the words have more than 2 GiB.
+    pub fn extended(
+        &mut self,
+        nulls: Option<&NullBuffer>,
+        column: &Dictionary,
+        more: Option<&[u8]>,
+    ) -> Result<&mut [i32]> {
+        let Some(words) = column.values().bytes() else {
+            return Err(Error::internal("a dictionary without strings"));
+        };
+        if column.keys().len() != self.rows {
+            return Err(self.wrong_length(column.keys().len()));
+        }
+        self.push_dictionary(words.len() + usize::from(more.is_some()), |dictionary| dictionary.copied(words, more))?;
+        Ok(cast(self.fixed(is_dictionary, Fixed::Values(bytemuck::cast_slice(column.keys())), nulls)?))
+    }
+
+    /// The dictionary of the next column, of so many words.
+    fn push_dictionary(&mut self, words: usize, write: impl FnOnce(&mut Output<'_>) -> Result<()>) -> Result<()> {
+        let id = self.schema.fields()[..self.next].iter().filter(|field| is_dictionary(field.data_type())).count();
         let schema = Schema::new(vec![Field::new("values", DataType::Utf8, false)]);
-        let mut dictionary = Output::new(&schema, values.len());
-        dictionary.bytes(values.map(Some))?;
+        let mut dictionary = Output::new(&schema, words);
+        write(&mut dictionary)?;
         let dictionary = dictionary.finish_as(Some(id as i64))?;
         self.dictionaries.extend_from_slice(&dictionary);
-        Ok(cast(self.fixed(is_dictionary, self.rows * size_of::<i32>(), nulls)?))
+        Ok(())
+    }
+
+    /// A column of Utf8 without nulls: words that came in, side by side as they lie, and `more` behind them.
+    fn copied(&mut self, words: &Bytes, more: Option<&[u8]>) -> Result<()> {
+        self.begin(|data_type| *data_type == DataType::Utf8)?;
+        self.no_validity(self.rows);
+        let (data, more) = (words.run(), more.unwrap_or_default());
+        let last = i32::try_from(data.len() + more.len()).map_err(|_| too_many_bytes())?;
+        let offsets: &mut [i32] = cast(self.buffer((self.rows + 1) * size_of::<i32>()));
+        words.write_ends(&mut offsets[1..]);
+        if let Some(end) = offsets.last_mut() {
+            *end = last;
+        }
+        let at = self.message.len();
+        self.message.extend_from_slice(data);
+        self.message.extend_from_slice(more);
+        let size = self.message.len() - at;
+        self.push_buffer(at, size);
+        self.message.resize((at + size).next_multiple_of(ALIGNMENT), 0);
+        Ok(())
     }
 
     /// A column of FixedSizeList without nulls: all its values, all zero, one row behind the other, to be filled in.
@@ -205,17 +264,17 @@ impl<'a> Output<'a> {
         let nulls = column.nulls();
         match column.values() {
             Values::Boolean(values) => self.booleans(nulls, |row| values.value(row)),
-            Values::Int8(values) => self.copy(nulls, values),
-            Values::Int16(values) => self.copy(nulls, values),
-            Values::Int32(values) => self.copy(nulls, values),
-            Values::Int64(values) => self.copy(nulls, values),
-            Values::UInt8(values) => self.copy(nulls, values),
-            Values::UInt16(values) => self.copy(nulls, values),
-            Values::UInt32(values) => self.copy(nulls, values),
-            Values::UInt64(values) => self.copy(nulls, values),
-            Values::Float32(values) => self.copy(nulls, values),
-            Values::Float64(values) => self.copy(nulls, values),
-            Values::Decimal128(values) => self.copy(nulls, values),
+            Values::Int8(values) => self.values(nulls, values).map(drop),
+            Values::Int16(values) => self.values(nulls, values).map(drop),
+            Values::Int32(values) => self.values(nulls, values).map(drop),
+            Values::Int64(values) => self.values(nulls, values).map(drop),
+            Values::UInt8(values) => self.values(nulls, values).map(drop),
+            Values::UInt16(values) => self.values(nulls, values).map(drop),
+            Values::UInt32(values) => self.values(nulls, values).map(drop),
+            Values::UInt64(values) => self.values(nulls, values).map(drop),
+            Values::Float32(values) => self.values(nulls, values).map(drop),
+            Values::Float64(values) => self.values(nulls, values).map(drop),
+            Values::Decimal128(values) => self.values(nulls, values).map(drop),
             Values::Bytes(bytes) => {
                 self.bytes((0..column.len()).map(|row| (!column.is_null(row)).then(|| bytes.get(row))))
             }
@@ -224,9 +283,7 @@ impl<'a> Output<'a> {
                     return Err(Error::internal("a dictionary without strings"));
                 };
                 if self.field().is_some_and(|field| is_dictionary(field.data_type())) {
-                    let target = self.dictionary(nulls, (0..words.len()).map(|word| words.get(word)))?;
-                    target.copy_from_slice(dictionary.keys());
-                    return Ok(());
+                    return self.extended(nulls, dictionary, None).map(drop);
                 }
                 let word = |row: usize| (!column.is_null(row)).then(|| words.get(dictionary.keys()[row] as usize));
                 self.bytes((0..column.len()).map(word))
@@ -257,11 +314,6 @@ impl<'a> Output<'a> {
         Ok(self.dictionaries)
     }
 
-    fn copy<T: Native>(&mut self, nulls: Option<&NullBuffer>, values: &[T]) -> Result<()> {
-        self.primitive::<T>(nulls)?.copy_from_slice(values);
-        Ok(())
-    }
-
     /// Starts the next column, whose type must match.
     fn begin(&mut self, matches: impl FnOnce(&DataType) -> bool) -> Result<()> {
         let Some(field) = self.field() else {
@@ -275,8 +327,13 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// A column whose values take up `size` bytes. Not generic, as it would be compiled for each type of value.
-    fn fixed(&mut self, matches: fn(&DataType) -> bool, size: usize, nulls: Option<&NullBuffer>) -> Result<&mut [u8]> {
+    /// A column whose values have a fixed width. Not generic, as it would be compiled for each type of value.
+    fn fixed(
+        &mut self,
+        matches: fn(&DataType) -> bool,
+        values: Fixed<'_>,
+        nulls: Option<&NullBuffer>,
+    ) -> Result<&mut [u8]> {
         self.begin(matches)?;
         match nulls.filter(|nulls| nulls.null_count() > 0) {
             None => self.no_validity(self.rows),
@@ -288,7 +345,16 @@ impl<'a> Output<'a> {
                 self.buffer(length).copy_from_slice(&bits.as_slice()[..length]);
             }
         }
-        Ok(self.buffer(size))
+        Ok(match values {
+            Fixed::Zeros(size) => self.buffer(size),
+            Fixed::Values(bytes) => {
+                let at = self.message.len();
+                self.message.extend_from_slice(bytes);
+                self.message.resize((at + bytes.len()).next_multiple_of(ALIGNMENT), 0);
+                self.push_buffer(at, bytes.len());
+                &mut self.message[at..at + bytes.len()]
+            }
+        })
     }
 
     /// A node without missing values, which leaves its validity buffer out.
@@ -344,12 +410,24 @@ impl<'a> Output<'a> {
     }
 }
 
+/// What a column of a fixed width begins with.
+enum Fixed<'v> {
+    /// So many bytes, all zero.
+    Zeros(usize),
+    /// These bytes.
+    Values(&'v [u8]),
+}
+
 /// Where a validity buffer is that was not counted yet.
 #[derive(Clone, Copy, Debug)]
 struct Validity {
     at: usize,
     node: usize,
     buffer: usize,
+}
+
+fn too_many_bytes() -> Error {
+    Error::new(ErrorCode::Limit, "the strings of one batch have more than 2 GiB")
 }
 
 fn is_large(data_type: &DataType) -> bool {

@@ -4,12 +4,15 @@
 //! a finisher.
 
 mod counts;
+mod dense;
 mod fitters;
+mod histogram;
 mod moments;
 mod order;
 mod progress;
 mod quantiles;
 
+pub use crate::exact::Adder;
 pub use counts::{Category, Counts, CountsReader, KeyClass, float_bits, read_category, write_categories};
 pub use moments::{ColumnMoments, Moments, MomentsReader};
 pub use quantiles::{ColumnQuantiles, Quantiles, QuantilesReader, Refined};

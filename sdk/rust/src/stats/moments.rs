@@ -1,16 +1,22 @@
 //! Count, sum, sum of squares, minimum and maximum of numbers.
 
-use super::order::{decode, encode};
-use crate::exact::{Digits, ExactSum, Rational};
+use super::DRAIN_ROWS;
+use super::dense::{CHUNK, chunks_of, dense_chunks, keep};
+use crate::exact::{self, Adder, ExactSums, Sums, WIDEST};
 use crate::plan::{Operator, Table};
 use crate::plugin::Rows;
+use crate::rational::Rational;
 use crate::{Batch, Column, Error, Result, Values};
 use arrow_schema::{DataType, Field};
+use std::collections::VecDeque;
 
-/// Gathers the moments of some columns: one partial row for each.
+/// Gathers the moments of some columns: a row of counts and extremes for each, and a row of sums for each exponent among its numbers.
 #[derive(Debug)]
 pub struct Moments {
     columns: Vec<ColumnMoments>,
+    adder: Adder,
+    /// What was laid out and not given away yet.
+    ready: VecDeque<Rows>,
     drained: bool,
 }
 
@@ -31,34 +37,60 @@ pub struct ColumnMoments {
     pub min: Option<f64>,
     /// The largest number.
     pub max: Option<f64>,
-    sum: ExactSum<false>,
-    squares: ExactSum<true>,
+    sums: ExactSums,
 }
 
+const _: () = assert!(CHUNK <= exact::MOST, "a chunk of numbers can be added at once");
+
+/// Where a table stands among those of moments.
+const COUNTS: usize = 0;
+const SUMS: usize = 1;
+
+/// Wide enough for sums of products of 64 bits over any number of rows.
+const SUM: DataType = DataType::Decimal128(38, 0);
+
 impl Moments {
-    /// The table of partials that moments are drained to.
-    pub fn table() -> Table {
-        let limbs = |count| DataType::FixedSizeList(Field::new("item", DataType::Int64, false).into(), count as i32);
+    /// The two tables of partials that moments are drained to: counts and extremes by column, and sums by column and exponent.
+    pub fn tables() -> [Table; 2] {
         let field = |name: &str, data_type, nullable| Field::new(name, data_type, nullable);
-        Table::partials(
-            "moments",
-            [
-                (field("column", DataType::UInt32, false), Operator::Key),
-                (field("count", DataType::Int64, false), Operator::Sum),
-                (field("nulls", DataType::Int64, false), Operator::Sum),
-                (field("nans", DataType::Int64, false), Operator::Sum),
-                (field("infinities", DataType::Int64, false), Operator::Sum),
-                (field("min", DataType::Float64, true), Operator::Min),
-                (field("max", DataType::Float64, true), Operator::Max),
-                (field("sum", limbs(ExactSum::<false>::LIMBS), false), Operator::Sum),
-                (field("squares", limbs(ExactSum::<true>::LIMBS), false), Operator::Sum),
-            ],
-        )
+        let column = || (field("column", DataType::UInt32, false), Operator::Key);
+        let count = |name| (field(name, DataType::Int64, false), Operator::Sum);
+        let sum = |name| (field(name, SUM, false), Operator::Sum);
+        [
+            Table::partials(
+                "moments",
+                [
+                    column(),
+                    count("count"),
+                    count("nulls"),
+                    count("nans"),
+                    count("infinities"),
+                    (field("min", DataType::Float64, true), Operator::Min),
+                    (field("max", DataType::Float64, true), Operator::Max),
+                ],
+            ),
+            Table::partials(
+                "sums",
+                [
+                    column(),
+                    (field("exponent", DataType::UInt32, false), Operator::Key),
+                    sum("mantissas"),
+                    sum("squares_of_highs"),
+                    sum("highs_by_lows"),
+                    sum("squares_of_lows"),
+                ],
+            ),
+        ]
     }
 
     /// For so many columns.
     pub fn new(columns: usize) -> Self {
-        Self { columns: vec![ColumnMoments::default(); columns], drained: true }
+        Self {
+            columns: vec![ColumnMoments::default(); columns],
+            adder: Adder::default(),
+            ready: VecDeque::new(),
+            drained: true,
+        }
     }
 
     /// Takes the first columns of a batch.
@@ -68,50 +100,61 @@ impl Moments {
     pub fn update(&mut self, batch: &Batch) -> Result<()> {
         self.drained = false;
         for ((moments, column), field) in self.columns.iter_mut().zip(batch.columns()).zip(batch.fields()) {
-            moments.update(column).ok_or_else(|| not_numeric(field))?;
+            moments.update(column, &mut self.adder).ok_or_else(|| not_numeric(field))?;
         }
         Ok(())
     }
 
-    /// Gives away what was gathered, as rows of the plan's partial table `table`.
+    /// Gives away some of what was gathered, as rows of the plan's partial tables from `first` on.
     ///
     /// # Errors
     /// Where it cannot be laid out.
-    pub fn drain(&mut self, table: usize) -> Result<Option<Rows>> {
-        if std::mem::replace(&mut self.drained, true) {
-            return Ok(None);
+    pub fn drain(&mut self, first: usize) -> Result<Option<Rows>> {
+        if !std::mem::replace(&mut self.drained, true) {
+            let fresh = vec![ColumnMoments::default(); self.columns.len()];
+            let columns = std::mem::replace(&mut self.columns, fresh);
+            let keyed: Vec<_> = (0..).zip(&columns).collect();
+            self.ready.extend(Self::rows(first, &keyed)?);
         }
-        let fresh = vec![ColumnMoments::default(); self.columns.len()];
-        let columns = std::mem::replace(&mut self.columns, fresh);
-        let keyed: Vec<_> = (0..).zip(&columns).collect();
-        Self::rows(table, &keyed).map(Some)
+        Ok(self.ready.pop_front())
     }
 
-    /// Moments by what stands in the table's key, as rows of the plan's partial table `table`.
+    /// Moments by what stands in the tables' first key, as rows of the plan's partial tables from `first` on.
     ///
     /// # Errors
     /// Where they cannot be laid out.
-    pub fn rows(table: usize, keyed: &[(u32, &ColumnMoments)]) -> Result<Rows> {
+    pub fn rows(first: usize, keyed: &[(u32, &ColumnMoments)]) -> Result<Vec<Rows>> {
+        let [counts, sums] = Self::tables();
         let columns: Vec<&ColumnMoments> = keyed.iter().map(|(_, moments)| *moments).collect();
-        Rows::new(table, &Self::table().schema, keyed.len(), |output| {
+        let counts = Rows::new(first + COUNTS, &counts.schema, keyed.len(), |output| {
             output.primitives(keyed.iter().map(|(key, _)| Some(*key)))?;
             output.primitives(columns.iter().map(|it| Some(it.count)))?;
             output.primitives(columns.iter().map(|it| Some(it.nulls)))?;
             output.primitives(columns.iter().map(|it| Some(it.nans)))?;
             output.primitives(columns.iter().map(|it| Some(it.infinities)))?;
             output.primitives(columns.iter().map(|it| it.min))?;
-            output.primitives(columns.iter().map(|it| it.max))?;
-            let sums = output.lists::<i64>()?;
-            for (slot, it) in sums.chunks_exact_mut(ExactSum::<false>::LIMBS).zip(&columns) {
-                slot.copy_from_slice(it.sum.limbs());
-            }
-            let squares = output.lists::<i64>()?;
-            for (slot, it) in squares.chunks_exact_mut(ExactSum::<true>::LIMBS).zip(&columns) {
-                slot.copy_from_slice(it.squares.limbs());
-            }
-            Ok(())
-        })
+            output.primitives(columns.iter().map(|it| it.max))
+        })?;
+        let mut all = vec![counts];
+        let exponents = keyed.iter().flat_map(|(key, it)| it.sums.exponents().iter().map(|sums| (*key, sums)));
+        let exponents: Vec<(u32, &(u16, Sums))> = exponents.collect();
+        for exponents in exponents.chunks(DRAIN_ROWS) {
+            all.push(Rows::new(first + SUMS, &sums.schema, exponents.len(), |output| {
+                output.primitives(exponents.iter().map(|(key, _)| Some(*key)))?;
+                output.primitives(exponents.iter().map(|(_, (exponent, _))| Some(u32::from(*exponent))))?;
+                output.primitives(exponents.iter().map(|(_, (_, sums))| Some(sums.mantissas)))?;
+                (0..3).try_for_each(|product| {
+                    output.primitives(exponents.iter().map(|(_, (_, sums))| Some(sums.products[product])))
+                })
+            })?);
+        }
+        Ok(all)
     }
+}
+
+/// Whether it is true of any value. All are looked at, so that many are at once.
+fn any<T: Copy>(values: &[T], is: impl Fn(T) -> bool) -> bool {
+    values.iter().fold(false, |any, value| any | is(*value))
 }
 
 /// Where a column holds no numbers.
@@ -121,57 +164,68 @@ pub(crate) fn not_numeric(field: &Field) -> Error {
 }
 
 impl ColumnMoments {
-    fn update(&mut self, column: &Column) -> Option<()> {
+    fn update(&mut self, column: &Column, adder: &mut Adder) -> Option<()> {
         self.nulls += column.null_count() as i64;
         match column.values() {
-            Values::Float64(values) => self.floats(column, values),
-            Values::Float32(_) => self.floats(column, &column.to_f64()?),
-            Values::UInt64(values) => self.integers(column, values.iter().map(|value| i128::from(*value))),
-            _ => self.integers(column, column.to_i64()?.iter().map(|value| i128::from(*value))),
+            Values::Int64(values) if any(values, |value| value.unsigned_abs() > WIDEST) => {
+                self.integers(column, values.iter().map(|value| i128::from(*value)));
+            }
+            Values::UInt64(values) if any(values, |value| value > WIDEST) => {
+                self.integers(column, values.iter().map(|value| i128::from(*value)));
+            }
+            _ => dense_chunks(&column.to_f64()?, column.nulls(), |numbers| self.add_chunk(numbers, adder)),
         }
         Some(())
     }
 
-    fn floats(&mut self, column: &Column, values: &[f64]) {
-        match column.nulls() {
-            None => self.add_all(values.iter().copied()),
-            Some(nulls) => self.add_all(nulls.valid_indices().map(|row| values[row])),
-        }
+    /// Adds what another accumulator gathered. Nothing where its sums are none.
+    pub fn merge(&mut self, other: &Self) -> Option<()> {
+        self.count = self.count.checked_add(other.count)?;
+        self.nulls = self.nulls.checked_add(other.nulls)?;
+        self.nans = self.nans.checked_add(other.nans)?;
+        self.infinities = self.infinities.checked_add(other.infinities)?;
+        other.min.into_iter().chain(other.max).for_each(|extreme| self.extremes(extreme));
+        other.sums.exponents().iter().try_for_each(|(exponent, sums)| self.sums.insert(*exponent, *sums))
     }
 
     /// Adds numbers, NaNs among them.
-    fn add_all(&mut self, values: impl Iterator<Item = f64>) {
-        let (mut count, mut nans, mut infinities) = (0, 0, 0);
-        // Codes that order as the numbers do are compared as integers.
-        let (mut least, mut most) = (u64::MAX, 0);
-        for value in values {
-            if value.is_finite() {
-                let digits = Digits::of(value);
-                self.sum.add_digits(&digits);
-                self.squares.add_square_of(&digits);
-                count += 1;
-            } else if value.is_nan() {
-                nans += 1;
-                continue;
-            } else {
-                infinities += 1;
-            }
-            let code = encode(value);
-            least = least.min(code);
-            most = most.max(code);
+    pub fn add_all(&mut self, numbers: impl Iterator<Item = f64>, adder: &mut Adder) {
+        chunks_of(numbers, |numbers| self.add_chunk(numbers, adder));
+    }
+
+    fn add_chunk(&mut self, numbers: &[f64], adder: &mut Adder) {
+        if !any(numbers, |number| !number.is_finite()) {
+            return self.add_finite(numbers, adder);
         }
-        self.count += count;
-        self.nans += nans;
-        self.infinities += infinities;
-        if count + infinities > 0 {
-            self.extremes(decode(least));
-            self.extremes(decode(most));
+        let mut finite = [0.0; CHUNK];
+        let count = keep(numbers.iter().map(|number| (*number, number.is_finite())), &mut finite);
+        self.add_finite(&finite[..count], adder);
+        for number in numbers.iter().filter(|number| !number.is_finite()) {
+            if number.is_nan() {
+                self.nans += 1;
+            } else {
+                self.infinities += 1;
+                self.extremes(*number);
+            }
         }
     }
 
-    /// Adds a number, or NaN.
-    pub fn add(&mut self, value: f64) {
-        self.add_all(std::iter::once(value));
+    fn add_finite(&mut self, numbers: &[f64], adder: &mut Adder) {
+        if numbers.is_empty() {
+            return;
+        }
+        self.count += numbers.len() as i64;
+        adder.add(numbers, &mut self.sums);
+        // Lanes of their own, which are compared side by side.
+        let (mut least, mut most) = ([f64::INFINITY; 4], [f64::NEG_INFINITY; 4]);
+        let (fours, rest) = numbers.as_chunks::<4>();
+        for four in fours {
+            for ((least, most), number) in least.iter_mut().zip(&mut most).zip(four) {
+                *least = if number < least { *number } else { *least };
+                *most = if *most < *number { *number } else { *most };
+            }
+        }
+        least.iter().chain(&most).filter(|_| !fours.is_empty()).chain(rest).for_each(|number| self.extremes(*number));
     }
 
     fn integers(&mut self, column: &Column, values: impl Iterator<Item = i128>) {
@@ -182,17 +236,18 @@ impl ColumnMoments {
         }
     }
 
+    /// Whether doubles lack an integer or one of its neighbours, so that it is to be added by [`add_integer`](Self::add_integer).
+    pub fn is_wide(integer: i128) -> bool {
+        integer.unsigned_abs() > WIDEST.into()
+    }
+
     /// Adds an integer of 64 bits, signed or not.
-    #[inline]
     pub fn add_integer(&mut self, value: i128) {
         self.count += 1;
-        let digits = Digits::of_integer(value);
-        self.sum.add_digits(&digits);
-        self.squares.add_square_of(&digits);
+        self.sums.add_integer(value);
         self.extremes(value as f64);
     }
 
-    #[inline]
     fn extremes(&mut self, value: f64) {
         // Adding zero turns -0.0 into 0.0, so that the extremes do not depend on which of the two came first.
         let value = value + 0.0;
@@ -202,14 +257,14 @@ impl ColumnMoments {
 
     /// The mean of the finite numbers, rounded once; nothing where there are none.
     pub fn mean(&self) -> Option<f64> {
-        (self.count > 0).then(|| self.sum.to_rational().over(self.count as u64).to_f64())
+        (self.count > 0).then(|| self.sums.sum().over(self.count as u64).to_f64())
     }
 
     /// (n Σx² − (Σx)²) / n², exactly: the variance of the whole, not of a sample of it (`ddof = 0`).
     fn exact_variance(&self) -> Option<Rational> {
         let count = u64::try_from(self.count).ok().filter(|count| *count > 0)?;
-        let sum = self.sum.to_rational();
-        let squares = self.squares.to_rational().times(&Rational::integer(count));
+        let sum = self.sums.sum();
+        let squares = self.sums.squares().times(&Rational::integer(count));
         Some(squares.minus(&sum.times(&sum)).over(count).over(count))
     }
 
@@ -236,49 +291,71 @@ impl MomentsReader {
         Self { columns: vec![ColumnMoments::default(); columns] }
     }
 
-    /// Takes rows of the partial table.
+    /// Takes rows of the partial table at `table` (counted from the first of [`Moments::tables`]).
     ///
     /// # Errors
     /// Where they are not what [`Moments::drain`] gave.
-    pub fn push(&mut self, rows: &Batch) -> Result<()> {
-        self.read(rows).ok_or_else(|| Error::invalid_model("these partials are no moments"))
+    pub fn push(&mut self, table: usize, rows: &Batch) -> Result<()> {
+        self.read(table, rows).ok_or_else(|| Error::invalid_model("these partials are no moments"))
     }
 
-    fn read(&mut self, rows: &Batch) -> Option<()> {
-        for (column, moments) in Self::read_keyed(rows)? {
-            *self.columns.get_mut(column as usize)? = moments;
+    fn read(&mut self, table: usize, rows: &Batch) -> Option<()> {
+        for (column, moments) in Self::read_keyed(table, rows)? {
+            self.columns.get_mut(column as usize)?.merge(&moments)?;
         }
         Some(())
     }
 
-    /// The moments in rows of the partial table, by what stands in its key; nothing where they are not what [`Moments::rows`] gave.
-    pub fn read_keyed(rows: &Batch) -> Option<Vec<(u32, ColumnMoments)>> {
-        let [columns, count, nulls, nans, infinities, min, max, sum, squares] = rows.columns() else { return None };
-        let Values::UInt32(columns) = columns.values() else { return None };
-        let counts = [count, nulls, nans, infinities].map(Column::to_i64);
-        let [count, nulls, nans, infinities] = counts.each_ref().map(Option::as_ref);
-        let (least, most) = (min.to_f64()?, max.to_f64()?);
-        let (Values::List(_, sums), Values::List(_, squares)) = (sum.values(), squares.values()) else { return None };
-        let (sums, squares) = (sums.to_i64()?, squares.to_i64()?);
-        let of_row = |(row, column): (usize, &u32)| {
-            let limbs = |limbs: &[i64], length: usize| limbs.get(row * length..(row + 1) * length).map(<[i64]>::to_vec);
-            let moments = ColumnMoments {
-                count: count?[row],
-                nulls: nulls?[row],
-                nans: nans?[row],
-                infinities: infinities?[row],
-                min: (!min.is_null(row)).then(|| least[row]),
-                max: (!max.is_null(row)).then(|| most[row]),
-                sum: ExactSum::from_limbs(&limbs(&sums, ExactSum::<false>::LIMBS)?)?,
-                squares: ExactSum::from_limbs(&limbs(&squares, ExactSum::<true>::LIMBS)?)?,
-            };
-            Some((*column, moments))
+    /// What the rows of the partial table at `table` add to the moments of what stands in their key; nothing where they are not what
+    /// [`Moments::rows`] gave.
+    pub fn read_keyed(table: usize, rows: &Batch) -> Option<Vec<(u32, ColumnMoments)>> {
+        let (keys, columns) = rows.columns().split_first()?;
+        let Values::UInt32(keys) = keys.values() else { return None };
+        let moments = match table {
+            COUNTS => read_counts(columns)?,
+            SUMS => read_sums(columns)?,
+            _ => return None,
         };
-        columns.iter().enumerate().map(of_row).collect()
+        Some(keys.iter().copied().zip(moments).collect())
     }
 
     /// The moments of each column. Those of a column of which no row was seen are empty.
     pub fn finish(self) -> Vec<ColumnMoments> {
         self.columns
     }
+}
+
+fn read_counts(columns: &[Column]) -> Option<Vec<ColumnMoments>> {
+    let [count, nulls, nans, infinities, min, max] = columns else { return None };
+    let rows = count.len();
+    let (count, nulls, nans, infinities) = (count.to_i64()?, nulls.to_i64()?, nans.to_i64()?, infinities.to_i64()?);
+    let (least, most) = (min.to_f64()?, max.to_f64()?);
+    let of_row = |row: usize| ColumnMoments {
+        count: count[row],
+        nulls: nulls[row],
+        nans: nans[row],
+        infinities: infinities[row],
+        min: (!min.is_null(row)).then(|| least[row]),
+        max: (!max.is_null(row)).then(|| most[row]),
+        sums: ExactSums::default(),
+    };
+    Some((0..rows).map(of_row).collect())
+}
+
+fn read_sums(columns: &[Column]) -> Option<Vec<ColumnMoments>> {
+    let [exponents, sums @ ..] = columns else { return None };
+    let Values::UInt32(exponents) = exponents.values() else { return None };
+    let decimals = |column: &Column| match column.values() {
+        Values::Decimal128(values) => Some(values.clone()),
+        _ => None,
+    };
+    let [mantissas, high, mixed, low] = sums else { return None };
+    let (mantissas, products) = (decimals(mantissas)?, [decimals(high)?, decimals(mixed)?, decimals(low)?]);
+    let of_row = |(row, exponent): (usize, &u32)| {
+        let mut moments = ColumnMoments::default();
+        let products = products.each_ref().map(|sums| sums[row]);
+        moments.sums.insert(u16::try_from(*exponent).ok()?, Sums { mantissas: mantissas[row], products })?;
+        Some(moments)
+    };
+    exponents.iter().enumerate().map(of_row).collect()
 }

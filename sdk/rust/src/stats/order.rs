@@ -9,6 +9,14 @@ pub(super) fn encode(value: f64) -> u64 {
     bits ^ ((bits as i64 >> 63) as u64 | SIGN)
 }
 
+/// The upper 32 bits of the code of a number that is not NaN, by operations that vectorise.
+#[inline]
+pub(super) fn upper_half(value: f64) -> u32 {
+    // Adding zero makes one of both zeros.
+    let bits = ((value + 0.0).to_bits() >> 32) as u32;
+    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
+}
+
 /// The number with a code.
 pub(super) fn decode(code: u64) -> f64 {
     f64::from_bits(if code >> 63 == 1 { code & !(1 << 63) } else { !code })

@@ -5,105 +5,26 @@
 //! passes suffice unless more than a million rows share 16 bits.
 
 use super::DRAIN_ROWS;
-use super::order::{decode, encode};
+use super::dense::{chunks_of, dense_chunks};
+use super::histogram::{Histogram, upper};
+use super::order::decode;
 use super::progress::{Progress, Rank, STEP, read_carry, write_carry};
-use crate::exact::Rational;
 use crate::plan::{Operator, Table};
 use crate::plugin::Rows;
+use crate::rational::Rational;
 use crate::{Batch, Error, Result, Values};
 use arrow_schema::{DataType, Field};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 
 /// A bucket with no more rows than this is resolved to single values by the next pass.
 const FEW_ROWS: u64 = 1 << 20;
-
-/// The upper `bits` bits.
-fn upper(code: u64, bits: u32) -> u64 {
-    if bits == 0 { 0 } else { code >> (64 - bits) << (64 - bits) }
-}
 
 /// Gathers the histograms of some columns.
 #[derive(Debug)]
 pub struct Quantiles {
     columns: Vec<Histogram>,
+    is_last_pass: bool,
     /// The first columns, which were drained since the last batch.
     drained: usize,
-}
-
-#[derive(Debug)]
-struct Histogram {
-    progress: Progress,
-    coarse: Coarse,
-    fine: HashMap<u64, i64, FixedState>,
-}
-
-/// Counts of the first pass, by the two upper bytes.
-#[derive(Debug, Default)]
-struct Coarse {
-    /// For each upper byte the position of its block, counted from one; zero where it has none.
-    places: Vec<u16>,
-    blocks: Vec<[i64; 256]>,
-}
-
-impl Coarse {
-    #[inline]
-    fn add(&mut self, code: u64, count: i64) {
-        let (high, low) = ((code >> 56) as usize, (code >> 48 & 0xff) as usize);
-        let place = match self.places.get(high) {
-            Some(0) | None => self.begin(high),
-            Some(place) => *place,
-        };
-        self.blocks[usize::from(place) - 1][low] += count;
-    }
-
-    #[cold]
-    fn begin(&mut self, high: usize) -> u16 {
-        self.places.resize(256, 0);
-        self.blocks.push([0; 256]);
-        self.places[high] = self.blocks.len() as u16;
-        self.places[high]
-    }
-
-    /// Buckets with their counts, which are then gone.
-    fn take(&mut self) -> impl Iterator<Item = (u64, i64)> {
-        let Self { places, blocks } = std::mem::take(self);
-        let begun = (0_u64..).zip(places).filter(|(_, place)| *place > 0);
-        begun.flat_map(move |(high, place)| {
-            let counts = (0_u64..).zip(blocks[usize::from(place) - 1]).filter(|(_, count)| *count > 0);
-            counts.map(move |(low, count)| (high << 56 | low << 48, count))
-        })
-    }
-}
-
-impl Histogram {
-    fn new(progress: Progress) -> Self {
-        Self { progress, coarse: Coarse::default(), fine: HashMap::default() }
-    }
-
-    /// Adds the codes of numbers, each so many times: not at all where there is none.
-    fn add_all(&mut self, codes: impl Iterator<Item = (u64, i64)>) {
-        let Progress { known, next, ref ranks, .. } = self.progress;
-        if known == 0 {
-            codes.for_each(|(code, count)| self.coarse.add(code, count));
-            return;
-        }
-        let mut buckets: Vec<u64> = ranks.iter().map(|rank| rank.bucket).collect();
-        buckets.dedup();
-        for (code, count) in codes {
-            if count > 0 && buckets.contains(&upper(code, known)) {
-                *self.fine.entry(upper(code, next)).or_default() += count;
-            }
-        }
-    }
-
-    /// Buckets with their counts, which are then gone: all of the first pass, or up to `most` of a later one.
-    fn take(&mut self, most: usize) -> Vec<(u64, i64)> {
-        let mut taken: Vec<(u64, i64)> = Vec::new();
-        taken.extend(self.coarse.take());
-        taken.extend(self.fine.extract_if(|_, _| true).take(most));
-        taken
-    }
 }
 
 impl Quantiles {
@@ -124,30 +45,33 @@ impl Quantiles {
     /// # Errors
     /// Where the carry is not one of [`QuantilesReader`].
     pub fn open(columns: usize, carry: Option<&[u8]>) -> Result<Self> {
-        let columns = read_carry(columns, carry)?.into_iter().map(Histogram::new).collect();
-        Ok(Self { columns, drained: 0 })
+        let progress = read_carry(columns, carry)?;
+        let resolved = |progress: &Progress| progress.known > 0 && (progress.next == 64 || progress.done());
+        Ok(Self {
+            columns: progress.iter().map(Histogram::of).collect(),
+            is_last_pass: progress.iter().all(resolved),
+            drained: 0,
+        })
     }
 
     /// Makes room for more columns, where it is not known beforehand how many there are. In the first pass only.
     pub fn grow(&mut self, columns: usize) {
-        let more = columns.saturating_sub(self.columns.len());
-        let fresh = Progress { next: STEP, ..Progress::default() };
-        self.columns.extend((0..more).map(|_| Histogram::new(fresh.clone())));
+        if columns > self.columns.len() {
+            self.columns.resize_with(columns, Histogram::first);
+            self.is_last_pass = false;
+        }
     }
 
     /// Whether every wanted value is known when this pass ends. Before the first one nothing tells.
     pub fn is_last_pass(&self) -> bool {
-        let resolved = |progress: &Progress| progress.known > 0 && (progress.next == 64 || progress.done());
-        self.columns.iter().all(|histogram| resolved(&histogram.progress))
+        self.is_last_pass
     }
 
-    /// Takes numbers of a column, none of them NaN.
+    /// Takes numbers of a column. NaNs are left out.
     pub fn add(&mut self, column: usize, numbers: impl Iterator<Item = f64>) {
         self.drained = 0;
-        let histogram = self.columns.get_mut(column);
-        if let Some(histogram) = histogram.filter(|it| it.progress.known == 0 || !it.progress.done()) {
-            histogram.add_all(numbers.map(|number| (encode(number), 1)));
-        }
+        let Some(histogram) = self.columns.get_mut(column) else { return };
+        chunks_of(numbers, |numbers| histogram.add(numbers));
     }
 
     /// Takes the first columns of a batch. Nulls and NaNs are left out.
@@ -157,20 +81,11 @@ impl Quantiles {
     pub fn update(&mut self, batch: &Batch) -> Result<()> {
         self.drained = 0;
         for ((histogram, column), field) in self.columns.iter_mut().zip(batch.columns()).zip(batch.fields()) {
-            if histogram.progress.known > 0 && histogram.progress.done() {
+            if matches!(histogram, Histogram::Known) {
                 continue;
             }
             let values = column.to_f64().ok_or_else(|| super::moments::not_numeric(field))?;
-            let is_number = |value: &f64| i64::from(!value.is_nan());
-            match column.nulls() {
-                None => histogram.add_all(values.iter().map(|value| (encode(*value), is_number(value)))),
-                Some(nulls) => {
-                    // No branch on what cannot be foreseen: a null counts nothing.
-                    let valid = values.iter().zip(nulls.iter());
-                    histogram
-                        .add_all(valid.map(|(value, valid)| (encode(*value), is_number(value) * i64::from(valid))));
-                }
-            }
+            dense_chunks(&values, column.nulls(), |numbers| histogram.add(numbers));
         }
         Ok(())
     }
@@ -393,6 +308,7 @@ fn interpolate(progress: &Progress, percentiles: &[f64]) -> Option<ColumnQuantil
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::order::encode;
 
     #[test]
     fn codes_order_as_numbers_do() {

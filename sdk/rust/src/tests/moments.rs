@@ -9,8 +9,9 @@ fn learn(random: &mut Random, columns: &[Vec<Option<f64>>]) -> Vec<ColumnMoments
     let fitters = (0..1 + random.below(4)).map(|_| Moments::new(columns.len())).collect();
     let partials = gather(random, &batches, fitters, Moments::update, |it| it.drain(0));
     let mut reader = MomentsReader::new(columns.len());
-    for rows in merge(&Moments::table(), &partials) {
-        reader.push(&rows).unwrap();
+    for (index, table) in Moments::tables().iter().enumerate() {
+        let of_table: Vec<_> = partials.iter().filter(|rows| rows.table == index).cloned().collect();
+        merge(table, &of_table).iter().for_each(|rows| reader.push(index, rows).unwrap());
     }
     reader.finish()
 }

@@ -1,7 +1,7 @@
 //! Quantiles are those of the sorted column, interpolated without error, and the same for all cuts.
 
 use super::numbers::{Random, columns, cut, gather, merge};
-use crate::exact::Rational;
+use crate::rational::Rational;
 use crate::stats::{ColumnQuantiles, Quantiles, QuantilesReader, Refined};
 
 const PERCENTILES: [f64; 6] = [0.0, 25.0, 50.0, 75.0, 99.9, 100.0];
