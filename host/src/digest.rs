@@ -16,6 +16,11 @@ impl<W> Checksum<W> {
         Self { inner, hash: Xxh3::new(), bytes: 0 }
     }
 
+    /// What is written to.
+    pub(crate) fn inner(&self) -> &W {
+        &self.inner
+    }
+
     /// What was written to, how many bytes were, and their checksum.
     pub(crate) fn finish(self) -> (W, u64, String) {
         (self.inner, self.bytes, told(self.hash.digest()))

@@ -9,6 +9,7 @@ use super::parquet_columns::{claim, leaves, properties};
 use super::part::{Files, Place, cannot_write, create_file};
 use super::storable::storable;
 use crate::digest::Checksum;
+use crate::durable::begin_sync;
 use crate::{Error, Result};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -145,6 +146,7 @@ impl ParquetPart {
             column.append_to(&mut group).map_err(|error| cannot_write(&file.path, error))?;
         }
         group.close().map_err(|error| cannot_write(&file.path, error))?;
+        begin_sync(file.writer.inner().get_ref().inner());
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Mutex, TryLockError};
 use under_way::{Closing, UnderWay};
 
 /// Batches that may be under way for each worker: enough that none waits, few enough that memory stays small.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// What is read, by how many.
 pub(super) struct Scan<'a> {
