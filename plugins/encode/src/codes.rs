@@ -4,7 +4,7 @@ use crate::model::Summary;
 use crate::{Method, Nulls, Params, Unseen};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use wafermill_sdk::stats::{Category, KeyClass, float_bits};
+use wafermill_sdk::stats::{ByteMap, Category, KeyClass, float_bits};
 use wafermill_sdk::{Column, Error, Field, Result, Values};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -40,7 +40,7 @@ pub(crate) struct Codes {
 #[derive(Debug)]
 enum Lookup {
     Integers(Map<u64>),
-    Bytes(Map<Box<[u8]>>),
+    Bytes(ByteMap<i32>),
     Hash(u32),
 }
 
@@ -50,7 +50,7 @@ impl Codes {
         let class = KeyClass::of(field.data_type()).ok_or_else(|| Error::internal("values that cannot be counted"))?;
         let lookup = match (params.method, params.buckets, class) {
             (Method::Hash, Some(buckets), _) => Lookup::Hash(buckets),
-            (_, _, KeyClass::Text | KeyClass::Binary) => Lookup::Bytes(Map::default()),
+            (_, _, KeyClass::Text | KeyClass::Binary) => Lookup::Bytes(ByteMap::default()),
             _ => Lookup::Integers(Map::default()),
         };
         Ok(Self {
@@ -83,14 +83,15 @@ impl Codes {
     /// Takes the next category. Nothing where its code is not the next one, or its value of another class.
     pub(crate) fn add(&mut self, value: Category, code: i64, count: i64) -> Option<()> {
         let code = i32::try_from(code).ok().filter(|code| *code as usize == self.counts.len())?;
-        match (&mut self.lookup, &value) {
-            (Lookup::Integers(map), Category::Signed(value)) => map.insert(*value as u64, code),
-            (Lookup::Integers(map), Category::Unsigned(value)) => map.insert(*value, code),
-            (Lookup::Integers(map), Category::Float(value)) => map.insert(float_bits(*value), code),
-            (Lookup::Bytes(map), Category::Text(text)) => map.insert(text.as_bytes().into(), code),
-            (Lookup::Bytes(map), Category::Binary(bytes)) => map.insert(bytes.as_slice().into(), code),
+        let entry = match (&mut self.lookup, &value) {
+            (Lookup::Integers(map), Category::Signed(value)) => map.entry(*value as u64).or_default(),
+            (Lookup::Integers(map), Category::Unsigned(value)) => map.entry(*value).or_default(),
+            (Lookup::Integers(map), Category::Float(value)) => map.entry(float_bits(*value)).or_default(),
+            (Lookup::Bytes(map), Category::Text(text)) => map.entry(text.as_bytes(), i32::default),
+            (Lookup::Bytes(map), Category::Binary(bytes)) => map.entry(bytes, i32::default),
             _ => return None,
         };
+        *entry = code;
         self.counts.push(count);
         if self.keep_values {
             self.values.push(value);

@@ -6,10 +6,8 @@ use crate::carry::{Counting, GroupPlan};
 use crate::keys::{Keys, hash};
 use crate::kind::Kind;
 use crate::partials::{BINS, EXTREMES, MOMENTS, VALUES, schema};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use std::fmt::Write as _;
-use wafermill_sdk::stats::{Adder, ColumnMoments, Moments};
+use wafermill_sdk::stats::{Adder, ByteMap, ColumnMoments, Moments};
 use wafermill_sdk::{Result, Rows};
 
 /// Values that are given away together: a few megabytes, however long they are.
@@ -24,14 +22,14 @@ pub(crate) struct Gathered {
     /// Rows in each bin.
     filled: Vec<i64>,
     counting: Counting,
-    values: HashMap<Box<[u8]>, i64, FixedState>,
+    values: ByteMap<i64>,
 }
 
 impl Gathered {
     pub(crate) fn new(kind: Kind, plan: &GroupPlan, params: &Params) -> Self {
         let bins = plan.bins(params).filter(|_| kind.is_spread());
         let filled = vec![0; if bins.is_some() { params.bins as usize } else { 0 }];
-        let (counting, values) = (plan.counting.clone(), HashMap::default());
+        let (counting, values) = (plan.counting.clone(), ByteMap::default());
         Self { moments: ColumnMoments::default(), extremes: None, bins, filled, counting, values }
     }
 
@@ -65,19 +63,9 @@ impl Gathered {
         keys.each_value(rows, |row, count| {
             let key = keys.key(row, &mut scratch);
             if all || self.counting.counts(hash(key)) {
-                add(&mut self.values, key, i64::from(count));
+                *self.values.entry(key, i64::default) += i64::from(count);
             }
         });
-    }
-}
-
-/// Allocates only for what is new.
-fn add(values: &mut HashMap<Box<[u8]>, i64, FixedState>, key: &[u8], count: i64) {
-    match values.get_mut(key) {
-        Some(it) => *it += count,
-        None => {
-            values.insert(key.into(), count);
-        }
     }
 }
 
@@ -111,7 +99,7 @@ pub(crate) fn rows(groups: &[(u32, Box<Gathered>)]) -> Result<Vec<Rows>> {
             output.primitives(bins.iter().map(|(.., rows)| Some(*rows)))
         })?);
     }
-    let values = groups.iter().flat_map(|(group, it)| it.values.iter().map(|(key, rows)| (*group, &key[..], *rows)));
+    let values = groups.iter().flat_map(|(group, it)| it.values.iter().map(|(key, rows)| (*group, key, *rows)));
     let values: Vec<(u32, &[u8], i64)> = values.collect();
     for values in values.chunks(VALUE_ROWS) {
         all.push(Rows::new(VALUES, &schema(VALUES), values.len(), |output| {

@@ -1,6 +1,6 @@
 //! How often each value occurs.
 
-use super::DRAIN_ROWS;
+use super::{ByteMap, DRAIN_ROWS};
 use crate::plan::{Operator, Table};
 use crate::plugin::Rows;
 use crate::{Batch, Column, Error, Result, Values};
@@ -102,7 +102,7 @@ enum Counter {
     Unsigned(Map<u64>),
     /// By their bits.
     Float(Map<u64>),
-    Bytes(Map<Box<[u8]>>),
+    Bytes(ByteMap<i64>),
 }
 
 /// Counts the values of some columns.
@@ -134,23 +134,13 @@ fn count<K: std::hash::Hash + Eq>(map: &mut Map<K>, column: &Column, keys: impl 
     }
 }
 
-/// Allocates only for what is new.
-fn add(map: &mut Map<Box<[u8]>>, bytes: &[u8], count: i64) {
-    match map.get_mut(bytes) {
-        Some(it) => *it += count,
-        None => {
-            map.insert(bytes.into(), count);
-        }
-    }
-}
-
 impl ColumnCounts {
     fn new(class: KeyClass) -> Self {
         let counter = match class {
             KeyClass::Signed => Counter::Signed(Map::default()),
             KeyClass::Unsigned => Counter::Unsigned(Map::default()),
             KeyClass::Float => Counter::Float(Map::default()),
-            KeyClass::Text | KeyClass::Binary => Counter::Bytes(Map::default()),
+            KeyClass::Text | KeyClass::Binary => Counter::Bytes(ByteMap::default()),
         };
         Self { class, nulls: 0, counter }
     }
@@ -164,7 +154,7 @@ impl ColumnCounts {
             (Counter::Float(map), _) => count(map, column, column.to_f64()?.iter().map(|value| float_bits(*value))),
             (Counter::Bytes(map), Values::Bytes(values)) => {
                 for row in (0..column.len()).filter(|row| !column.is_null(*row)) {
-                    add(map, values.get(row), 1);
+                    *map.entry(values.get(row), i64::default) += 1;
                 }
             }
             (Counter::Bytes(map), Values::Dictionary(dictionary)) => {
@@ -176,7 +166,7 @@ impl ColumnCounts {
                     }
                 }
                 for (word, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-                    add(map, words.get(word), count);
+                    *map.entry(words.get(word), i64::default) += count;
                 }
             }
             _ => return None,
@@ -203,10 +193,15 @@ impl ColumnCounts {
             Counter::Signed(map) => extract(map, most, &mut taken, Category::Signed),
             Counter::Unsigned(map) => extract(map, most, &mut taken, Category::Unsigned),
             Counter::Float(map) => extract(map, most, &mut taken, |bits| Category::Float(f64::from_bits(bits))),
-            Counter::Bytes(map) if self.class == KeyClass::Text => {
-                extract(map, most, &mut taken, |bytes| Category::Text(String::from_utf8_lossy(&bytes).into_owned()));
+            Counter::Bytes(map) => {
+                let is_text = self.class == KeyClass::Text;
+                let category = |bytes: Box<[u8]>| match is_text {
+                    true => Category::Text(String::from_utf8_lossy(&bytes).into_owned()),
+                    false => Category::Binary(bytes.into()),
+                };
+                let room = most.saturating_sub(taken.len());
+                taken.extend(map.extract(room).map(|(bytes, count)| (Some(category(bytes)), count)));
             }
-            Counter::Bytes(map) => extract(map, most, &mut taken, |bytes| Category::Binary(bytes.into())),
         }
         taken
     }

@@ -3,6 +3,7 @@
 //! Each comes in two halves: one gathers rows in a fitter and drains them as partials, the other reads the combined partials in
 //! a finisher.
 
+mod byte_map;
 mod counts;
 mod dense;
 mod fitters;
@@ -13,6 +14,7 @@ mod progress;
 mod quantiles;
 
 pub use crate::exact::Adder;
+pub use byte_map::ByteMap;
 pub use counts::{Category, Counts, CountsReader, KeyClass, float_bits, read_category, write_categories};
 pub use moments::{ColumnMoments, Moments, MomentsReader};
 pub use quantiles::{ColumnQuantiles, Quantiles, QuantilesReader, Refined};
