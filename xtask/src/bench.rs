@@ -25,6 +25,14 @@ pub(crate) fn yardstick(workspace: &Workspace, arguments: &[&str]) -> Result<()>
     process::run(Command::new(yardstick).arg(plugins).args(arguments))
 }
 
+/// The pieces of a run, one at a time; with arguments for criterion, which tells them with `--help`.
+pub(crate) fn micro(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let plugins = plugins::build(workspace)?;
+    let mut cargo = workspace.cargo("bench");
+    cargo.args(["--workspace", "--bench", "pieces", "--"]).args(arguments);
+    process::run(cargo.env("WAFERMILL_PLUGINS", plugins))
+}
+
 /// With the program as tests use it.
 pub(crate) fn smoke(workspace: &Workspace) -> Result<()> {
     let plugins = plugins::build(workspace)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask plugins | demo | test | bench | yardstick | fuzz | price | soak | drain | memory`: each does all that a fresh clone needs.
+//! `cargo xtask plugins | demo | test | bench | yardstick | micro | fuzz | price | soak | drain | memory`: each does all that a fresh clone needs.
 
 mod bench;
 mod demo;
@@ -29,6 +29,8 @@ usage: cargo xtask COMMAND
                        `--help` tells what can be set; with `--smoke` only whether they agree on a small table, in seconds)
   yardstick [--json]   measures what the sandbox adds to each call of the benchmark, beside the same plugins linked natively (a release build, then a
                        minute)
+  micro [FILTER]       measures the pieces of a run by criterion: crossing by the size of a batch, reading and writing Parquet, spooling, decoding,
+                       ordering by hash (a release build, then two minutes; `--help` tells what can be set)
   fuzz [TARGET]        feeds the host what hostile plugins, files and servers may send, --seconds N (60) for each target; --json
                        (needs cargo-fuzz and a nightly toolchain, and ten minutes to build)
   price                measures what checking batches and limiting guests cost, beside doing without (minutes)
@@ -56,6 +58,7 @@ fn run() -> Result<()> {
         ["bench", "--smoke"] => bench::smoke(&workspace),
         ["bench", rest @ ..] => bench::run(&workspace, rest),
         ["yardstick", rest @ ..] => bench::yardstick(&workspace, rest),
+        ["micro", rest @ ..] => bench::micro(&workspace, rest),
         ["fuzz", rest @ ..] => fuzz::run(&workspace, &fuzz::Options::parse(rest)?),
         ["price"] => price::run(&workspace),
         ["soak"] => soak::run(&workspace),

@@ -9,7 +9,7 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{DataType, Field};
 
 /// Rows of a batch.
-pub(crate) const ROWS: usize = 8_192;
+pub const ROWS: usize = 8_192;
 
 /// Numbers that look random and are the same in every run (SplitMix64; Steele, Lea and Flood 2014).
 fn noise(seed: u64, row: usize) -> u64 {
@@ -35,7 +35,7 @@ fn table(columns: impl Iterator<Item = (String, ArrayRef)>) -> Result<RecordBatc
 }
 
 /// The fields of a batch as a plugin plans with them: words are texts, whether they come behind a dictionary or not.
-pub(crate) fn logical_fields(batch: &RecordBatch) -> Vec<Field> {
+pub fn logical_fields(batch: &RecordBatch) -> Vec<Field> {
     let logical = |field: &Field| match field.data_type() {
         DataType::Dictionary(_, words) => field.clone().with_data_type(words.as_ref().clone()),
         _ => field.clone(),
@@ -44,15 +44,26 @@ pub(crate) fn logical_fields(batch: &RecordBatch) -> Vec<Field> {
 }
 
 /// Ten floats, a tenth of them null, and three counts, a twentieth of them null.
-pub(crate) fn numbers() -> Result<RecordBatch> {
+///
+/// # Errors
+/// Where the columns are no table.
+pub fn numbers() -> Result<RecordBatch> {
+    numbers_of(ROWS)
+}
+
+/// The same in a batch of so many rows.
+///
+/// # Errors
+/// Where the columns are no table.
+pub fn numbers_of(rows: usize) -> Result<RecordBatch> {
     let float = |column: u64| -> ArrayRef {
-        let rows = (0..ROWS).map(|row| (uniform(100 + column, row) > 0.1).then(|| number(column, row)));
+        let rows = (0..rows).map(|row| (uniform(100 + column, row) > 0.1).then(|| number(column, row)));
         Arc::new(Float64Array::from_iter(rows))
     };
     let count = |column: u64| -> ArrayRef {
         let most = [10, 30, 90][column as usize] as f64;
         let rows =
-            (0..ROWS).map(|row| (uniform(200 + column, row) > 0.05).then(|| (uniform(column, row) * most) as i64));
+            (0..rows).map(|row| (uniform(200 + column, row) > 0.05).then(|| (uniform(column, row) * most) as i64));
         Arc::new(Int64Array::from_iter(rows))
     };
     let floats = (0..10).map(|column| (format!("f{column}"), float(column)));
@@ -60,7 +71,10 @@ pub(crate) fn numbers() -> Result<RecordBatch> {
 }
 
 /// Thirteen floats without nulls.
-pub(crate) fn filled_numbers() -> Result<RecordBatch> {
+///
+/// # Errors
+/// Where the columns are no table.
+pub fn filled_numbers() -> Result<RecordBatch> {
     let float = |column: u64| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values((0..ROWS).map(|row| number(column, row))))
     };
@@ -78,22 +92,34 @@ fn words(count: usize, nulls: f64) -> ArrayRef {
 }
 
 /// The benchmark's four columns of categories.
-pub(crate) fn categories() -> Result<RecordBatch> {
+///
+/// # Errors
+/// Where the columns are no table.
+pub fn categories() -> Result<RecordBatch> {
     table([5, 50, 1_000, 100_000].into_iter().map(|count| (format!("c{count}"), words(count, 0.05))))
 }
 
 /// Those that get a column for each category.
-pub(crate) fn few_categories() -> Result<RecordBatch> {
+///
+/// # Errors
+/// Where the columns are no table.
+pub fn few_categories() -> Result<RecordBatch> {
     table([5, 50].into_iter().map(|count| (format!("c{count}"), words(count, 0.0))))
 }
 
 /// Those that get codes.
-pub(crate) fn many_categories() -> Result<RecordBatch> {
+///
+/// # Errors
+/// Where the columns are no table.
+pub fn many_categories() -> Result<RecordBatch> {
     table([1_000, 100_000].into_iter().map(|count| (format!("c{count}"), words(count, 0.0))))
 }
 
 /// A batch as it crosses: its dictionaries, then its rows.
-pub(crate) fn message(batch: &RecordBatch) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// Where it cannot cross.
+pub fn message(batch: &RecordBatch) -> Result<Vec<u8>> {
     let stream = StreamEncoder::try_new(batch.schema_ref())?.encode(batch)?;
     let stream: Vec<u8> = stream.iter().flat_map(|piece| piece.iter().copied()).collect();
     // The message of the schema has no body.

@@ -4,9 +4,7 @@
 //! A sandboxed call is measured whole, as a run makes it: the batch is encoded, copied in, worked on, copied out, checked and decoded. Each
 //! side has its turn in each round, so that what else the machine does falls on both.
 
-mod batches;
 mod native;
-mod sandboxed;
 
 use std::env;
 use std::hint::black_box;
@@ -16,7 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::sandboxed::Sandboxed;
+use wafermill_yardstick::batches;
+use wafermill_yardstick::sandboxed::Sandboxed;
 
 /// Rounds that count, and calls of a side in each of them.
 const ROUNDS: usize = 41;

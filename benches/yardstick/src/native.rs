@@ -8,7 +8,7 @@ use wafermill_plugin_scale::Scale;
 use wafermill_sdk::harness::{self, Harness};
 use wafermill_sdk::{Batch, Fit, Fitter, Transform};
 
-use crate::batches;
+use wafermill_yardstick::batches;
 
 /// A step with its model, whose batch is at hand.
 pub(crate) trait Native {

@@ -17,7 +17,7 @@ use crate::batches;
 const MEMORY: usize = 64 << 20;
 
 /// A step with its model, whose batch is at hand.
-pub(crate) struct Sandboxed {
+pub struct Sandboxed {
     /// It has the clock by which calls are ended.
     _sandbox: Sandbox,
     plugin: Arc<Plugin>,
@@ -30,7 +30,10 @@ pub(crate) struct Sandboxed {
 
 impl Sandboxed {
     /// Fits a plugin on a batch.
-    pub(crate) fn open(folder: &Path, plugin: &str, params: &str, batch: &RecordBatch) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where it cannot be loaded, or fails.
+    pub fn open(folder: &Path, plugin: &str, params: &str, batch: &RecordBatch) -> Result<Self> {
         let sandbox = Sandbox::with_cache(None)?;
         let plugin = sandbox.load(&folder.join(format!("{plugin}.wasm")), &Limits::default(), None)?;
         let schema = Schema::new(batches::logical_fields(batch));
@@ -57,18 +60,27 @@ impl Sandboxed {
     }
 
     /// Begins a pass.
-    pub(crate) fn begin(&mut self, pass: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where the plugin fails.
+    pub fn begin(&mut self, pass: usize) -> Result<()> {
         self.fitter = Some(Fitter::open(&self.plugin, &self.task, &self.passes[pass])?);
         Ok(())
     }
 
     /// Learns from the batch once more.
-    pub(crate) fn update(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where the plugin fails, or no pass was begun.
+    pub fn update(&mut self) -> Result<()> {
         Ok(self.fitter.as_mut().context("no pass was begun")?.update(&self.batch)?)
     }
 
     /// What becomes of the batch.
-    pub(crate) fn apply(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Where the plugin fails.
+    pub fn apply(&mut self) -> Result<()> {
         self.transformer.apply(&self.batch)?;
         Ok(())
     }

@@ -1,14 +1,22 @@
 //! Moments are exact and the same for all cuts.
 
+use super::arrow::batch;
 use super::numbers::{Random, columns, cut, gather, merge};
+use crate::Batch;
 use crate::stats::{ColumnMoments, Moments, MomentsReader};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use num_bigint::BigInt;
+use std::sync::Arc;
 
 fn learn(random: &mut Random, columns: &[Vec<Option<f64>>]) -> Vec<ColumnMoments> {
     let batches = cut(random, columns);
-    let fitters = (0..1 + random.below(4)).map(|_| Moments::new(columns.len())).collect();
-    let partials = gather(random, &batches, fitters, Moments::update, |it| it.drain(0));
-    let mut reader = MomentsReader::new(columns.len());
+    learn_from(random, &batches, columns.len())
+}
+
+fn learn_from(random: &mut Random, batches: &[Batch], columns: usize) -> Vec<ColumnMoments> {
+    let fitters = (0..1 + random.below(4)).map(|_| Moments::new(columns)).collect();
+    let partials = gather(random, batches, fitters, Moments::update, |it| it.drain(0));
+    let mut reader = MomentsReader::new(columns);
     for (index, table) in Moments::tables().iter().enumerate() {
         let of_table: Vec<_> = partials.iter().filter(|rows| rows.table == index).cloned().collect();
         merge(table, &of_table).iter().for_each(|rows| reader.push(index, rows).unwrap());
@@ -49,6 +57,24 @@ fn moments_are_exact_whatever_the_cut() {
             check(column, moments);
         }
     }
+}
+
+#[test]
+fn integers_that_doubles_lack_are_summed_as_they_are_whatever_stands_beside_them() {
+    let values = [1, -7, i64::MAX, i64::MIN, (1 << 53) + 1, 0, 1 << 53, -(1 << 53) - 1];
+    let batches = |size: usize| -> Vec<Batch> {
+        let column = |values: &[i64]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+        let table = |values| RecordBatch::try_from_iter([("x", column(values))]).unwrap();
+        values.chunks(size).map(|values| batch(&table(values))).collect()
+    };
+    let mut random = Random(7);
+    let mut learned = [1, 2, 3, 8].map(|size| learn_from(&mut random, &batches(size), 1));
+    let told = format!("{:?}", learned[0]);
+    assert!(learned.iter().all(|it| format!("{it:?}") == told));
+    let [moments] = &mut learned[0][..] else { panic!("one column") };
+    let sum: BigInt = values.iter().map(|value| BigInt::from(*value)).sum();
+    assert_nearest(moments.mean().unwrap(), &(sum << 1074), &BigInt::from(values.len()));
+    assert_eq!((moments.min, moments.max), (Some(i64::MIN as f64), Some(i64::MAX as f64)));
 }
 
 fn check(column: &[Option<f64>], moments: &ColumnMoments) {
