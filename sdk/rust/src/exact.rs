@@ -51,9 +51,10 @@ impl ExactSums {
         &self.exponents
     }
 
-    /// Adds what [`exponents`](Self::exponents) gave. Nothing where there is no such exponent, or where no numbers come to so much.
+    /// Adds what [`exponents`](Self::exponents) gave. Nothing where there is no such exponent, or where no numbers come to that.
     pub(crate) fn insert(&mut self, exponent: u16, sums: Sums) -> Option<()> {
-        if exponent > WIDE {
+        let [squares_of_highs, _, squares_of_lows] = sums.products;
+        if exponent > WIDE || squares_of_highs < 0 || squares_of_lows < 0 {
             return None;
         }
         let so_far = self.at(exponent);
@@ -189,7 +190,7 @@ impl Adder {
 mod tests {
     use super::*;
 
-    const WIDE: i128 = WIDEST as i128;
+    const BOUND: i128 = WIDEST as i128;
 
     fn add(values: &[f64]) -> ExactSums {
         let (mut sums, mut adder) = (ExactSums::default(), Adder::default());
@@ -233,6 +234,17 @@ mod tests {
     }
 
     #[test]
+    fn sums_that_no_numbers_have_are_refused() {
+        let sums = |products| Sums { mantissas: 1, products };
+        let mut all = add(&[1.0]);
+        assert!(all.insert(WIDE + 1, sums([0, 0, 1])).is_none());
+        assert!(all.insert(7, sums([0, 0, -1])).is_none());
+        assert!(all.insert(7, sums([-1, 0, 0])).is_none());
+        assert!(all.insert(WIDE, sums([i128::MAX, -1, 0])).is_some());
+        assert!(all.insert(WIDE, sums([1, 0, 0])).is_none());
+    }
+
+    #[test]
     fn a_whole_chunk_of_the_largest_mantissas_fits() {
         let largest = f64::from_bits((1 << 53) - 1);
         let sums = add(&[-largest; MOST]);
@@ -245,7 +257,7 @@ mod tests {
     #[test]
     fn integers_of_64_bits_are_added_as_they_are() {
         let mut sums = ExactSums::default();
-        let values = [u64::MAX.into(), i64::MIN.into(), 1, -WIDE, WIDE + 1, -WIDE - 1];
+        let values = [u64::MAX.into(), i64::MIN.into(), 1, -BOUND, BOUND + 1, -BOUND - 1];
         values.iter().for_each(|value| sums.add_integer(*value));
         let integer = |value: &i128| Rational::integer(*value);
         let total = values.iter().fold(Rational::integer(0), |total, it| total.plus(&integer(it)));
@@ -257,7 +269,7 @@ mod tests {
 
     #[test]
     fn integers_and_doubles_of_one_value_share_an_exponent() {
-        for value in [0, 1, -7, 1 << 40, WIDE, -WIDE] {
+        for value in [0, 1, -7, 1 << 40, BOUND, -BOUND] {
             let mut sums = ExactSums::default();
             sums.add_integer(value);
             assert_eq!(sums, add(&[value as f64]));
