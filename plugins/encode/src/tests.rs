@@ -36,6 +36,28 @@ fn one_hot_makes_a_column_for_each_category() {
 }
 
 #[test]
+fn more_categories_than_a_byte_tells_apart_have_a_column_each() {
+    let words: Vec<String> = (0..600).map(|word| format!("{word:03}")).collect();
+    let train: Vec<Option<&str>> = words.iter().map(|word| Some(word.as_str())).collect();
+    let mut harness =
+        Harness::<Encode>::new(r#"{"unseen": "code", "nulls": "ignore"}"#, [Field::new("city", DataType::Utf8, true)])
+            .unwrap();
+    let rows: Vec<Option<&str>> = [None, Some("x")].into_iter().chain(train.iter().copied()).collect();
+    let batch = |rows: &[Option<&str>]| harness.batch(rows.len(), |output| output.strings(rows.iter().copied()));
+    let (train, all) = (batch(&train).unwrap(), batch(&rows).unwrap());
+    harness.fit(std::slice::from_ref(&train)).unwrap();
+    let encoded = harness.apply(&all).unwrap();
+    assert_eq!(encoded.fields().len(), 601);
+    for index in 0..601 {
+        // The last column is that of unseen values, which the second row has.
+        let row = if index == 600 { 1 } else { index + 2 };
+        let values = column(&encoded, index);
+        let ones: Vec<usize> = (0..rows.len()).filter(|row| values[*row] == Some(1.0)).collect();
+        assert_eq!(ones, [row], "{index}");
+    }
+}
+
+#[test]
 fn rare_categories_share_a_code_with_unseen_ones() {
     let rows = [Some("a"), Some("b"), Some("c"), Some("d"), Some("x"), None];
     let shared = [0.0, 1.0, 2.0, 2.0, 2.0, 3.0].map(Some);

@@ -46,7 +46,8 @@ impl Summary {
     /// Tells what follows from the moments, once all of them came.
     pub(crate) fn settle(&mut self, kind: Kind) {
         let moments = &self.moments;
-        self.rows = moments.count + moments.nulls + moments.nans + moments.infinities;
+        let counts = [moments.count, moments.nulls, moments.nans, moments.infinities];
+        self.rows = counts.into_iter().fold(0, i64::saturating_add);
         (self.nulls, self.nans) = (moments.nulls, moments.nans);
         if !kind.is_number() {
             return;

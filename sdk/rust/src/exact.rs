@@ -53,8 +53,10 @@ impl ExactSums {
 
     /// Adds what [`exponents`](Self::exponents) gave. Nothing where there is no such exponent, or where no numbers come to that.
     pub(crate) fn insert(&mut self, exponent: u16, sums: Sums) -> Option<()> {
-        let [squares_of_highs, _, squares_of_lows] = sums.products;
-        if exponent > WIDE || squares_of_highs < 0 || squares_of_lows < 0 {
+        let [squares_of_highs, mixed, squares_of_lows] = sums.products;
+        // Of integers only the halves can have different signs.
+        let mixed_signs = mixed < 0 && exponent != WIDE;
+        if exponent > WIDE || squares_of_highs < 0 || squares_of_lows < 0 || mixed_signs {
             return None;
         }
         let so_far = self.at(exponent);
@@ -240,6 +242,7 @@ mod tests {
         assert!(all.insert(WIDE + 1, sums([0, 0, 1])).is_none());
         assert!(all.insert(7, sums([0, 0, -1])).is_none());
         assert!(all.insert(7, sums([-1, 0, 0])).is_none());
+        assert!(all.insert(7, sums([1, -1, 1])).is_none());
         assert!(all.insert(WIDE, sums([i128::MAX, -1, 0])).is_some());
         assert!(all.insert(WIDE, sums([1, 0, 0])).is_none());
     }

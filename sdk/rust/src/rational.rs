@@ -60,6 +60,11 @@ impl Rational {
         self.numerator.bits() == 0
     }
 
+    /// Whether it is less than zero.
+    pub(crate) fn is_negative(&self) -> bool {
+        self.negative
+    }
+
     /// Times a power of two.
     pub(crate) fn scaled(mut self, exponent: i32) -> Self {
         self.exponent += exponent;

@@ -265,7 +265,9 @@ impl ColumnMoments {
         let count = u64::try_from(self.count).ok().filter(|count| *count > 0)?;
         let sum = self.sums.sum();
         let squares = self.sums.squares().times(&Rational::integer(count));
-        Some(squares.minus(&sum.times(&sum)).over(count).over(count))
+        // No numbers have a negative one, but partials that were tampered with may.
+        let difference = Some(squares.minus(&sum.times(&sum))).filter(|difference| !difference.is_negative())?;
+        Some(difference.over(count).over(count))
     }
 
     /// The variance (`ddof = 0`), rounded once.
@@ -330,16 +332,21 @@ fn read_counts(columns: &[Column]) -> Option<Vec<ColumnMoments>> {
     let rows = count.len();
     let (count, nulls, nans, infinities) = (count.to_i64()?, nulls.to_i64()?, nans.to_i64()?, infinities.to_i64()?);
     let (least, most) = (min.to_f64()?, max.to_f64()?);
-    let of_row = |row: usize| ColumnMoments {
-        count: count[row],
-        nulls: nulls[row],
-        nans: nans[row],
-        infinities: infinities[row],
-        min: (!min.is_null(row)).then(|| least[row]),
-        max: (!max.is_null(row)).then(|| most[row]),
-        sums: ExactSums::default(),
+    let of_row = |row: usize| {
+        let moments = ColumnMoments {
+            count: count[row],
+            nulls: nulls[row],
+            nans: nans[row],
+            infinities: infinities[row],
+            min: (!min.is_null(row)).then(|| least[row]),
+            max: (!max.is_null(row)).then(|| most[row]),
+            sums: ExactSums::default(),
+        };
+        let counts = [moments.count, moments.nulls, moments.nans, moments.infinities];
+        let is_nan = moments.min.into_iter().chain(moments.max).any(f64::is_nan);
+        Some(moments).filter(|_| !is_nan && counts.iter().all(|count| *count >= 0))
     };
-    Some((0..rows).map(of_row).collect())
+    (0..rows).map(of_row).collect()
 }
 
 fn read_sums(columns: &[Column]) -> Option<Vec<ColumnMoments>> {

@@ -47,8 +47,9 @@ fn assert_nearest(rounded: f64, numerator: &BigInt, denominator: &BigInt) {
 #[test]
 fn moments_are_exact_whatever_the_cut() {
     let mut random = Random(1);
-    for round in 0..40 {
-        let rows = [0, 1, 2, 10, 500][round % 5];
+    for round in 0..42 {
+        // The last ones are more than a chunk.
+        let rows = [0, 1, 2, 10, 500, 513, 1_500][round % 7];
         let columns = columns(&mut random, rows, round % 2 == 0);
         let learned = learn(&mut random, &columns);
         let again = learn(&mut random, &columns);
@@ -75,6 +76,28 @@ fn integers_that_doubles_lack_are_summed_as_they_are_whatever_stands_beside_them
     let sum: BigInt = values.iter().map(|value| BigInt::from(*value)).sum();
     assert_nearest(moments.mean().unwrap(), &(sum << 1074), &BigInt::from(values.len()));
     assert_eq!((moments.min, moments.max), (Some(i64::MIN as f64), Some(i64::MAX as f64)));
+}
+
+#[test]
+fn counts_and_sums_that_no_rows_have_are_refused() {
+    let x: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let mut honest = Moments::new(1);
+    honest.update(&batch(&RecordBatch::try_from_iter([("x", x)]).unwrap())).unwrap();
+    let counts = honest.drain(0).unwrap().unwrap();
+    let read = |count: i64, min: f64| {
+        let schema = &Moments::tables()[0].schema;
+        let rows = crate::Rows::new(0, schema, 1, |output| {
+            output.primitives([Some(0_u32)])?;
+            output.primitives([Some(count)])?;
+            (0..3).try_for_each(|_| output.primitives([Some(0_i64)]))?;
+            output.primitives([Some(min)])?;
+            output.primitives([Some(2.0)])
+        });
+        let tables = merge(&Moments::tables()[0], &[rows.unwrap()]);
+        tables.iter().try_for_each(|rows| MomentsReader::new(1).push(0, rows)).is_ok()
+    };
+    assert_eq!(counts.table, 0);
+    assert_eq!([read(2, 1.0), read(-2, 1.0), read(2, f64::NAN)], [true, false, false]);
 }
 
 fn check(column: &[Option<f64>], moments: &ColumnMoments) {
