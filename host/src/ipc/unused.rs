@@ -78,11 +78,11 @@ fn clear_beneath(bytes: &mut [u8], validity: &[u8], rows: usize, values: &Values
         Values::Fixed(values, width) => {
             let values = &mut bytes[values.clone()];
             match width {
-                1 => clear_fixed::<1>(values, validity),
-                2 => clear_fixed::<2>(values, validity),
-                4 => clear_fixed::<4>(values, validity),
-                8 => clear_fixed::<8>(values, validity),
-                16 => clear_fixed::<16>(values, validity),
+                1 => clear_fixed::<1>(values, validity, rows),
+                2 => clear_fixed::<2>(values, validity, rows),
+                4 => clear_fixed::<4>(values, validity, rows),
+                8 => clear_fixed::<8>(values, validity, rows),
+                16 => clear_fixed::<16>(values, validity, rows),
                 width => nulls(validity, rows, |row| values[row * width..][..*width].fill(0)),
             }
         }
@@ -101,24 +101,27 @@ fn clear_beneath(bytes: &mut [u8], validity: &[u8], rows: usize, values: &Values
     }
 }
 
-/// Clears the values of `WIDTH` bytes of rows that are null, which are found 64 rows at a time.
-fn clear_fixed<const WIDTH: usize>(values: &mut [u8], validity: &[u8]) {
-    let (rows, _) = values.as_chunks_mut::<WIDTH>();
-    for (rows, bytes) in rows.chunks_mut(64).zip(validity.chunks(8)) {
+/// Clears the values of `WIDTH` bytes of rows that are null.
+fn clear_fixed<const WIDTH: usize>(values: &mut [u8], validity: &[u8], rows: usize) {
+    let (values, _) = values.as_chunks_mut::<WIDTH>();
+    nulls(validity, rows, |row| values[row] = [0; WIDTH]);
+}
+
+/// Calls `clear` for each row whose bit is not set, which are found 64 rows at a time.
+fn nulls(validity: &[u8], rows: usize, mut clear: impl FnMut(usize)) {
+    for (start, bytes) in (0..rows).step_by(64).zip(validity.chunks(8)) {
         let mut valid = [u8::MAX; 8];
         valid[..bytes.len()].copy_from_slice(bytes);
         let mut missing = !u64::from_le_bytes(valid);
-        while let Some(value) = rows.get_mut(missing.trailing_zeros() as usize) {
-            *value = [0; WIDTH];
+        while missing != 0 {
+            let row = start + missing.trailing_zeros() as usize;
+            // Behind the last row there may be bits, but no values.
+            if row >= rows {
+                break;
+            }
+            clear(row);
             missing &= missing - 1;
         }
-    }
-}
-
-/// Calls `clear` for each row whose bit is not set.
-fn nulls(validity: &[u8], rows: usize, mut clear: impl FnMut(usize)) {
-    for (start, byte) in (0..rows).step_by(8).zip(validity).filter(|(_, byte)| **byte != u8::MAX) {
-        (start..(start + 8).min(rows)).filter(|row| byte >> (row - start) & 1 == 0).for_each(&mut clear);
     }
 }
 
