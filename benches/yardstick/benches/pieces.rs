@@ -64,8 +64,8 @@ fn tables(criterion: &mut Criterion) -> Result<()> {
         let options = SpoolOptions { folder: folder.path().join("spool"), compression: SpoolCompression::None };
         Ok(Spool::open(source()?, columns.clone(), options)?)
     };
+    let empty = || succeed(tempfile::tempdir().map_err(Into::into));
     group.bench_function("spool Parquet", |bencher| {
-        let empty = || succeed(tempfile::tempdir().map_err(Into::into));
         let fill = |folder: &mut TempDir| succeed(spool(folder).and_then(|spool| drain(&spool, &columns)));
         bencher.iter_batched_ref(empty, fill, BatchSize::PerIteration);
     });
@@ -79,7 +79,6 @@ fn tables(criterion: &mut Criterion) -> Result<()> {
             assert_eq!(succeed(rows.map_err(Into::into)), BATCHES * ROWS);
         });
     });
-    let empty = || succeed(tempfile::tempdir().map_err(Into::into));
     group.bench_function("write Parquet", |bencher| {
         let write = |folder: &mut TempDir| succeed(write(&folder.path().join("data"), &batch, |concat| concat));
         bencher.iter_batched_ref(empty, write, BatchSize::PerIteration);
@@ -105,7 +104,7 @@ fn table() -> Result<RecordBatch> {
     Ok(RecordBatch::try_from_iter_with_nullable(names.zip(columns).map(|(name, column)| (name, column, true)))?)
 }
 
-/// Writes the batch as often as the table has it, to two parts, and returns the path of the files of the first one.
+/// Writes the batch as often as the table has it, to two parts, and returns the pattern of their files.
 fn write<A: Aggregate>(folder: &Path, batch: &RecordBatch, aggregate: impl FnOnce(Concat) -> A) -> Result<String> {
     let parts = ["train".to_owned(), "test".to_owned()];
     let logical = Arc::new(arrow_schema::Schema::new(batches::logical_fields(batch)));

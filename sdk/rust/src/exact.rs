@@ -155,7 +155,7 @@ pub struct Adder {
 
 impl Default for Adder {
     fn default() -> Self {
-        Self { exponents: vec![[0; 4]; 0x800].try_into().unwrap_or_else(|_| unreachable!("it is as long")) }
+        Self { exponents: Box::new([[0; 4]; 0x800]) }
     }
 }
 
