@@ -72,12 +72,20 @@ pub struct Shares {
     pub results: usize,
     /// Of all instances of plugins; those that learn are drained at their part of half of it.
     pub guests: usize,
+    /// Of rows that are kept from one pass to the next, from what the others leave: they are let go of as soon as memory is wanted.
+    pub remembered: usize,
 }
 
 impl Shares {
     /// Of so many bytes.
     pub fn of(memory: usize) -> Self {
-        Self { read_ahead: (memory / 8).min(256 << 20), under_way: memory / 8, results: memory / 2, guests: memory / 4 }
+        Self {
+            read_ahead: (memory / 8).min(256 << 20),
+            under_way: memory / 8,
+            results: memory / 2,
+            guests: memory / 4,
+            remembered: memory / 2,
+        }
     }
 }
 
@@ -86,7 +94,8 @@ pub(crate) fn batch_size(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| column_size(column.as_ref())).sum()
 }
 
-fn column_size(column: &dyn Array) -> usize {
+/// Bytes of a column, as [`batch_size`] counts them.
+pub(crate) fn column_size(column: &dyn Array) -> usize {
     let nulls = column.nulls().map_or(0, |nulls| nulls.len().div_ceil(8));
     // Arrow counts the items of a whole list where only some of its rows are meant.
     let items = |values: &dyn Array, first: usize, last: usize| column_size(values.slice(first, last - first).as_ref());

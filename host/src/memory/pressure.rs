@@ -4,7 +4,7 @@
 
 use super::{MemoryGauge, format_size};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -30,20 +30,36 @@ impl Pressure {
     pub fn is_high(&self) -> bool {
         self.0.as_ref().is_some_and(|watch| watch.high.load(Ordering::Relaxed))
     }
+
+    /// Whether there is room for what only saves time: up to three quarters of the memory.
+    pub fn has_room(&self) -> bool {
+        self.sixteenths() < 12
+    }
+
+    /// Whether what only saves time should be let go of: before what is free is given back, which takes time too.
+    pub fn is_rising(&self) -> bool {
+        self.sixteenths() >= 13
+    }
+
+    /// Of the memory, those that were taken when it was looked last.
+    fn sixteenths(&self) -> u64 {
+        self.0.as_ref().map_or(0, |watch| watch.sixteenths.load(Ordering::Relaxed))
+    }
 }
 
 #[derive(Debug)]
 struct Watch {
     high: Arc<AtomicBool>,
+    sixteenths: Arc<AtomicU64>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
     fn start(memory: usize, warn: impl Fn(&str) + Send + 'static) -> Self {
-        let high = Arc::<AtomicBool>::default();
         let (stop, stopped) = channel();
-        let mut watched = Watched { memory: memory as u64, high: high.clone(), kept: 0, looks: 0 };
+        let mut watched = Watched { memory: memory as u64, ..Watched::default() };
+        let (high, sixteenths) = (watched.high.clone(), watched.sixteenths.clone());
         let look = move || {
             let mut gauge = MemoryGauge::default();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
@@ -57,7 +73,7 @@ impl Watch {
         };
         // Without a thread there is no net, and the shares hold as they are.
         let thread = std::thread::Builder::new().name("memory".to_owned()).spawn(look).ok();
-        Self { high, stop: Some(stop), thread }
+        Self { high, sixteenths, stop: Some(stop), thread }
     }
 }
 
@@ -71,9 +87,11 @@ impl Drop for Watch {
     }
 }
 
+#[derive(Default)]
 struct Watched {
     memory: u64,
     high: Arc<AtomicBool>,
+    sixteenths: Arc<AtomicU64>,
     /// What was resident when memory was given back last, and did not help.
     kept: u64,
     /// Looks at which the pressure was high.
@@ -92,6 +110,7 @@ impl Watched {
             now = resident();
             self.kept = now;
         }
+        self.sixteenths.store(now / (self.memory / 16).max(1), Ordering::Relaxed);
         let high = now > self.memory / 16 * 15;
         self.high.store(high, Ordering::Relaxed);
         self.looks = self.looks.saturating_add(u32::from(high));
@@ -115,8 +134,8 @@ mod tests {
 
     #[test]
     fn what_is_free_is_given_back_and_pressure_is_high_where_that_does_not_help() {
-        let high = Arc::<AtomicBool>::default();
-        let mut watched = Watched { memory: 1_000, high: high.clone(), kept: 0, looks: 0 };
+        let mut watched = Watched { memory: 1_000, ..Watched::default() };
+        let high = watched.high.clone();
         let (resident, free, given) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let mut look = |taken: u64, unused: u64| {
             resident.set(taken + unused);
@@ -139,7 +158,7 @@ mod tests {
 
     #[test]
     fn where_the_pressure_stays_high_it_is_said_once() {
-        let mut watched = Watched { memory: 1_000, high: Arc::default(), kept: 0, looks: 0 };
+        let mut watched = Watched { memory: 1_000, ..Watched::default() };
         let mut told = |resident: u64, looks: u32| (0..looks).filter(|_| watched.look(|| resident, || {})).count();
         assert_eq!(told(970, PATIENCE - 1), 0);
         assert_eq!(told(300, PATIENCE), 0);

@@ -92,7 +92,8 @@ impl Run<'_> {
         let mut dropped = vec![0; plan.steps().len()];
         let applying = Running::begin(self.progress, &stage, self.source.estimated_rows());
         self.progress.skip(start);
-        self.scan(plan, start, columns).run(work, |batch| {
+        let columns: Vec<usize> = columns.into_iter().collect();
+        self.scan(plan).run(self.read(start, &columns)?, work, |batch| {
             total += batch.rows;
             dropped.iter_mut().zip(batch.dropped).for_each(|(all, rows)| *all += rows);
             self.progress.advance(batch.rows);
@@ -135,6 +136,7 @@ struct Prepared<T> {
 }
 
 impl<P: Prepare> Work for ApplyWork<'_, P> {
+    type Input = SourceBatch;
     type Output = Prepared<P::Item>;
 
     fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {

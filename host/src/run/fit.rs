@@ -3,16 +3,16 @@
 use super::filters::{filters_before, settled};
 use super::kept::Kept;
 use super::learn::{Learned, Learner, Learning};
+use super::remembered::{Input, Inputs, Remembered};
 use super::report::{PassReport, seconds};
 use super::resolve::resolve_ready;
-use super::scan::Work;
+use super::scan::{Batch, Work};
 use super::steps::{StepRunner, outputs};
 use super::table::Table;
 use super::training::TrainingRows;
 use super::{Count, Run, Running, Stage, saved, source_columns};
-use crate::memory::batch_size;
 use crate::model::Fitted;
-use crate::pipeline::Plan;
+use crate::pipeline::{Plan, Step};
 use crate::sandbox::{Outcome, Pass};
 use crate::source::SourceBatch;
 use crate::{Error, Result};
@@ -104,6 +104,7 @@ impl Run<'_> {
         let mut fit = earlier.unwrap_or_default();
         fit.steps.resize(plan.definitions().len(), Fitted::default());
         let mut training = TrainingRows::default();
+        let mut remembered = Remembered::new(self.options.shares.remembered, self.options.pressure.clone());
         let earlier: Vec<bool> = fit.steps.iter().map(|fitted| fitted.passes > 0).collect();
         loop {
             resolve_ready(plan, &fit.steps, self.store, |index, step| match earlier[index] {
@@ -121,11 +122,12 @@ impl Run<'_> {
             let gathering = Running::begin(self.progress, &stage("fit"), self.source.estimated_rows());
             // Rows that come in another order, or from other streams, in the next pass are not found again by where they stood.
             let is_steady = self.source.keeps_order();
-            let (rows, learned) = self.gather(plan, active, kept, &training)?;
+            let (rows, learned) = self.gather(plan, active, kept, &training, &mut remembered)?;
             match is_steady {
                 true => training.end_pass(),
                 false => training = TrainingRows::default(),
             }
+            remembered.end_pass()?;
             drop(gathering);
             let finishing = Running::begin(self.progress, &stage("finish"), None);
             fit.rows = Some(rows);
@@ -165,13 +167,19 @@ impl Run<'_> {
         active: BTreeMap<usize, Pass>,
         kept: Option<&Kept<'_>>,
         training: &TrainingRows,
+        remembered: &mut Remembered,
     ) -> Result<(u64, Learned)> {
+        let steps = plan.steps();
         let mut needed = needed_steps(plan, active.keys().copied());
-        if training.are_known() {
-            needed.remove(&SPLIT);
-        }
-        let involved = needed.iter().chain(active.keys()).map(|index| &plan.steps()[*index]);
-        let columns = source_columns(plan, involved);
+        let has_split = steps.first().is_some_and(Step::is_split);
+        let splits = has_split && needed.remove(&SPLIT) && !training.are_known();
+        let wanted = source_columns(plan, needed.iter().chain(active.keys()).map(|index| &steps[*index]));
+        let columns = &wanted | &source_columns(plan, steps[..usize::from(splits)].iter());
+        let later = later_columns(plan, &active);
+        // Rows of no part yet, or that come in another order, are not found again.
+        let is_found_again = self.source.keeps_order() && !(has_split && active.contains_key(&SPLIT));
+        let later = if is_found_again && later.is_subset(&columns) { later } else { BTreeSet::new() };
+        remembered.begin_pass(&names(plan, &wanted), names(plan, &later));
         let learning = Learning::begin(self.options, plan.steps(), active, self.options.shares.results, self.timing)?;
         if let Some(kept) = kept {
             let mut tables = learning.combiners().map(|(index, combiners)| (&plan.steps()[index], combiners));
@@ -181,19 +189,24 @@ impl Run<'_> {
             })?;
         }
         let trained = AtomicU64::new(0);
+        let remembered = &*remembered;
         let work = || FitWork {
             plan,
             needed: &needed,
+            splits,
             folds: self.options.folds,
             trained: &trained,
             training,
+            remembered,
             runner: StepRunner::new(plan, self),
             learning: &learning,
             learner: learning.learner(),
         };
         let count = || self.progress.count(Count::SpilledPartials, learning.spilled_bytes());
         let mut total = 0;
-        self.scan(plan, 0, columns).run(work, |(rows, bytes)| {
+        let columns: Vec<usize> = columns.into_iter().collect();
+        let inputs = Inputs::new(remembered, |start| self.read(start, &columns));
+        self.scan(plan).run(inputs, work, |(rows, bytes)| {
             total += rows;
             self.progress.advance(rows);
             self.progress.bytes(bytes);
@@ -240,6 +253,24 @@ fn needed_steps(plan: &Plan, wanted: impl Iterator<Item = usize>) -> BTreeSet<us
     needed
 }
 
+/// The source's columns that steps see in later passes, as far as the steps are planned, by their positions. A step that learns in this
+/// pass may want another one.
+fn later_columns(plan: &Plan, active: &BTreeMap<usize, Pass>) -> BTreeSet<usize> {
+    let steps = plan.steps();
+    let is_last =
+        |index: usize| active.get(&index).is_some_and(|pass| pass.number + 1 >= steps[index].plan.passes.most);
+    let unfitted = (0..steps.len()).filter(|index| steps[*index].outputs.is_none() && !is_last(*index));
+    let unfitted: Vec<usize> = unfitted.collect();
+    let needed = needed_steps(plan, unfitted.iter().copied());
+    let seen = needed.iter().chain(&unfitted).map(|index| &steps[*index]).filter(|step| !step.is_split());
+    source_columns(plan, seen)
+}
+
+/// The names of some of the source's columns.
+fn names(plan: &Plan, columns: &BTreeSet<usize>) -> BTreeSet<String> {
+    columns.iter().map(|column| plan.source().field(*column).name().clone()).collect()
+}
+
 /// Of a step behind filters that drop all training rows.
 fn none_left(plan: &Plan, index: usize) -> Error {
     let steps = plan.steps();
@@ -261,28 +292,60 @@ fn no_rows(plan: &Plan) -> Error {
 /// One worker of a pass.
 struct FitWork<'a> {
     plan: &'a Plan,
+    /// The steps that are applied, without the split.
     needed: &'a BTreeSet<usize>,
+    /// Whether the split is asked which rows are for training.
+    splits: bool,
     folds: u8,
     /// Counts the rows of the training part.
     trained: &'a AtomicU64,
     training: &'a TrainingRows,
+    remembered: &'a Remembered,
     runner: StepRunner<'a>,
     learning: &'a Learning<'a>,
     learner: Learner<'a>,
 }
 
+impl FitWork<'_> {
+    /// The training rows of a batch; all of its rows where there is no split, or none that is fitted.
+    fn training_rows(&mut self, SourceBatch { position, batch }: SourceBatch) -> Result<Table> {
+        let mut table = Table::new(batch, self.folds);
+        if self.training.are_known() {
+            self.training.keep(&position, &mut table)?;
+        } else if self.splits {
+            let split = self.runner.apply(SPLIT, &mut table);
+            split.map_err(|error| position.place(table.place(error)))?;
+            let rows = table.training_rows().ok_or_else(|| Error::internal("the split assigned no parts"))?;
+            self.training.note(&position, &rows);
+            table.keep_as_training(rows)?;
+        }
+        Ok(table)
+    }
+}
+
 impl Work for FitWork<'_> {
+    type Input = Input;
+
     /// How many rows the source gave, and their bytes.
     type Output = (u64, u64);
 
-    fn process(&mut self, input: SourceBatch) -> Result<Self::Output> {
-        let rows = (input.batch.num_rows() as u64, batch_size(&input.batch) as u64);
-        let mut table = Table::new(input.batch, self.folds);
-        if self.training.are_known() {
-            self.training.keep(&input.position, &mut table)?;
-        }
-        let mut training = table.rows();
-        for (index, step) in self.plan.steps().iter().enumerate() {
+    fn process(&mut self, input: Input) -> Result<Self::Output> {
+        let (mut table, position, rows, bytes) = match input {
+            Input::Recalled(recalled) => {
+                let bytes = recalled.bytes_of_all();
+                (recalled.table, recalled.position, recalled.of, bytes)
+            }
+            Input::Read(batch, admitted) => {
+                let (position, rows, bytes) = (batch.position.clone(), batch.batch.num_rows(), batch.bytes());
+                let table = self.training_rows(batch)?;
+                if let Some(admitted) = admitted {
+                    self.remembered.keep(admitted, &table, &position, rows)?;
+                }
+                (table, position, rows, bytes as u64)
+            }
+        };
+        let training = table.rows();
+        for index in 0..self.plan.steps().len() {
             let result = if self.learning.active().contains_key(&index) {
                 self.learner.update(index, &table)
             } else if self.needed.contains(&index) {
@@ -290,18 +353,10 @@ impl Work for FitWork<'_> {
             } else {
                 Ok(())
             };
-            result.map_err(|error| input.position.place(table.place(error)))?;
-            if step.is_split()
-                && !self.training.are_known()
-                && let Some(rows) = table.training_rows()
-            {
-                self.training.note(&input.position, &rows);
-                table.keep_as_training(rows)?;
-                training = table.rows();
-            }
+            result.map_err(|error| position.place(table.place(error)))?;
         }
         self.trained.fetch_add(training as u64, Ordering::Relaxed);
-        Ok(rows)
+        Ok((rows as u64, bytes))
     }
 
     fn end(&mut self) -> Result<()> {

@@ -9,6 +9,7 @@ mod learn;
 mod minimum;
 mod progress;
 mod record;
+mod remembered;
 mod report;
 mod resolve;
 mod saved;
@@ -32,12 +33,12 @@ pub use resolve::restore;
 pub use task::{AddTask, ApplyTask, Goal, NamedTable, Overrides, PipelineTask, Task};
 pub use timing::Timing;
 
-use crate::Stop;
 use crate::dump::Dump;
 use crate::memory::{Pressure, Shares};
 use crate::model::ModelStore;
 use crate::pipeline::{Plan, Step};
-use crate::source::Source;
+use crate::source::{Cut, Source};
+use crate::{Result, Stop};
 use scan::Scan;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -81,14 +82,15 @@ pub struct RunOptions {
 pub const BATCH_ROWS: usize = 8_192;
 
 impl Run<'_> {
-    /// A scan of some of the source's columns, from a row on.
-    fn scan<'a>(&'a self, plan: &'a Plan, start: u64, columns: BTreeSet<usize>) -> Scan<'a> {
+    /// The batches of some of the source's columns, from a row on.
+    fn read(&self, start: u64, columns: &[usize]) -> Result<Cut<'_>> {
+        Ok(Cut::new(self.source.read_from(start, columns, self.options.batch_rows)?))
+    }
+
+    /// A pass over batches.
+    fn scan<'a>(&'a self, plan: &'a Plan) -> Scan<'a> {
         let shares = self.options.shares;
         Scan {
-            source: self.source,
-            start,
-            columns: columns.into_iter().collect(),
-            batch_rows: self.options.batch_rows,
             workers: self.options.workers,
             under_way: shares.under_way,
             pressure: self.options.pressure.clone(),

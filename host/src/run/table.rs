@@ -13,10 +13,11 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::dictionary::garbage_collect_any_dictionary;
 use arrow_select::filter::FilterBuilder;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Columns by name, all with the same number of rows.
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     rows: usize,
     columns: HashMap<String, ArrayRef>,
@@ -37,6 +38,21 @@ impl Table {
 
     pub(super) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The source's columns of these rows.
+    pub(super) fn source(&self) -> &RecordBatch {
+        &self.source
+    }
+
+    /// The same rows with some of the source's columns, where nothing was written yet.
+    pub(super) fn only(&self, columns: &BTreeSet<String>) -> Result<Self> {
+        let fields = self.source.schema_ref().fields().iter().enumerate();
+        let wanted: Vec<usize> =
+            fields.filter(|(_, field)| columns.contains(field.name())).map(|(column, _)| column).collect();
+        let source = self.source.project(&wanted).map_err(internal)?;
+        let (kept, parts) = (self.kept.clone(), self.parts.clone());
+        Ok(Self { kept, parts, ..Self::new(source, self.folds) })
     }
 
     pub(super) fn set_parts(&mut self, parts: UInt8Array) {

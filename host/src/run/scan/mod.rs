@@ -1,4 +1,4 @@
-//! A parallel map over the batches of a source whose results come in the order of its rows.
+//! A parallel map over batches whose results come in their order.
 
 #[cfg(test)]
 mod tests;
@@ -6,7 +6,7 @@ mod under_way;
 
 use crate::memory::{Pressure, batch_size};
 use crate::sandbox::GuestMemory;
-use crate::source::{Cut, Source, SourceBatch};
+use crate::source::SourceBatch;
 use crate::{Error, Result, Stop};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
@@ -17,16 +17,8 @@ use under_way::{Closing, UnderWay};
 /// Batches that may be under way for each worker: enough that none waits, few enough that memory stays small.
 const AHEAD: usize = 8;
 
-/// What is read, by how many.
+/// How batches are worked on.
 pub(super) struct Scan<'a> {
-    /// The source.
-    pub(super) source: &'a dyn Source,
-    /// The first row.
-    pub(super) start: u64,
-    /// The columns, by their positions in the source's schema.
-    pub(super) columns: Vec<usize>,
-    /// Rows of a batch at most.
-    pub(super) batch_rows: usize,
     /// Threads.
     pub(super) workers: usize,
     /// Bytes of batches that are under way at once: as soon as there are so many, no more are read.
@@ -39,13 +31,28 @@ pub(super) struct Scan<'a> {
     pub(super) stop: &'a Stop,
 }
 
+/// What workers are given, one at a time.
+pub(super) trait Batch: Send {
+    /// Bytes that it takes on its way.
+    fn bytes(&self) -> usize;
+}
+
+impl Batch for SourceBatch {
+    fn bytes(&self) -> usize {
+        batch_size(&self.batch)
+    }
+}
+
 /// What each worker does.
 pub(super) trait Work {
+    /// What it is given.
+    type Input: Batch;
+
     /// What a batch becomes.
     type Output: Send;
 
     /// Works on a batch.
-    fn process(&mut self, batch: SourceBatch) -> Result<Self::Output>;
+    fn process(&mut self, batch: Self::Input) -> Result<Self::Output>;
 
     /// Bytes of a result that waits to be taken.
     fn weigh(_: &Self::Output) -> usize {
@@ -59,14 +66,14 @@ pub(super) trait Work {
 }
 
 /// Reads one batch after the other, on a thread of its own.
-struct Reader<'a> {
-    batches: Cut<'a>,
+struct Reader<'a, I> {
+    batches: I,
     shared: &'a Shared<'a>,
 }
 
-impl Reader<'_> {
-    /// Reads to the end of the source, to its first error, or until nobody takes results any more.
-    fn read_all(mut self, tickets: &Receiver<()>, batches: &Sender<Read>) {
+impl<B: Batch, I: Iterator<Item = Result<B>>> Reader<'_, I> {
+    /// Reads to the last batch, to the first error, or until nobody takes results any more.
+    fn read_all(mut self, tickets: &Receiver<()>, batches: &Sender<Read<B>>) {
         let under_way = self.shared.under_way;
         for sequence in 0.. {
             // Without a ticket the scan was given up.
@@ -79,7 +86,7 @@ impl Reader<'_> {
                 Ok(Some(batch)) => Ok(batch),
                 Err(error) => Err(error),
             };
-            let (bytes, failed) = (batch.as_ref().map_or(0, |read| batch_size(&read.batch)), batch.is_err());
+            let (bytes, failed) = (batch.as_ref().map_or(0, Batch::bytes), batch.is_err());
             under_way.add(bytes);
             if failed {
                 self.shared.give_up();
@@ -93,23 +100,23 @@ impl Reader<'_> {
 }
 
 /// A batch on its way to a worker.
-struct Read {
+struct Read<B> {
     sequence: usize,
     bytes: usize,
-    batch: Result<SourceBatch>,
+    batch: Result<B>,
 }
 
 impl Scan<'_> {
-    /// Runs workers made by `work` over all batches and hands their results to `take`, in the order of the rows.
+    /// Runs workers made by `work` over all batches and hands their results to `take`, in the order of the batches.
     ///
     /// # Errors
-    /// The first error, in the order of the rows.
+    /// The first error, in the order of the batches.
     pub(super) fn run<W: Work>(
         &self,
+        batches: impl Iterator<Item = Result<W::Input>> + Send,
         work: impl Fn() -> W + Sync,
         mut take: impl FnMut(W::Output) -> Result<()>,
     ) -> Result<()> {
-        let batches = Cut::new(self.source.read_from(self.start, &self.columns, self.batch_rows)?);
         let under_way = &UnderWay::new(self.under_way, self.pressure.clone());
         let shared = &Shared {
             stop: self.stop,
@@ -220,7 +227,7 @@ fn guarded<T, R>(shared: &Shared<'_>, results: &Sender<Message<R>>, what: impl F
 fn drive<W: Work>(
     work: &(impl Fn() -> W + Sync),
     shared: &Shared<'_>,
-    to_do: &Receiver<Read>,
+    to_do: &Receiver<Read<W::Input>>,
     results: &Sender<Message<W::Output>>,
 ) -> Result<()> {
     let mut work = work();

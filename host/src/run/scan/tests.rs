@@ -1,5 +1,5 @@
 use super::*;
-use crate::source::{BatchReader, Fragment, Position};
+use crate::source::{BatchReader, Fragment, Position, Source};
 use arrow_array::{Int64Array, RecordBatch, cast::AsArray, types::Int64Type};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,6 +46,7 @@ impl Source for Numbers {
 struct Check(fn(i64) -> Result<()>);
 
 impl Work for Check {
+    type Input = SourceBatch;
     type Output = Vec<i64>;
 
     fn process(&mut self, input: SourceBatch) -> Result<Vec<i64>> {
@@ -57,20 +58,14 @@ impl Work for Check {
     }
 }
 
-/// A scan of all numbers, in batches of 7, with room for all of them.
-fn of<'a>(source: &'a Numbers, workers: usize, stop: &'a Stop) -> Scan<'a> {
-    let (columns, under_way) = (vec![0], 1 << 20);
-    Scan {
-        source,
-        start: 0,
-        columns,
-        batch_rows: 7,
-        workers,
-        under_way,
-        pressure: Pressure::default(),
-        guests: None,
-        stop,
-    }
+/// A scan with room for all batches.
+fn by(workers: usize, stop: &Stop) -> Scan<'_> {
+    Scan { workers, under_way: 1 << 20, pressure: Pressure::default(), guests: None, stop }
+}
+
+/// All numbers, in batches of 7.
+fn batches(source: &Numbers) -> BatchReader<'_> {
+    source.read(&[0], 7).unwrap()
 }
 
 fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
@@ -79,9 +74,10 @@ fn scan(workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
 
 fn scan_within(under_way: usize, workers: usize, check: fn(i64) -> Result<()>) -> Result<Vec<i64>> {
     let (source, stop) = (Numbers::new(60), Stop::default());
-    let scan = Scan { under_way, ..of(&source, workers, &stop) };
+    let scan = Scan { under_way, ..by(workers, &stop) };
     let mut all = Vec::new();
     scan.run(
+        batches(&source),
         || Check(check),
         |numbers| {
             all.extend(numbers);
@@ -105,6 +101,7 @@ struct Together<'a> {
 }
 
 impl Work for Together<'_> {
+    type Input = SourceBatch;
     type Output = ();
 
     fn process(&mut self, _: SourceBatch) -> Result<()> {
@@ -119,8 +116,8 @@ impl Work for Together<'_> {
 #[test]
 fn a_panic_of_who_takes_the_results_does_not_leave_workers_waiting() {
     let (source, stop) = (Numbers::new(60), Stop::default());
-    let scan = Scan { under_way: 1, ..of(&source, 2, &stop) };
-    let run = || scan.run(|| Check(|_| Ok(())), |_| panic!("on purpose"));
+    let scan = Scan { under_way: 1, ..by(2, &stop) };
+    let run = || scan.run(batches(&source), || Check(|_| Ok(())), |_| panic!("on purpose"));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
 }
 
@@ -130,8 +127,8 @@ fn little_memory_lets_one_batch_through_at_a_time_and_ends_with_an_error_too() {
         assert_eq!(scan_within(1, workers, |_| Ok(())).unwrap(), (0..60 * 59 / 2).collect::<Vec<_>>());
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (source, stop) = (Numbers::new(60), Stop::default());
-        let scan = Scan { under_way: 1, ..of(&source, workers, &stop) };
-        scan.run(|| Together { now: &now, most: &most }, |()| Ok(())).unwrap();
+        let scan = Scan { under_way: 1, ..by(workers, &stop) };
+        scan.run(batches(&source), || Together { now: &now, most: &most }, |()| Ok(())).unwrap();
         assert_eq!(most.into_inner(), 1);
         let failing = scan_within(1, workers, |n| if n >= 100 { Err(Error::plugin("enough")) } else { Ok(()) });
         assert_eq!(failing.unwrap_err().message(), "enough");
@@ -145,8 +142,8 @@ fn a_process_that_takes_too_much_lets_one_batch_through_at_a_time() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let scan = Scan { pressure, ..of(&source, 7, &stop) };
-    scan.run(|| Together { now: &now, most: &most }, |()| Ok(())).unwrap();
+    let scan = Scan { pressure, ..by(7, &stop) };
+    scan.run(batches(&source), || Together { now: &now, most: &most }, |()| Ok(())).unwrap();
     assert_eq!(most.into_inner(), 1);
 }
 
@@ -158,6 +155,7 @@ struct Hungry<'a> {
 }
 
 impl Work for Hungry<'_> {
+    type Input = SourceBatch;
     type Output = usize;
 
     fn process(&mut self, batch: SourceBatch) -> Result<usize> {
@@ -178,13 +176,13 @@ fn workers_whose_instances_take_too_much_end_but_for_one_and_no_row_is_lost() {
         let (memory, of_all) = (GuestMemory::default(), Mutex::new(Vec::new()));
         let (source, stop) = (Numbers::new(60), Stop::default());
         let guests = Some((&memory, 0));
-        let scan = Scan { under_way: 1, guests, ..of(&source, workers, &stop) };
+        let scan = Scan { under_way: 1, guests, ..by(workers, &stop) };
         let mut rows = 0;
         let hungry = || {
             memory.add(1);
             Hungry { memory: &memory, seen: 0, of_all: &of_all }
         };
-        scan.run(hungry, |batch| {
+        scan.run(batches(&source), hungry, |batch| {
             rows += batch;
             Ok(())
         })
@@ -206,6 +204,7 @@ struct Reluctant<'a> {
 }
 
 impl Work for Reluctant<'_> {
+    type Input = SourceBatch;
     type Output = ();
 
     fn process(&mut self, _: SourceBatch) -> Result<()> {
@@ -231,12 +230,12 @@ impl Work for Reluctant<'_> {
 fn a_worker_that_ends_early_keeps_none_from_going_on() {
     let (memory, ended, done, more) = (GuestMemory::default(), AtomicUsize::new(0), Mutex::new(0), Condvar::new());
     let (source, stop) = (Numbers::new(60), Stop::default());
-    let scan = Scan { guests: Some((&memory, 0)), ..of(&source, 2, &stop) };
+    let scan = Scan { guests: Some((&memory, 0)), ..by(2, &stop) };
     let reluctant = || {
         memory.add(1);
         Reluctant { memory: &memory, done: &done, more: &more, ended: &ended }
     };
-    scan.run(reluctant, |()| Ok(())).unwrap();
+    scan.run(batches(&source), reluctant, |()| Ok(())).unwrap();
     assert_eq!(ended.into_inner(), 2);
 }
 
@@ -263,7 +262,7 @@ fn a_worker_that_panics_ends_the_scan_with_an_error() {
 fn a_scan_that_is_stopped_says_so() {
     let (source, stop) = (Numbers::new(3), Stop::default());
     stop.set();
-    let scan = of(&source, 2, &stop);
-    let error = scan.run(|| Check(|_| Ok(())), |_| Ok(())).unwrap_err();
+    let scan = by(2, &stop);
+    let error = scan.run(batches(&source), || Check(|_| Ok(())), |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Interrupted);
 }
