@@ -1,12 +1,19 @@
 //! Messages to plugins.
 
-use super::decode::{Cause, split};
-use super::unused::clear_unused;
-use super::verify::verified_message;
+use super::decode::Cause;
+use super::pieces::{Pieces, is_dictionary};
 use arrow_array::{Array, RecordBatch};
-use arrow_buffer::Buffer;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, StreamEncoder, write_message};
+use arrow_data::ArrayData;
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
+use arrow_ipc::{DictionaryBatchBuilder, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder};
 use arrow_schema::Schema;
+use flatbuffers::FlatBufferBuilder;
+
+/// Of messages, bodies and buffers: the one that Arrow recommends, a cache line.
+pub(super) const ALIGNMENT: usize = 64;
+
+/// The continuation marker and the length of the metadata.
+const PREFIX: usize = 8;
 
 /// One message that holds a schema.
 ///
@@ -21,56 +28,73 @@ pub(crate) fn encode_schema(schema: &Schema) -> Result<Vec<u8>, Cause> {
     Ok(message)
 }
 
-/// Turns record batches into messages, reusing its memory.
+/// Turns record batches into messages, reusing its memory. arrow-rs has writers of streams, which begin with a schema; of these, each stands
+/// for itself, so that any instance can take it.
 #[derive(Default)]
 pub(crate) struct BatchEncoder {
     message: Vec<u8>,
+    metadata: FlatBufferBuilder<'static>,
 }
 
 impl BatchEncoder {
     /// The batch's dictionaries and the batch itself; buffers begin at multiples of 64, and nothing of other rows lies in or between them.
     ///
     /// # Errors
-    /// Where a type has no form in Arrow IPC.
+    /// Where a type cannot cross.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<&Vec<u8>, Cause> {
-        // A new stream each time: every message stands for itself, so that any instance can take it.
-        let stream = StreamEncoder::try_new(batch.schema_ref())?.encode(batch)?;
-        let schema = schema_length(&stream)?;
+        let columns: Vec<ArrayData> = batch.columns().iter().map(|column| column.to_data()).collect();
         self.message.clear();
-        self.message.reserve(stream.iter().map(Buffer::len).sum());
-        let mut passed = 0;
-        for piece in &stream {
-            if passed >= schema {
-                self.message.extend_from_slice(piece);
-            }
-            passed += piece.len();
+        let dictionaries = columns.iter().filter(|column| is_dictionary(column.data_type()));
+        for (id, column) in (0..).zip(dictionaries) {
+            let words = &column.child_data()[0];
+            self.append(Some(id), words.len(), std::slice::from_ref(words))?;
         }
-        let has_nulls = || batch.columns().iter().any(|column| column.null_count() > 0);
-        if !batch.num_rows().is_multiple_of(8) || has_nulls() {
-            let start = last_message(&self.message)?;
-            clear_unused(&mut self.message, start, batch.schema_ref().fields())?;
-        }
+        self.append(None, batch.num_rows(), &columns)?;
         Ok(&self.message)
     }
-}
 
-/// Bytes of the message that a stream begins with, which has no body.
-fn schema_length(stream: &[Buffer]) -> Result<usize, Cause> {
-    let prefix = stream.first().and_then(|prefix| prefix.first_chunk::<8>()).ok_or("a stream has no schema")?;
-    let [_, _, _, _, length @ ..] = *prefix;
-    Ok(prefix.len() + usize::try_from(u32::from_le_bytes(length))?)
-}
+    /// Appends a record batch, or the words of a dictionary.
+    fn append(&mut self, dictionary: Option<i64>, rows: usize, columns: &[ArrayData]) -> Result<(), Cause> {
+        let pieces = Pieces::of(columns)?;
+        self.write_metadata(dictionary, rows, &pieces);
+        let metadata = self.metadata.finished_data();
+        let head = (PREFIX + metadata.len()).next_multiple_of(ALIGNMENT);
+        let end = self.message.len() + head;
+        self.message.reserve(head + pieces.bytes());
+        self.message.extend_from_slice(&[0xff; 4]);
+        self.message.extend_from_slice(&u32::try_from(head - PREFIX)?.to_le_bytes());
+        self.message.extend_from_slice(metadata);
+        self.message.resize(end, 0);
+        pieces.write(&mut self.message);
+        Ok(())
+    }
 
-/// Where the last of the messages begins.
-fn last_message(bytes: &[u8]) -> Result<usize, Cause> {
-    let mut start = 0;
-    loop {
-        let (metadata, body) = split(&bytes[start..])?;
-        let end = start + body + usize::try_from(verified_message(metadata)?.bodyLength())?;
-        if end >= bytes.len() {
-            return Ok(start);
-        }
-        start = end;
+    /// The tables `Message` and `RecordBatch`, and `DictionaryBatch` around that, of Arrow's `Message.fbs`.
+    fn write_metadata(&mut self, dictionary: Option<i64>, rows: usize, pieces: &Pieces<'_>) {
+        let builder = &mut self.metadata;
+        builder.reset();
+        let (nodes, buffers) = (builder.create_vector(pieces.nodes()), builder.create_vector(pieces.buffers()));
+        let mut batch = RecordBatchBuilder::new(builder);
+        batch.add_length(rows as i64);
+        batch.add_nodes(nodes);
+        batch.add_buffers(buffers);
+        let batch = batch.finish();
+        let (header_type, header) = match dictionary {
+            None => (MessageHeader::RecordBatch, batch.as_union_value()),
+            Some(id) => {
+                let mut dictionary = DictionaryBatchBuilder::new(builder);
+                dictionary.add_id(id);
+                dictionary.add_data(batch);
+                (MessageHeader::DictionaryBatch, dictionary.finish().as_union_value())
+            }
+        };
+        let mut message = MessageBuilder::new(builder);
+        message.add_version(MetadataVersion::V5);
+        message.add_header_type(header_type);
+        message.add_bodyLength(pieces.bytes() as i64);
+        message.add_header(header);
+        let message = message.finish();
+        builder.finish(message, None);
     }
 }
 
@@ -78,18 +102,30 @@ fn last_message(bytes: &[u8]) -> Result<usize, Cause> {
 mod tests {
     use super::*;
     use crate::ipc::decode_batch;
-    use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
+    use arrow_array::{
+        ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int8Array, Int32Array, Int64Array,
+        LargeStringArray, StringArray,
+    };
+    use arrow_buffer::Buffer;
     use std::sync::Arc;
 
     /// A table whose every value, null or not, tells its row.
     fn rows(count: usize) -> RecordBatch {
         let marked = |row: usize| 0xa5a5_0000_i64 + row as i64;
-        let columns: [(&str, ArrayRef); 5] = [
+        let some = |row: usize| (row % 3 != 1).then_some(row);
+        let decimals = Decimal128Array::from_iter((0..count).map(|row| some(row).map(|row| row as i128 - 100)));
+        let columns: [(&str, ArrayRef); 8] = [
             ("null", Arc::new(Int64Array::from_iter((0..count).map(|row| (row % 3 != 0).then(|| marked(row)))))),
             ("flag", Arc::new(BooleanArray::from_iter((0..count).map(|row| (row % 5 != 0).then_some(row % 2 == 0))))),
             ("text", Arc::new(StringArray::from_iter_values((0..count).map(|row| format!("text {row:04}"))))),
             ("float", Arc::new(Float64Array::from_iter_values((0..count).map(|row| row as f64)))),
             ("small", Arc::new(Int32Array::from_iter_values((0..count).map(|row| row as i32)))),
+            (
+                "large",
+                Arc::new(LargeStringArray::from_iter((0..count).map(|row| some(row).map(|row| format!("{row}"))))),
+            ),
+            ("wide", Arc::new(decimals)),
+            ("byte", Arc::new(Int8Array::from_iter((0..count).map(|row| some(row).map(|row| row as i8))))),
         ];
         RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
     }

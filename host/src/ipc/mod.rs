@@ -5,7 +5,7 @@ mod encode;
 mod file;
 mod foreign;
 mod layout;
-mod unused;
+mod pieces;
 mod verify;
 
 /// Columns of a table that a server may send.
