@@ -96,7 +96,11 @@ impl ByteColumn {
         let bits = index_bits(self.words.len());
         let mut packed = Vec::with_capacity(self.open.len() * bits / 8 + 16);
         packed.push(bits as u8);
-        pack(&self.open, &self.indices, bits, &mut packed);
+        pack_header(self.open.len(), &mut packed);
+        match self.words.get(1) {
+            Some(second) if bits == 1 => pack_bits(&self.open, *second, &mut packed),
+            _ => pack(&self.open, &self.indices, bits, &mut packed),
+        }
         let (rows, uncompressed) = (self.open.len(), packed.len());
         let (least, most) = extremes(&self.open);
         self.open.clear();
@@ -198,19 +202,46 @@ fn index_bits(words: usize) -> usize {
     (usize::BITS - words.saturating_sub(1).leading_zeros()).max(1) as usize
 }
 
-/// One run of bit-packed indices: its length in groups of eight, and the groups, the last one filled up.
-fn pack(values: &[u8], indices: &[Option<u8>; 256], bits: usize, packed: &mut Vec<u8>) {
-    let mut header = values.len().div_ceil(GROUP) << 1 | 1;
+/// What one run of bit-packed indices begins with: its length in groups of eight, the last of which is filled up.
+fn pack_header(values: usize, packed: &mut Vec<u8>) {
+    let mut header = values.div_ceil(GROUP) << 1 | 1;
     while header > 0x7f {
         packed.push(header as u8 | 0x80);
         header >>= 7;
     }
     packed.push(header as u8);
+}
+
+/// Indices of some bits, one behind the other.
+fn pack(values: &[u8], indices: &[Option<u8>; 256], bits: usize, packed: &mut Vec<u8>) {
     let indices = indices.map(|index| u64::from(index.unwrap_or_default()));
     for group in values.chunks(GROUP) {
         let places = group.iter().enumerate();
         let word = places.fold(0, |word, (place, value)| word | indices[usize::from(*value)] << (place * bits));
         packed.extend_from_slice(&word.to_le_bytes()[..bits]);
+    }
+}
+
+/// Indices of one bit: which values are the second of two words.
+fn pack_bits(values: &[u8], second: u8, packed: &mut Vec<u8>) {
+    const ALL_BUT_HIGHEST: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    // The lowest bit of the byte at each place comes to that place of the highest byte, and none of the products meet there.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let second = u64::from_le_bytes([second; GROUP]);
+    let pack = |group: [u8; GROUP]| {
+        // The highest bit of each byte says whether any bit of it is another one than that of the word.
+        let other = u64::from_le_bytes(group) ^ second;
+        let is_other = ((other & ALL_BUT_HIGHEST) + ALL_BUT_HIGHEST | other) & !ALL_BUT_HIGHEST;
+        let is_second = (is_other ^ !ALL_BUT_HIGHEST) >> 7;
+        (is_second.wrapping_mul(GATHER) >> 56) as u8
+    };
+    let (groups, rest) = values.as_chunks();
+    packed.extend(groups.iter().map(|group| pack(*group)));
+    if !rest.is_empty() {
+        // Any other word fills it up.
+        let mut last = (!second).to_le_bytes();
+        last[..rest.len()].copy_from_slice(rest);
+        packed.push(pack(last));
     }
 }
 

@@ -3,17 +3,51 @@
 use super::{BatchReader, SourceBatch};
 use crate::Result;
 use crate::memory::BATCH;
-use crate::value_bytes::rows_within;
+use crate::value_bytes::{column_bytes, rows_within};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, RecordBatch, StringArray};
 
 /// Cuts what a reader gives by the bytes of its rows, as a dictionary can hold a long text once for thousands of them.
 pub(crate) struct Cut<'a> {
     reader: BatchReader<'a>,
     rest: Option<SourceBatch>,
+    /// For each column the words of the dictionary that it had last, and how many bytes the longest one has: batches share them.
+    words: Vec<Option<(StringArray, u64)>>,
 }
 
 impl<'a> Cut<'a> {
     pub(crate) fn new(reader: BatchReader<'a>) -> Self {
-        Self { reader, rest: None }
+        Self { reader, rest: None, words: Vec::new() }
+    }
+
+    /// Bytes of the rows of a batch at most, without a look at each row where words are behind a dictionary.
+    fn most_bytes(&mut self, batch: &RecordBatch) -> u64 {
+        self.words.resize(batch.num_columns(), None);
+        let columns = batch.columns().iter().zip(&mut self.words);
+        let most = columns.map(|(column, last)| match words(column.as_ref()) {
+            Some(words) => longest(words, last).saturating_mul(batch.num_rows() as u64),
+            None => column_bytes(column.as_ref()),
+        });
+        most.fold(0, u64::saturating_add)
+    }
+}
+
+/// The words of a column that are behind a dictionary.
+fn words(column: &dyn Array) -> Option<&StringArray> {
+    column.as_dictionary_opt::<Int32Type>()?.values().as_string_opt()
+}
+
+/// Bytes of the longest of some words, which were looked at before where they are the `last` ones.
+fn longest(words: &StringArray, last: &mut Option<(StringArray, u64)>) -> u64 {
+    match last {
+        // What is kept cannot have been replaced by others at its place.
+        Some((known, longest)) if known.offsets().ptr_eq(words.offsets()) => *longest,
+        _ => {
+            let longest = words.offsets().lengths().max().unwrap_or(0) as u64;
+            *last = Some((words.clone(), longest));
+            longest
+        }
     }
 }
 
@@ -28,7 +62,9 @@ impl Iterator for Cut<'_> {
                 Err(error) => return Some(Err(error)),
             },
         };
-        self.rest = read.split_off(rows_within(&read.batch, BATCH));
+        if self.most_bytes(&read.batch) > BATCH {
+            self.rest = read.split_off(rows_within(&read.batch, BATCH));
+        }
         Some(Ok(read))
     }
 }
@@ -37,8 +73,7 @@ impl Iterator for Cut<'_> {
 mod tests {
     use super::*;
     use crate::source::Position;
-    use arrow_array::types::Int32Type;
-    use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, DictionaryArray, Int32Array};
     use std::sync::Arc;
 
     #[test]
