@@ -231,7 +231,7 @@ fn pack_bits(values: &[u8], second: u8, packed: &mut Vec<u8>) {
     let pack = |group: [u8; GROUP]| {
         // The highest bit of each byte says whether any bit of it is another one than that of the word.
         let other = u64::from_le_bytes(group) ^ second;
-        let is_other = ((other & ALL_BUT_HIGHEST) + ALL_BUT_HIGHEST | other) & !ALL_BUT_HIGHEST;
+        let is_other = (((other & ALL_BUT_HIGHEST) + ALL_BUT_HIGHEST) | other) & !ALL_BUT_HIGHEST;
         let is_second = (is_other ^ !ALL_BUT_HIGHEST) >> 7;
         (is_second.wrapping_mul(GATHER) >> 56) as u8
     };

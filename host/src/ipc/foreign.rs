@@ -13,7 +13,7 @@ use std::collections::HashMap;
 const PREFIX: usize = size_of::<i64>();
 
 /// Reads a message that holds one record batch of `schema`. Its buffers may be compressed where `uncompressed` says how many bytes they may
-/// have without that.
+/// have without that. Its body is copied once, by `align`, to where values are aligned: arrow-rs would copy buffer by buffer.
 ///
 /// # Errors
 /// Where it is damaged, too large, or not of this schema.
@@ -21,6 +21,7 @@ pub(crate) fn decode_foreign_batch(
     schema: &SchemaRef,
     bytes: &[u8],
     uncompressed: Option<usize>,
+    align: impl FnOnce(&[u8]) -> Buffer,
 ) -> Result<RecordBatch, Cause> {
     let (metadata, start) = split(bytes)?;
     let message = root_as_message(metadata).map_err(|error| error.to_string())?;
@@ -34,8 +35,7 @@ pub(crate) fn decode_foreign_batch(
         check_sizes(&header, body, uncompressed.ok_or("a batch is compressed, which was not asked for")?)?;
     }
     let rows = usize::try_from(header.length())?;
-    // One copy to where values are aligned: arrow-rs would copy buffer by buffer.
-    let body = Buffer::from(body);
+    let body = align(body);
     // arrow-rs panics on some of what may be wrong with buffers.
     let batch = guard(|| read_record_batch(&body, header, schema.clone(), &HashMap::new(), None, &message.version()))??;
     if batch.num_rows() != rows {
@@ -72,6 +72,10 @@ mod tests {
     use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
     use std::sync::Arc;
 
+    fn decode(schema: &SchemaRef, bytes: &[u8], uncompressed: Option<usize>) -> Result<RecordBatch, Cause> {
+        decode_foreign_batch(schema, bytes, uncompressed, |body| body.into())
+    }
+
     fn batch() -> RecordBatch {
         let mut lists = ListBuilder::new(Int64Builder::new());
         lists.append_value([Some(1), None, Some(3)]);
@@ -101,12 +105,12 @@ mod tests {
         let zeros: ArrayRef = Arc::new(Float64Array::from(vec![0.0; 1_000]));
         let batch = RecordBatch::try_from_iter([("zeros", zeros)]).unwrap();
         let schema = batch.schema();
-        assert_eq!(decode_foreign_batch(&schema, &message(&batch, None), None).unwrap(), batch);
+        assert_eq!(decode(&schema, &message(&batch, None), None).unwrap(), batch);
         for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
             let compressed = message(&batch, Some(codec));
-            assert_eq!(decode_foreign_batch(&schema, &compressed, Some(8_000)).unwrap(), batch);
-            assert!(decode_foreign_batch(&schema, &compressed, None).is_err());
-            assert!(decode_foreign_batch(&schema, &compressed, Some(7_999)).is_err(), "it is larger than that");
+            assert_eq!(decode(&schema, &compressed, Some(8_000)).unwrap(), batch);
+            assert!(decode(&schema, &compressed, None).is_err());
+            assert!(decode(&schema, &compressed, Some(7_999)).is_err(), "it is larger than that");
         }
     }
 
@@ -119,12 +123,12 @@ mod tests {
                 let mut damaged = whole.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
                 // A flipped value is another value; all else must be an error.
-                if let Ok(decoded) = decode_foreign_batch(&schema, &damaged, Some(1 << 20)) {
+                if let Ok(decoded) = decode(&schema, &damaged, Some(1 << 20)) {
                     decoded.columns().iter().for_each(|column| column.to_data().validate_full().unwrap());
                 }
             }
             for end in 0..whole.len() {
-                assert!(decode_foreign_batch(&schema, &whole[..end], Some(1 << 20)).is_err(), "{end}");
+                assert!(decode(&schema, &whole[..end], Some(1 << 20)).is_err(), "{end}");
             }
         }
     }

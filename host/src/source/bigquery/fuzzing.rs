@@ -36,7 +36,7 @@ fn storage(input: &[u8], uncompressed: Option<usize>) {
     if distinct(&schema).and_then(|()| bounds::check(&schema)).is_err() {
         return;
     }
-    let Ok(batch) = decode_foreign_batch(&Arc::new(sent), batch, uncompressed) else { return };
+    let Ok(batch) = decode_foreign_batch(&Arc::new(sent), batch, uncompressed, |body| body.into()) else { return };
     check_batch(&batch);
     if let Ok(batch) = conform(batch, &schema) {
         check_batch(&batch);

@@ -13,6 +13,7 @@ mod name;
 mod options;
 mod query;
 mod read_ahead;
+mod recycled;
 mod rest;
 mod session;
 mod sql;

@@ -5,6 +5,7 @@ use super::cloud::Cloud;
 use super::explain::{Refusal, explain};
 use super::options::BufferCompression;
 use super::read_ahead::ReadAhead;
+use super::recycled::Recycled;
 use super::session::{Retry, Session, SessionRequest};
 use super::stream::Reading;
 use super::turns::Turns;
@@ -247,6 +248,7 @@ impl Source for StorageSource {
             connector: self.cloud.connector.clone(),
             billing_project: self.cloud.billing_project.clone(),
             read_ahead: ReadAhead::new(self.cloud.options.read_ahead, session.streams.len()),
+            recycled: Recycled::new(self.cloud.options.read_ahead / 4),
             session,
             order,
             schema: schema.into(),

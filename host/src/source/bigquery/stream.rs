@@ -4,6 +4,7 @@ use super::connector::Connector;
 use super::end::End;
 use super::explain::{BROKEN, Refusal, asked_delay, explain};
 use super::read_ahead::{ReadAhead, Room};
+use super::recycled::Recycled;
 use super::session::Session;
 use crate::ipc::{Cause, MOST_COLUMNS, decode_foreign_batch, decode_schema};
 use crate::source::normalize::conform;
@@ -45,6 +46,7 @@ pub(super) struct Reading {
     /// Of the batches that are made.
     pub(super) schema: SchemaRef,
     pub(super) read_ahead: Arc<ReadAhead>,
+    pub(super) recycled: Arc<Recycled>,
     /// Whether all rows of the table are asked for, so that it is known how many must come.
     pub(super) whole: bool,
     /// How long batches may be once they are uncompressed; nothing where they must not be compressed.
@@ -236,8 +238,9 @@ impl StreamReader {
         if sent.is_empty() && rows == 0 {
             return Ok(advanced);
         }
-        let batch =
-            decode_foreign_batch(&self.reading.session.schema, sent, self.reading.uncompressed).map_err(broken)?;
+        let Reading { session, uncompressed, recycled, .. } = &*self.reading;
+        let batch = decode_foreign_batch(&session.schema, sent, *uncompressed, |body| recycled.copy(body));
+        let batch = batch.map_err(broken)?;
         if batch.num_rows() as u64 != rows {
             let message = format!("it announces {rows} rows and has {}", batch.num_rows());
             return Err(broken(message.into()));
