@@ -4,7 +4,7 @@ mod gauge;
 mod pressure;
 
 pub use gauge::MemoryGauge;
-pub use pressure::Pressure;
+pub use pressure::{Pressure, Relief};
 
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
@@ -72,7 +72,7 @@ pub struct Shares {
     pub results: usize,
     /// Of all instances of plugins; those that learn are drained at their part of half of it.
     pub guests: usize,
-    /// Of rows that are kept from one pass to the next, from what the others leave: they are let go of as soon as memory is wanted.
+    /// Of rows that are kept from one pass to the next, at most, of what the others leave: they are let go of when memory gets short.
     pub remembered: usize,
 }
 

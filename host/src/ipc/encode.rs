@@ -1,7 +1,7 @@
 //! Messages to plugins.
 
 use super::decode::Cause;
-use super::pieces::{Pieces, is_dictionary};
+use super::pieces::{Pieces, is_dictionary, without_texts_beneath_nulls};
 use arrow_array::{Array, RecordBatch};
 use arrow_data::ArrayData;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
@@ -37,12 +37,14 @@ pub(crate) struct BatchEncoder {
 }
 
 impl BatchEncoder {
-    /// The batch's dictionaries and the batch itself; buffers begin at multiples of 64, and nothing of other rows lies in or between them.
+    /// The batch's dictionaries and the batch itself; buffers begin at multiples of 64, and nothing of other rows lies in or between them, but for
+    /// words of a dictionary that no row of the batch has.
     ///
     /// # Errors
     /// Where a type cannot cross.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<&Vec<u8>, Cause> {
-        let columns: Vec<ArrayData> = batch.columns().iter().map(|column| column.to_data()).collect();
+        let columns = batch.columns().iter().map(|column| without_texts_beneath_nulls(column.to_data()));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
         self.message.clear();
         let dictionaries = columns.iter().filter(|column| is_dictionary(column.data_type()));
         for (id, column) in (0..).zip(dictionaries) {
@@ -103,10 +105,12 @@ mod tests {
     use super::*;
     use crate::ipc::decode_batch;
     use arrow_array::{
-        ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int8Array, Int32Array, Int64Array,
-        LargeStringArray, StringArray,
+        ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, FixedSizeListArray, Float64Array, Int8Array,
+        Int32Array, Int64Array, LargeStringArray, RecordBatchOptions, StringArray,
     };
     use arrow_buffer::Buffer;
+    use arrow_ipc::reader::StreamReader;
+    use arrow_schema::{DataType, Field};
     use std::sync::Arc;
 
     /// A table whose every value, null or not, tells its row.
@@ -149,19 +153,60 @@ mod tests {
     }
 
     #[test]
+    fn arrow_reads_what_is_written() {
+        let words = |words: &[&str], row: usize, from: usize| {
+            let keys = Int32Array::from_iter((0..row).map(|row| (row % 5 != 3).then_some(((row + from) % 3) as i32)));
+            // A part of a larger dictionary.
+            let words = StringArray::from_iter_values(words).slice(1, 3);
+            Arc::new(DictionaryArray::new(keys, Arc::new(words))) as ArrayRef
+        };
+        for count in [0, 1, 63, 64, 65, 200] {
+            let table = rows(count);
+            let (first, second) = (words(&["?", "a", "bc", ""], count, 0), words(&["?", "d", "é", "f", "?"], count, 1));
+            let mut columns: Vec<_> = table
+                .schema()
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .zip(table.columns().to_vec())
+                .collect();
+            columns.splice(1..1, [("first".to_owned(), first), ("second".to_owned(), second)]);
+            let table = RecordBatch::try_from_iter_with_nullable(
+                columns.into_iter().map(|(name, column)| (name, column, true)),
+            )
+            .unwrap();
+            for (start, length) in [(0, count), (count / 3, count / 2)] {
+                let table = table.slice(start, length);
+                let mut stream = encode_schema(table.schema_ref()).unwrap();
+                stream.extend_from_slice(BatchEncoder::default().encode(&table).unwrap());
+                let mut read = StreamReader::try_new(std::io::Cursor::new(stream), None).unwrap();
+                assert_eq!(read.next().unwrap().unwrap(), table);
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(7));
+        let empty = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).unwrap();
+        let message = BatchEncoder::default().encode(&empty).unwrap().clone();
+        assert_eq!(decode_batch(&empty.schema(), Buffer::from_vec(message)).unwrap().num_rows(), 7);
+    }
+
+    #[test]
     fn nothing_lies_beneath_nulls() {
         let rows = 19;
         let valid = arrow_buffer::NullBuffer::from_iter((0..rows).map(|row| row % 3 != 1));
         // The same values, but for those beneath nulls.
         let table = |hidden: i64| {
             let value = |row: usize| if row % 3 == 1 { hidden + row as i64 } else { row as i64 };
-            let text: StringArray = StringArray::from_iter_values((0..rows).map(|row| format!("{:04}", value(row))));
+            let text: StringArray = StringArray::from_iter_values((0..rows).map(|row| value(row).to_string()));
             let (offsets, bytes, _) = text.into_parts();
             let ints = (0..rows).map(value).collect::<Vec<_>>();
             let keys = ints.iter().map(|key| (*key % 2) as i32).collect::<Vec<_>>();
             let words = Arc::new(StringArray::from(vec!["a", "b"]));
+            let items: ArrayRef =
+                Arc::new(Int64Array::from_iter_values(ints.iter().flat_map(|value| [*value, -value])));
+            let item = Arc::new(Field::new("item", DataType::Int64, false));
             let flags = ints.iter().map(|value| value % 2 == 1).collect::<arrow_buffer::BooleanBuffer>();
-            let columns: [(&str, ArrayRef); 4] = [
+            let columns: [(&str, ArrayRef); 5] = [
+                ("list", Arc::new(FixedSizeListArray::new(item, 2, items, Some(valid.clone())))),
                 ("int", Arc::new(Int64Array::new(ints.into(), Some(valid.clone())))),
                 ("flag", Arc::new(BooleanArray::new(flags, Some(valid.clone())))),
                 ("text", Arc::new(StringArray::new(offsets, bytes, Some(valid.clone())))),
@@ -170,7 +215,8 @@ mod tests {
             RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
         };
         let encode = |table: &RecordBatch| BatchEncoder::default().encode(table).unwrap().clone();
-        assert_eq!(encode(&table(1_000)), encode(&table(4_001)));
+        // Longer texts, too.
+        assert_eq!(encode(&table(1_000)), encode(&table(40_001)));
         assert_eq!(decode_batch(&table(0).schema(), Buffer::from_vec(encode(&table(1_000)))).unwrap(), table(1_000));
     }
 }

@@ -1,10 +1,11 @@
 //! The body of a message: the buffers of its columns, of which only what is a value of a row is written. Bits behind the last row and what
-//! lies beneath nulls may be of rows that the plugin does not get, and no result may depend on it: they become zero.
+//! lies beneath nulls may be of rows that the plugin does not get, and no result may depend on it: they become zero, and texts empty.
 
 use super::decode::Cause;
 use super::encode::ALIGNMENT;
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use arrow_data::ArrayData;
+use arrow_data::transform::MutableArrayData;
 use arrow_ipc::{Buffer, FieldNode};
 use arrow_schema::DataType;
 
@@ -21,13 +22,13 @@ pub(super) struct Pieces<'a> {
 /// One buffer.
 enum Piece<'a> {
     /// A bit for each row; where there are nulls, only those of rows that are not.
-    Bits(BooleanBuffer, Option<&'a NullBuffer>),
+    Bits(BooleanBuffer, Option<NullBuffer>),
     /// So many bytes for each row.
-    Fixed(&'a [u8], usize, Option<&'a NullBuffer>),
+    Fixed(&'a [u8], usize, Option<NullBuffer>),
     /// Where the texts of rows begin and end, with the first one at zero.
     Offsets(Offsets<'a>),
     /// The texts.
-    Texts(&'a [u8], Offsets<'a>, Option<&'a NullBuffer>),
+    Texts(&'a [u8]),
 }
 
 #[derive(Clone, Copy)]
@@ -37,13 +38,13 @@ enum Offsets<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    /// Of some columns with the same number of rows.
+    /// Of some columns with the same number of rows, whose texts have no bytes beneath nulls.
     ///
     /// # Errors
     /// Where a type cannot cross.
     pub(super) fn of(columns: &'a [ArrayData]) -> Result<Self, Cause> {
         let mut pieces = Self::default();
-        columns.iter().try_for_each(|column| pieces.add(column))?;
+        columns.iter().try_for_each(|column| pieces.add(column, None))?;
         Ok(pieces)
     }
 
@@ -68,23 +69,26 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    fn add(&mut self, column: &'a ArrayData) -> Result<(), Cause> {
+    /// Adds a column; of the items of lists, `lists` tells which of them lie in one.
+    fn add(&mut self, column: &'a ArrayData, lists: Option<&NullBuffer>) -> Result<(), Cause> {
         let (rows, nulls) = (column.len(), column.nulls().filter(|nulls| nulls.null_count() > 0));
         self.nodes.push(FieldNode::new(rows as i64, nulls.map_or(0, NullBuffer::null_count) as i64));
         match nulls {
             Some(nulls) => self.push(rows.div_ceil(8), Piece::Bits(nulls.inner().clone(), None)),
             None => self.buffers.push(Buffer::new(self.bytes as i64, 0)),
         }
+        let nulls = NullBuffer::union(nulls, lists);
         match column.data_type() {
             DataType::Boolean => {
                 let bits = BooleanBuffer::new(column.buffers()[0].clone(), column.offset(), rows);
                 self.push(rows.div_ceil(8), Piece::Bits(bits, nulls));
             }
-            DataType::Utf8 | DataType::Binary => self.texts(column, Offsets::Small(offsets(column)), nulls),
-            DataType::LargeUtf8 | DataType::LargeBinary => {
-                self.texts(column, Offsets::Large(offsets(column)), nulls);
+            DataType::Utf8 | DataType::Binary => self.texts(column, Offsets::Small(offsets(column))),
+            DataType::LargeUtf8 | DataType::LargeBinary => self.texts(column, Offsets::Large(offsets(column))),
+            DataType::FixedSizeList(item, size) if item.data_type().is_primitive() => {
+                let items = nulls.map(|nulls| nulls.expand(*size as usize));
+                self.add(&column.child_data()[0], items.as_ref())?;
             }
-            DataType::FixedSizeList(_, _) => self.add(&column.child_data()[0])?,
             other => {
                 let stored = if let DataType::Dictionary(keys, _) = other { keys } else { other };
                 let width = stored.primitive_width().ok_or_else(|| format!("a column of type {other} cannot cross"))?;
@@ -95,13 +99,13 @@ impl<'a> Pieces<'a> {
         Ok(())
     }
 
-    fn texts(&mut self, column: &'a ArrayData, offsets: Offsets<'a>, nulls: Option<&'a NullBuffer>) {
+    fn texts(&mut self, column: &'a ArrayData, offsets: Offsets<'a>) {
         let texts = match column.len() {
             0 => &[],
             rows => &column.buffers()[1][offsets.at(0)..offsets.at(rows)],
         };
         self.push(offsets.bytes(), Piece::Offsets(offsets));
-        self.push(texts.len(), Piece::Texts(texts, offsets, nulls));
+        self.push(texts.len(), Piece::Texts(texts));
     }
 
     fn push(&mut self, length: usize, piece: Piece<'a>) {
@@ -113,6 +117,33 @@ impl<'a> Pieces<'a> {
 
 pub(super) fn is_dictionary(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Dictionary(_, _))
+}
+
+/// A column whose texts are empty beneath nulls: as it is, where they are.
+///
+/// # Errors
+/// Where it cannot be put together.
+pub(super) fn without_texts_beneath_nulls(column: ArrayData) -> Result<ArrayData, Cause> {
+    let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(column) };
+    let offsets = match column.data_type() {
+        DataType::Utf8 | DataType::Binary => Offsets::Small(offsets(&column)),
+        DataType::LargeUtf8 | DataType::LargeBinary => Offsets::Large(offsets(&column)),
+        _ => return Ok(column),
+    };
+    let mut any = false;
+    missing(nulls, |row| any |= offsets.at(row) != offsets.at(row + 1));
+    if !any {
+        return Ok(column);
+    }
+    let mut copy = MutableArrayData::try_new(vec![&column], true, column.len())?;
+    let mut done = 0;
+    for (start, end) in nulls.valid_slices() {
+        copy.try_extend_nulls(start - done)?;
+        copy.try_extend(0, start, end)?;
+        done = end;
+    }
+    copy.try_extend_nulls(column.len() - done)?;
+    Ok(copy.freeze())
 }
 
 /// Where the texts of a column begin and end: no offset where there are no rows, and one more than there are otherwise.
@@ -162,14 +193,7 @@ impl Piece<'_> {
                 let first = offsets.first().copied().unwrap_or_default();
                 append(message, offsets.len(), offsets.iter().map(|offset| (offset - first).to_le_bytes()));
             }
-            Self::Texts(texts, offsets, nulls) => {
-                message.extend_from_slice(texts);
-                let texts = &mut message[start..];
-                if let Some(nulls) = nulls {
-                    let first = offsets.at(0);
-                    missing(nulls, |row| texts[offsets.at(row) - first..offsets.at(row + 1) - first].fill(0));
-                }
-            }
+            Self::Texts(texts) => message.extend_from_slice(texts),
         }
     }
 }

@@ -3,9 +3,9 @@
 //! An allocator keeps what was freed, in pieces between what is in use. How much that comes to nobody counts, so it is looked at from outside.
 
 use super::{MemoryGauge, format_size};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,24 +33,40 @@ impl Pressure {
 
     /// Whether there is room for what only saves time: up to three quarters of the memory.
     pub fn has_room(&self) -> bool {
-        self.sixteenths() < 12
+        self.0.as_ref().is_none_or(|watch| watch.has_room.load(Ordering::Relaxed))
     }
 
-    /// Whether what only saves time should be let go of: before what is free is given back, which takes time too.
-    pub fn is_rising(&self) -> bool {
-        self.sixteenths() >= 13
+    /// Has something let go of what it holds, as long as it is there and whenever more than thirteen sixteenths of the memory are taken.
+    pub fn relieve_by<R: Relief + 'static>(&self, relief: &Arc<R>) {
+        if let Some(watch) = &self.0 {
+            let relief: Weak<dyn Relief> = Arc::<R>::downgrade(relief);
+            watch.reliefs.lock().unwrap_or_else(PoisonError::into_inner).push(relief);
+        }
     }
+}
 
-    /// Of the memory, those that were taken when it was looked last.
-    fn sixteenths(&self) -> u64 {
-        self.0.as_ref().map_or(0, |watch| watch.sixteenths.load(Ordering::Relaxed))
-    }
+/// What holds memory that only saves time.
+pub trait Relief: Send + Sync {
+    /// Lets go of some of it. Whether there was any.
+    fn relieve(&self) -> bool;
+}
+
+type Reliefs = Arc<Mutex<Vec<Weak<dyn Relief>>>>;
+
+/// Has all that are still there let go of something. Whether there was anything.
+fn relieve(reliefs: &Reliefs) -> bool {
+    let mut reliefs = reliefs.lock().unwrap_or_else(PoisonError::into_inner);
+    reliefs.retain(|relief| relief.strong_count() > 0);
+    let there: Vec<Arc<dyn Relief>> = reliefs.iter().filter_map(Weak::upgrade).collect();
+    drop(reliefs);
+    there.iter().fold(false, |any, relief| relief.relieve() | any)
 }
 
 #[derive(Debug)]
 struct Watch {
     high: Arc<AtomicBool>,
-    sixteenths: Arc<AtomicU64>,
+    has_room: Arc<AtomicBool>,
+    reliefs: Reliefs,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,11 +75,13 @@ impl Watch {
     fn start(memory: usize, warn: impl Fn(&str) + Send + 'static) -> Self {
         let (stop, stopped) = channel();
         let mut watched = Watched { memory: memory as u64, ..Watched::default() };
-        let (high, sixteenths) = (watched.high.clone(), watched.sixteenths.clone());
+        let (high, has_room) = (watched.high.clone(), watched.has_room.clone());
+        let reliefs = Reliefs::default();
+        let held = reliefs.clone();
         let look = move || {
             let mut gauge = MemoryGauge::default();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
-                if watched.look(|| gauge.resident(), give_back) {
+                if watched.look(|| gauge.resident(), || relieve(&held), give_back) {
                     let memory = format_size(memory as u64);
                     warn(&format!(
                         "memory is short: rows come one batch at a time, which takes longer; raise `--memory` above {memory}"
@@ -73,7 +91,7 @@ impl Watch {
         };
         // Without a thread there is no net, and the shares hold as they are.
         let thread = std::thread::Builder::new().name("memory".to_owned()).spawn(look).ok();
-        Self { high, sixteenths, stop: Some(stop), thread }
+        Self { high, has_room, reliefs, stop: Some(stop), thread }
     }
 }
 
@@ -91,7 +109,7 @@ impl Drop for Watch {
 struct Watched {
     memory: u64,
     high: Arc<AtomicBool>,
-    sixteenths: Arc<AtomicU64>,
+    has_room: Arc<AtomicBool>,
     /// What was resident when memory was given back last, and did not help.
     kept: u64,
     /// Looks at which the pressure was high.
@@ -99,10 +117,15 @@ struct Watched {
 }
 
 impl Watched {
-    /// Above seven eighths of the memory what was freed is given back, above fifteen sixteenths the pressure is high. Whether it is time to
-    /// say so.
-    fn look(&mut self, mut resident: impl FnMut() -> u64, give_back: impl Fn()) -> bool {
+    /// Up to three quarters of the memory there is room for what only saves time, and above thirteen sixteenths it is let go of. Above seven
+    /// eighths what was freed is given back, above fifteen sixteenths the pressure is high. Whether it is time to say so.
+    fn look(&mut self, mut resident: impl FnMut() -> u64, relieve: impl Fn() -> bool, give_back: impl Fn()) -> bool {
         let mut now = resident();
+        if now > self.memory / 16 * 13 && relieve() {
+            // Else the next look would not see that it was.
+            give_back();
+            now = resident();
+        }
         self.kept = self.kept.min(now);
         // Not again and again where it is all in use.
         if now > self.memory / 8 * 7 && now - self.kept >= self.memory / 32 {
@@ -110,7 +133,7 @@ impl Watched {
             now = resident();
             self.kept = now;
         }
-        self.sixteenths.store(now / (self.memory / 16).max(1), Ordering::Relaxed);
+        self.has_room.store(now <= self.memory / 4 * 3, Ordering::Relaxed);
         let high = now > self.memory / 16 * 15;
         self.high.store(high, Ordering::Relaxed);
         self.looks = self.looks.saturating_add(u32::from(high));
@@ -144,7 +167,7 @@ mod tests {
                 resident.set(resident.get() - free.take());
                 given.set(given.get() + 1);
             };
-            watched.look(|| resident.get(), give_back);
+            watched.look(|| resident.get(), || false, give_back);
             (resident.get(), given.get(), high.load(Ordering::Relaxed))
         };
         assert_eq!(look(700, 40), (740, 0, false));
@@ -157,9 +180,49 @@ mod tests {
     }
 
     #[test]
+    fn what_only_saves_time_is_let_go_of_before_the_pressure_is_high() {
+        let mut watched = Watched { memory: 1_600, ..Watched::default() };
+        let (high, has_room) = (watched.high.clone(), watched.has_room.clone());
+        let (held, free) = (Cell::new(400_u64), Cell::new(0));
+        let mut look = |taken: u64| {
+            let relieve = || {
+                let half = held.get().div_ceil(2);
+                held.set(held.get() - half);
+                free.set(free.get() + half);
+                half > 0
+            };
+            watched.look(|| taken + held.get() + free.get(), relieve, || free.set(0));
+            (held.get(), has_room.load(Ordering::Relaxed), high.load(Ordering::Relaxed))
+        };
+        assert_eq!(look(700), (400, true, false));
+        assert_eq!(look(850), (400, false, false));
+        assert_eq!(look(950), (200, true, false));
+        assert_eq!(look(1_300), (100, false, false));
+        assert_eq!(look(1_550), (50, false, true));
+        assert_eq!(look(800), (50, true, false));
+    }
+
+    #[test]
+    fn who_holds_memory_is_asked_for_as_long_as_it_is_there() {
+        struct Held(std::sync::atomic::AtomicUsize);
+        impl Relief for Held {
+            fn relieve(&self) -> bool {
+                self.0.fetch_add(1, Ordering::Relaxed) < 3
+            }
+        }
+        let reliefs = Reliefs::default();
+        let held: Vec<Arc<Held>> = (0..2).map(|_| Arc::new(Held(Default::default()))).collect();
+        held.iter().for_each(|held| reliefs.lock().unwrap().push(Arc::<Held>::downgrade(held)));
+        assert_eq!([0; 5].map(|_| relieve(&reliefs)), [true, true, true, false, false]);
+        drop(held);
+        assert!(!relieve(&reliefs) && reliefs.lock().unwrap().is_empty());
+    }
+
+    #[test]
     fn where_the_pressure_stays_high_it_is_said_once() {
         let mut watched = Watched { memory: 1_000, ..Watched::default() };
-        let mut told = |resident: u64, looks: u32| (0..looks).filter(|_| watched.look(|| resident, || {})).count();
+        let mut told =
+            |resident: u64, looks: u32| (0..looks).filter(|_| watched.look(|| resident, || false, || {})).count();
         assert_eq!(told(970, PATIENCE - 1), 0);
         assert_eq!(told(300, PATIENCE), 0);
         assert_eq!(told(970, 3 * PATIENCE), 1);

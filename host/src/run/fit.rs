@@ -3,7 +3,7 @@
 use super::filters::{filters_before, settled};
 use super::kept::Kept;
 use super::learn::{Learned, Learner, Learning};
-use super::remembered::{Input, Inputs, Remembered};
+use super::remembered::{Input, Inputs, Recalled, Remembered};
 use super::report::{PassReport, seconds};
 use super::resolve::resolve_ready;
 use super::scan::{Batch, Work};
@@ -174,12 +174,17 @@ impl Run<'_> {
         let has_split = steps.first().is_some_and(Step::is_split);
         let splits = has_split && needed.remove(&SPLIT) && !training.are_known();
         let wanted = source_columns(plan, needed.iter().chain(active.keys()).map(|index| &steps[*index]));
-        let columns = &wanted | &source_columns(plan, steps[..usize::from(splits)].iter());
-        let later = later_columns(plan, &active);
+        let mut columns = &wanted | &source_columns(plan, steps[..usize::from(splits)].iter());
+        let mut later = later_columns(plan, &active);
         // Rows of no part yet, or that come in another order, are not found again.
-        let is_found_again = self.source.keeps_order() && !(has_split && active.contains_key(&SPLIT));
-        let later = if is_found_again && later.is_subset(&columns) { later } else { BTreeSet::new() };
-        remembered.begin_pass(&names(plan, &wanted), names(plan, &later));
+        if !self.source.keeps_order() || has_split && active.contains_key(&SPLIT) {
+            later.clear();
+        } else if self.source.value_bytes().is_some_and(|bytes| bytes <= self.options.shares.remembered as u64) {
+            // A column that is read too early need not be read later, where all are remembered.
+            columns.append(&mut later.clone());
+        }
+        let later = &later & &columns;
+        let recalls = remembered.begin_pass(&names(plan, &wanted), names(plan, &later));
         let learning = Learning::begin(self.options, plan.steps(), active, self.options.shares.results, self.timing)?;
         if let Some(kept) = kept {
             let mut tables = learning.combiners().map(|(index, combiners)| (&plan.steps()[index], combiners));
@@ -194,6 +199,7 @@ impl Run<'_> {
             plan,
             needed: &needed,
             splits,
+            notes: !recalls,
             folds: self.options.folds,
             trained: &trained,
             training,
@@ -296,6 +302,8 @@ struct FitWork<'a> {
     needed: &'a BTreeSet<usize>,
     /// Whether the split is asked which rows are for training.
     splits: bool,
+    /// Whether it is noted which are: of all rows or of none.
+    notes: bool,
     folds: u8,
     /// Counts the rows of the training part.
     trained: &'a AtomicU64,
@@ -316,7 +324,9 @@ impl FitWork<'_> {
             let split = self.runner.apply(SPLIT, &mut table);
             split.map_err(|error| position.place(table.place(error)))?;
             let rows = table.training_rows().ok_or_else(|| Error::internal("the split assigned no parts"))?;
-            self.training.note(&position, &rows);
+            if self.notes {
+                self.training.note(&position, &rows);
+            }
             table.keep_as_training(rows)?;
         }
         Ok(table)
@@ -332,16 +342,16 @@ impl Work for FitWork<'_> {
     fn process(&mut self, input: Input) -> Result<Self::Output> {
         let (mut table, position, rows, bytes) = match input {
             Input::Recalled(recalled) => {
-                let bytes = recalled.bytes_of_all();
-                (recalled.table, recalled.position, recalled.of, bytes)
+                let Recalled { table, position, of, of_bytes, .. } = recalled;
+                (table, position, of, of_bytes)
             }
             Input::Read(batch, admitted) => {
                 let (position, rows, bytes) = (batch.position.clone(), batch.batch.num_rows(), batch.bytes());
                 let table = self.training_rows(batch)?;
                 if let Some(admitted) = admitted {
-                    self.remembered.keep(admitted, &table, &position, rows)?;
+                    self.remembered.keep(admitted, &table, &position)?;
                 }
-                (table, position, rows, bytes as u64)
+                (table, position, rows, bytes)
             }
         };
         let training = table.rows();
@@ -356,7 +366,7 @@ impl Work for FitWork<'_> {
             result.map_err(|error| position.place(table.place(error)))?;
         }
         self.trained.fetch_add(training as u64, Ordering::Relaxed);
-        Ok((rows as u64, bytes))
+        Ok((rows as u64, bytes as u64))
     }
 
     fn end(&mut self) -> Result<()> {

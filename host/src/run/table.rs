@@ -45,14 +45,15 @@ impl Table {
         &self.source
     }
 
-    /// The same rows with some of the source's columns, where nothing was written yet.
-    pub(super) fn only(&self, columns: &BTreeSet<String>) -> Result<Self> {
-        let fields = self.source.schema_ref().fields().iter().enumerate();
-        let wanted: Vec<usize> =
-            fields.filter(|(_, field)| columns.contains(field.name())).map(|(column, _)| column).collect();
-        let source = self.source.project(&wanted).map_err(internal)?;
+    /// The same rows with some of the source's columns, each as `keep` has it, where nothing was written yet.
+    pub(super) fn only(&self, columns: &BTreeSet<String>, keep: impl Fn(&ArrayRef) -> ArrayRef) -> Result<Self> {
+        let columns_of = self.source.schema_ref().fields().iter().zip(self.source.columns());
+        let wanted = columns_of.filter(|(field, _)| columns.contains(field.name()));
+        let (fields, kept): (Vec<_>, Vec<_>) = wanted.map(|(field, column)| (field.clone(), keep(column))).unzip();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let source = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), kept, &options);
         let (kept, parts) = (self.kept.clone(), self.parts.clone());
-        Ok(Self { kept, parts, ..Self::new(source, self.folds) })
+        Ok(Self { kept, parts, ..Self::new(source.map_err(internal)?, self.folds) })
     }
 
     pub(super) fn set_parts(&mut self, parts: UInt8Array) {

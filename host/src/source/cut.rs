@@ -83,8 +83,17 @@ mod tests {
         let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(texts)));
         let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
         let read = SourceBatch { position: Position::new(0, "f".into(), 5), batch };
-        let pieces: Vec<_> = Cut::new(Box::new([Ok(read)].into_iter())).collect::<Result<_>>().unwrap();
+        // Behind it one with short words, and one with other long ones.
+        let others = ["x".to_owned(), "y".repeat(3 << 20)].map(|word| {
+            let keys = Int32Array::from_iter_values([0; 3]);
+            let column: ArrayRef =
+                Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(StringArray::from(vec![word]))));
+            let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
+            SourceBatch { position: Position::new(0, "f".into(), 100), batch }
+        });
+        let read = std::iter::once(read).chain(others).map(Ok);
+        let pieces: Vec<_> = Cut::new(Box::new(read)).collect::<Result<_>>().unwrap();
         let pieces: Vec<_> = pieces.iter().map(|read| (read.position.start, read.batch.num_rows())).collect();
-        assert_eq!(pieces, [(5, 4), (9, 4), (13, 12)]);
+        assert_eq!(pieces, [(5, 4), (9, 4), (13, 12), (100, 3), (100, 1), (101, 1), (102, 1)]);
     }
 }

@@ -1,15 +1,18 @@
 //! Memory of messages that were worked on, for those that come: the system would clear each page of what is allocated anew.
 
-use arrow_buffer::Buffer;
+use arrow_buffer::{Buffer, MutableBuffer};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Memory for a message is not smaller: what is allocated is aligned to it.
+const SMALL: usize = 64;
 
 /// Memory that nobody uses, for messages to come.
 #[derive(Debug)]
 pub(super) struct Recycled {
     /// Bytes of it at most.
     most: usize,
-    spare: Mutex<Vec<Vec<u8>>>,
+    spare: Mutex<Vec<MutableBuffer>>,
 }
 
 impl Recycled {
@@ -18,29 +21,40 @@ impl Recycled {
         Arc::new(Self { most, spare: Mutex::default() })
     }
 
-    /// A copy of these bytes, where values are aligned. Its memory comes back when the last one who looks at it lets go.
+    /// A copy of these bytes, aligned as Arrow likes it. Its memory comes back when the last one who looks at it lets go.
     pub(super) fn copy(self: &Arc<Self>, bytes: &[u8]) -> Buffer {
-        let mut memory = self.take();
+        let mut memory = self.take(bytes.len());
         memory.extend_from_slice(bytes);
         Bytes::from_owner(Lent { memory, home: self.clone() }).into()
     }
 
-    /// What came back last, as it is still in a cache.
-    fn take(&self) -> Vec<u8> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    /// What came back last, as it is still in a cache, of what is neither too small nor more than twice as large.
+    fn take(&self, bytes: usize) -> MutableBuffer {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = spare.iter().rposition(|memory| (bytes..=(2 * bytes).max(SMALL)).contains(&memory.capacity()));
+        let memory = fitting.map(|position| spare.remove(position));
+        drop(spare);
+        memory.unwrap_or_else(|| MutableBuffer::with_capacity(bytes))
     }
 
-    fn give_back(&self, mut memory: Vec<u8>) {
+    /// Keeps it; where there is no room, the oldest ones go, which nothing may fit any more.
+    fn give_back(&self, mut memory: MutableBuffer) {
         memory.clear();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.iter().map(Vec::capacity).sum::<usize>().saturating_add(memory.capacity()) <= self.most {
-            spare.push(memory);
-        }
+        spare.push(memory);
+        let mut bytes: usize = spare.iter().map(MutableBuffer::capacity).sum();
+        let oldest = spare.iter().take_while(|memory| {
+            let is_too_much = bytes > self.most;
+            bytes -= if is_too_much { memory.capacity() } else { 0 };
+            is_too_much
+        });
+        let oldest = oldest.count();
+        spare.drain(..oldest);
     }
 }
 
 struct Lent {
-    memory: Vec<u8>,
+    memory: MutableBuffer,
     home: Arc<Recycled>,
 }
 
@@ -63,7 +77,7 @@ mod tests {
     const MOST: usize = 1 << 20;
 
     fn spare(recycled: &Recycled) -> Vec<usize> {
-        recycled.spare.lock().unwrap().iter().map(Vec::capacity).collect()
+        recycled.spare.lock().unwrap().iter().map(MutableBuffer::capacity).collect()
     }
 
     #[test]
@@ -76,11 +90,15 @@ mod tests {
         let place = slice.as_ptr().addr() - 4;
         drop(slice);
         assert_eq!(spare(&recycled).len(), 1);
-        let again = recycled.copy(b"abc");
-        assert_eq!((again.as_slice(), again.as_ptr().addr()), (&b"abc"[..], place));
-        let large: Vec<Buffer> = (0..3).map(|_| recycled.copy(&vec![0; MOST / 2 - 64])).collect();
+        let again = recycled.copy(b"9876543210");
+        assert_eq!((again.as_slice(), again.as_ptr().addr()), (&b"9876543210"[..], place));
+        assert_eq!(place % 64, 0);
+        let large: Vec<Buffer> = (0..3).map(|_| recycled.copy(&vec![0; MOST / 2])).collect();
         drop((again, large));
-        let spare = spare(&recycled);
-        assert!(spare.len() > 1 && spare.iter().sum::<usize>() <= MOST, "{spare:?}");
+        let large = MOST / 2;
+        assert_eq!(spare(&recycled), [large; 2]);
+        // A small message does not keep a large one's memory.
+        drop(recycled.copy(b"abc"));
+        assert_eq!(spare(&recycled), [large, 64]);
     }
 }
