@@ -1,9 +1,19 @@
 //! Columns behind dictionaries.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{AnyDictionaryArray, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{AnyDictionaryArray, Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::ArrowError;
 use arrow_select::dictionary::garbage_collect_any_dictionary;
+
+/// The words of a column that are behind a dictionary.
+pub(crate) fn words(column: &dyn Array) -> Option<&StringArray> {
+    column.as_any_dictionary_opt()?.values().as_string_opt()
+}
+
+/// Whether two columns share their words, and not only have the same ones. As long as one of them is there, nothing else is at its place.
+pub(crate) fn are_shared(words: &StringArray, others: &StringArray) -> bool {
+    words.offsets().ptr_eq(others.offsets())
+}
 
 /// The same rows, where the dictionaries that are `wanted` have no values that no row has.
 ///
@@ -26,7 +36,7 @@ pub(crate) fn without_unused(
 mod tests {
     use super::*;
     use arrow_array::types::Int32Type;
-    use arrow_array::{Array, DictionaryArray, Int32Array, StringArray};
+    use arrow_array::{DictionaryArray, Int32Array};
     use std::sync::Arc;
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod check;
 pub mod contract;
+mod copy_values;
 mod dictionary;
 mod digest;
 pub mod dump;

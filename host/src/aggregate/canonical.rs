@@ -1,12 +1,12 @@
 //! Brings the pieces of a column into one array whose form depends on its values only.
 
+use crate::copy_values::copy_values;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray, make_array};
 use arrow_cast::CastOptions;
 use arrow_data::ArrayData;
-use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType, Field};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) fn join_exactly(field: &Field, pieces: &[&ArrayRef]) -> Result<ArrayR
 
 fn exact(field: &Field, pieces: &[&ArrayRef]) -> Result<ArrayRef, ArrowError> {
     let pieces: Vec<ArrayData> = unpack(field, pieces)?.iter().map(Array::to_data).collect();
-    copy(&pieces).map(make_array)
+    copy_values(&pieces).map(make_array)
 }
 
 fn unpack(field: &Field, pieces: &[&ArrayRef]) -> Result<Vec<ArrayRef>, ArrowError> {
@@ -57,37 +57,10 @@ fn unpack(field: &Field, pieces: &[&ArrayRef]) -> Result<Vec<ArrayRef>, ArrowErr
         .collect()
 }
 
-/// Copies the values that are there and writes empty ones for the nulls, down to the leaves.
-fn copy(pieces: &[ArrayData]) -> Result<ArrayData, ArrowError> {
-    let rows = pieces.iter().map(ArrayData::len).sum();
-    let has_nulls = pieces.iter().any(|piece| piece.null_count() > 0);
-    let mut target = MutableArrayData::try_new(pieces.iter().collect(), has_nulls, rows)?;
-    for (index, piece) in pieces.iter().enumerate() {
-        let Some(nulls) = piece.nulls().filter(|nulls| nulls.null_count() > 0) else {
-            target.try_extend(index, 0, piece.len())?;
-            continue;
-        };
-        let mut done = 0;
-        for (start, end) in nulls.valid_slices() {
-            target.try_extend_nulls(start - done)?;
-            target.try_extend(index, start, end)?;
-            done = end;
-        }
-        target.try_extend_nulls(piece.len() - done)?;
-    }
-    let joined = target.freeze();
-    if joined.child_data().is_empty() {
-        return Ok(joined);
-    }
-    let children =
-        joined.child_data().iter().map(|child| copy(std::slice::from_ref(child))).collect::<Result<_, _>>()?;
-    joined.into_builder().child_data(children).build()
-}
-
 /// Drops a validity bitmap that marks nothing: writers treat it otherwise than none.
 fn without_idle_nulls(array: ArrayRef) -> Result<ArrayRef, ArrowError> {
     match array.nulls() {
-        Some(nulls) if nulls.null_count() == 0 => copy(&[array.to_data()]).map(make_array),
+        Some(nulls) if nulls.null_count() == 0 => copy_values(&[array.to_data()]).map(make_array),
         _ => Ok(array),
     }
 }

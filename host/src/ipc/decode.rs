@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-const PREFIX: usize = 8;
+/// The continuation marker and the length of the metadata.
+pub(super) const PREFIX: usize = 8;
 
 /// Of bodies and buffers, as the format asks for it.
 pub(super) const ALIGNMENT: usize = 8;
@@ -144,7 +145,7 @@ fn check_unfolded(column: &ArrayRef) -> Result<(), Cause> {
     }
 }
 
-fn is_dictionary(data_type: &DataType) -> bool {
+pub(super) fn is_dictionary(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Dictionary(_, _))
 }
 

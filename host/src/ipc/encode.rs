@@ -1,7 +1,7 @@
 //! Messages to plugins.
 
-use super::decode::Cause;
-use super::pieces::{Pieces, is_dictionary, without_texts_beneath_nulls};
+use super::decode::{Cause, PREFIX, is_dictionary};
+use super::pieces::{Pieces, without_texts_beneath_nulls};
 use arrow_array::{Array, RecordBatch};
 use arrow_data::ArrayData;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
@@ -11,9 +11,6 @@ use flatbuffers::FlatBufferBuilder;
 
 /// Of messages, bodies and buffers: the one that Arrow recommends, a cache line.
 pub(super) const ALIGNMENT: usize = 64;
-
-/// The continuation marker and the length of the metadata.
-const PREFIX: usize = 8;
 
 /// One message that holds a schema.
 ///

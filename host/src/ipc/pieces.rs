@@ -3,9 +3,9 @@
 
 use super::decode::Cause;
 use super::encode::ALIGNMENT;
+use crate::copy_values::copy_values;
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use arrow_data::ArrayData;
-use arrow_data::transform::MutableArrayData;
 use arrow_ipc::{Buffer, FieldNode};
 use arrow_schema::DataType;
 
@@ -21,8 +21,8 @@ pub(super) struct Pieces<'a> {
 
 /// One buffer.
 enum Piece<'a> {
-    /// A bit for each row; where there are nulls, only those of rows that are not.
-    Bits(BooleanBuffer, Option<NullBuffer>),
+    /// A bit for each row.
+    Bits(BooleanBuffer),
     /// So many bytes for each row.
     Fixed(&'a [u8], usize, Option<NullBuffer>),
     /// Where the texts of rows begin and end, with the first one at zero.
@@ -74,14 +74,15 @@ impl<'a> Pieces<'a> {
         let (rows, nulls) = (column.len(), column.nulls().filter(|nulls| nulls.null_count() > 0));
         self.nodes.push(FieldNode::new(rows as i64, nulls.map_or(0, NullBuffer::null_count) as i64));
         match nulls {
-            Some(nulls) => self.push(rows.div_ceil(8), Piece::Bits(nulls.inner().clone(), None)),
+            Some(nulls) => self.push(rows.div_ceil(8), Piece::Bits(nulls.inner().clone())),
             None => self.buffers.push(Buffer::new(self.bytes as i64, 0)),
         }
         let nulls = NullBuffer::union(nulls, lists);
         match column.data_type() {
             DataType::Boolean => {
                 let bits = BooleanBuffer::new(column.buffers()[0].clone(), column.offset(), rows);
-                self.push(rows.div_ceil(8), Piece::Bits(bits, nulls));
+                let bits = nulls.map_or(bits.clone(), |nulls| &bits & nulls.inner());
+                self.push(rows.div_ceil(8), Piece::Bits(bits));
             }
             DataType::Utf8 | DataType::Binary => self.texts(column, Offsets::Small(offsets(column))),
             DataType::LargeUtf8 | DataType::LargeBinary => self.texts(column, Offsets::Large(offsets(column))),
@@ -115,10 +116,6 @@ impl<'a> Pieces<'a> {
     }
 }
 
-pub(super) fn is_dictionary(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Dictionary(_, _))
-}
-
 /// A column whose texts are empty beneath nulls: as it is, where they are.
 ///
 /// # Errors
@@ -132,18 +129,7 @@ pub(super) fn without_texts_beneath_nulls(column: ArrayData) -> Result<ArrayData
     };
     let mut any = false;
     missing(nulls, |row| any |= offsets.at(row) != offsets.at(row + 1));
-    if !any {
-        return Ok(column);
-    }
-    let mut copy = MutableArrayData::try_new(vec![&column], true, column.len())?;
-    let mut done = 0;
-    for (start, end) in nulls.valid_slices() {
-        copy.try_extend_nulls(start - done)?;
-        copy.try_extend(0, start, end)?;
-        done = end;
-    }
-    copy.try_extend_nulls(column.len() - done)?;
-    Ok(copy.freeze())
+    if any { Ok(copy_values(&[column])?) } else { Ok(column) }
 }
 
 /// Where the texts of a column begin and end: no offset where there are no rows, and one more than there are otherwise.
@@ -174,11 +160,7 @@ impl Piece<'_> {
     fn write(&self, message: &mut Vec<u8>) {
         let start = message.len();
         match self {
-            Self::Bits(bits, None) => append(message, bits.len().div_ceil(64), words(bits).map(u64::to_le_bytes)),
-            Self::Bits(bits, Some(nulls)) => {
-                let valid = words(bits).zip(words(nulls.inner())).map(|(bits, valid)| (bits & valid).to_le_bytes());
-                append(message, bits.len().div_ceil(64), valid);
-            }
+            Self::Bits(bits) => append(message, bits.len().div_ceil(64), words(bits).map(u64::to_le_bytes)),
             Self::Fixed(bytes, width, nulls) => {
                 message.extend_from_slice(bytes);
                 if let Some(nulls) = nulls {

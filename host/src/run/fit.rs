@@ -181,7 +181,7 @@ impl Run<'_> {
             later.clear();
         } else if self.source.value_bytes().is_some_and(|bytes| bytes <= self.options.shares.remembered as u64) {
             // A column that is read too early need not be read later, where all are remembered.
-            columns.append(&mut later.clone());
+            columns.extend(&later);
         }
         let later = &later & &columns;
         let recalls = remembered.begin_pass(&names(plan, &wanted), names(plan, &later));

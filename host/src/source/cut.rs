@@ -2,11 +2,10 @@
 
 use super::{BatchReader, SourceBatch};
 use crate::Result;
+use crate::dictionary::{are_shared, words};
 use crate::memory::BATCH;
 use crate::value_bytes::{column_bytes, rows_within};
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
-use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_array::{RecordBatch, StringArray};
 
 /// Cuts what a reader gives by the bytes of its rows, as a dictionary can hold a long text once for thousands of them.
 pub(crate) struct Cut<'a> {
@@ -33,16 +32,10 @@ impl<'a> Cut<'a> {
     }
 }
 
-/// The words of a column that are behind a dictionary.
-fn words(column: &dyn Array) -> Option<&StringArray> {
-    column.as_dictionary_opt::<Int32Type>()?.values().as_string_opt()
-}
-
 /// Bytes of the longest of some words, which were looked at before where they are the `last` ones.
 fn longest(words: &StringArray, last: &mut Option<(StringArray, u64)>) -> u64 {
     match last {
-        // What is kept cannot have been replaced by others at its place.
-        Some((known, longest)) if known.offsets().ptr_eq(words.offsets()) => *longest,
+        Some((known, longest)) if are_shared(known, words) => *longest,
         _ => {
             let longest = words.offsets().lengths().max().unwrap_or(0) as u64;
             *last = Some((words.clone(), longest));
@@ -73,6 +66,7 @@ impl Iterator for Cut<'_> {
 mod tests {
     use super::*;
     use crate::source::Position;
+    use arrow_array::types::Int32Type;
     use arrow_array::{ArrayRef, DictionaryArray, Int32Array};
     use std::sync::Arc;
 

@@ -43,13 +43,9 @@ impl Recycled {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.push(memory);
         let mut bytes: usize = spare.iter().map(MutableBuffer::capacity).sum();
-        let oldest = spare.iter().take_while(|memory| {
-            let is_too_much = bytes > self.most;
-            bytes -= if is_too_much { memory.capacity() } else { 0 };
-            is_too_much
-        });
-        let oldest = oldest.count();
-        spare.drain(..oldest);
+        while bytes > self.most {
+            bytes -= spare.remove(0).capacity();
+        }
     }
 }
 
